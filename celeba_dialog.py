@@ -10,7 +10,33 @@ side by side. The sections follow that way:
     vocabulary · errors · release · annotations · members · index · features · configs · builder · register
 """
 
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import struct
+import threading
+import urllib.parse
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from json.decoder import JSONDecodeError
+from json.decoder import JSONDecoder
 from typing import NamedTuple
+
+import datasets
+import filelock
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image as PillowImage
+
+__version__ = "1.0.0"
+
+logger = datasets.logging.get_logger(__name__)
 
 # ------------------------------------------------------------------------------------------------------- vocabulary
 # Every fact about the release stands once, here. Sources: the release's metadata.txt, CelebA's and CelebAMask-HQ's
@@ -207,89 +233,57 @@ class OfficialFile(NamedTuple):
         return self.path.rsplit("/", 1)[-1]
 
 
-def _official_files():
-    hq, standard = HQ.folder + "/", STANDARD.folder + "/"
-    rows = (
-        ("hq_images", "hq", hq + "image.zip", 30000, "images", "the HQ images"),
-        ("hq_masks", "hq", hq + "mask/CelebAMask-HQ-mask-color-palette.zip", 30000, "masks", "the HQ palette masks"),
-        ("hq_parts", "hq", hq + "mask/CelebAMask-HQ-mask-anno.zip", 372767, "masks", "the HQ binary part masks"),
-        ("hq_labels", "hq", hq + "classification_label/combined_annotation_hq.txt", 29999, "rows", "the HQ degrees"),
-        (
-            "hq_attributes",
-            "hq",
-            hq + "classification_label/CelebAMask-HQ-attribute-anno.txt",
-            30000,
-            "rows",
-            "the HQ binary attributes",
-        ),
-        ("hq_captions", "hq", hq + "text/captions_hq.json", 29999, "entries", "the HQ captions"),
-        ("hq_requests", "hq", hq + "text/request_hq.json", 29999, "entries", "the HQ editing requests"),
-        ("hq_requests_txt", "hq", hq + "text/request_hq.txt", 29999, "rows", "the HQ editing requests as text"),
-        (
-            "hq_request_labels",
-            "hq",
-            hq + "text/request_annotated_hq.json",
-            29999,
-            "entries",
-            "the HQ editing requests, structured",
-        ),
-        ("hq_identity", "hq", hq + "identity/identity_CelebA-HQ.txt", 30000, "rows", "the HQ identities"),
-        ("mapping", "hq", hq + "CelebA-HQ-to-CelebA-mapping.txt", 30000, "rows", "the mapping from HQ to CelebA"),
-        ("standard_images", "standard", standard + "img_align_celeba.zip", 202599, "images", "the standard images"),
-        ("standard_labels", "standard", standard + "combined_annotation.txt", 202578, "rows", "the standard degrees"),
-        ("labels_train", "standard", standard + "train_attr_list.txt", 162754, "rows", "the degrees of train"),
-        ("labels_validation", "standard", standard + "val_attr_list.txt", 19864, "rows", "the degrees of validation"),
-        ("labels_test", "standard", standard + "test_attr_list.txt", 19960, "rows", "the degrees of test"),
-        (
-            "standard_attributes",
-            "standard",
-            standard + "list_attr_celeba.txt",
-            202599,
-            "rows",
-            "the standard binary attributes",
-        ),
-        ("standard_identity", "standard", standard + "identity_CelebA.txt", 202599, "rows", "the standard identities"),
-        ("partition", "standard", standard + "list_eval_partition.txt", 202599, "rows", "CelebA's partition"),
-        (
-            "standard_captions",
-            "standard",
-            standard + "celeba_caption/captions.json",
-            202578,
-            "entries",
-            "the standard captions",
-        ),
-        (
-            "standard_requests",
-            "standard",
-            standard + "celeba_request/request.json",
-            202578,
-            "entries",
-            "the standard editing requests",
-        ),
-        (
-            "standard_requests_txt",
-            "standard",
-            standard + "celeba_request/request.txt",
-            202578,
-            "rows",
-            "the standard editing requests as text",
-        ),
-        (
-            "standard_request_labels",
-            "standard",
-            standard + "celeba_request/request_annotated.json",
-            202578,
-            "entries",
-            "the standard editing requests, structured",
-        ),
-    )
-    return {row[0]: OfficialFile(*row) for row in rows}
-
+# fmt: off
+_HQ_FILES = (
+    ("hq_images", "image.zip", 30000, "images", "the HQ images"),
+    ("hq_masks", "mask/CelebAMask-HQ-mask-color-palette.zip", 30000, "masks", "the HQ palette masks"),
+    ("hq_parts", "mask/CelebAMask-HQ-mask-anno.zip", 372767, "masks", "the HQ binary part masks"),
+    ("hq_labels", "classification_label/combined_annotation_hq.txt", 29999, "rows", "the HQ degrees"),
+    ("hq_attributes", "classification_label/CelebAMask-HQ-attribute-anno.txt", 30000, "rows", "the HQ attributes"),
+    ("hq_captions", "text/captions_hq.json", 29999, "entries", "the HQ captions"),
+    ("hq_requests", "text/request_hq.json", 29999, "entries", "the HQ requests"),
+    ("hq_requests_txt", "text/request_hq.txt", 29999, "rows", "the HQ requests as text"),
+    ("hq_request_labels", "text/request_annotated_hq.json", 29999, "entries", "the structured HQ requests"),
+    ("hq_identity", "identity/identity_CelebA-HQ.txt", 30000, "rows", "the HQ identities"),
+    ("mapping", "CelebA-HQ-to-CelebA-mapping.txt", 30000, "rows", "the mapping from HQ to CelebA"),
+)
+_STANDARD_FILES = (
+    ("standard_images", "img_align_celeba.zip", 202599, "images", "the standard images"),
+    ("standard_labels", "combined_annotation.txt", 202578, "rows", "the standard degrees"),
+    ("labels_train", "train_attr_list.txt", 162754, "rows", "the degrees of train"),
+    ("labels_validation", "val_attr_list.txt", 19864, "rows", "the degrees of validation"),
+    ("labels_test", "test_attr_list.txt", 19960, "rows", "the degrees of test"),
+    ("standard_attributes", "list_attr_celeba.txt", 202599, "rows", "the standard attributes"),
+    ("standard_identity", "identity_CelebA.txt", 202599, "rows", "the standard identities"),
+    ("partition", "list_eval_partition.txt", 202599, "rows", "CelebA's partition"),
+    ("standard_captions", "celeba_caption/captions.json", 202578, "entries", "the standard captions"),
+    ("standard_requests", "celeba_request/request.json", 202578, "entries", "the standard requests"),
+    ("standard_requests_txt", "celeba_request/request.txt", 202578, "rows", "the standard requests as text"),
+    ("standard_request_labels", "celeba_request/request_annotated.json", 202578, "entries",
+     "the structured standard requests"),
+)
+# fmt: on
 
 # Role -> official file. The name of the zip of part masks is not known for sure; its members tell what it is.
-FILES = _official_files()
+FILES = {
+    role: OfficialFile(role, subset.name, f"{subset.folder}/{path}", count, holds, what)
+    for subset, files in ((HQ, _HQ_FILES), (STANDARD, _STANDARD_FILES))
+    for role, path, count, holds, what in files
+}
 
 AGREEMENT_URL = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA/CelebA_Dialog.html"
+HOMEPAGE = "https://github.com/ziqihuangg/CelebA-Dialog"
+LICENSE_NAME = "CelebA-Dialog agreement: non-commercial research only, no redistribution"
+DESCRIPTION = (
+    "CelebA-Dialog: face images with fine-grained degrees of five attributes, forty binary attributes, captions and "
+    "editing requests (Talk-to-Edit, ICCV 2021); in HQ with segmentation masks."
+)
+CITATION = """@inproceedings{jiang2021talktoedit,
+  title = {Talk-to-Edit: Fine-Grained Facial Editing via Dialog},
+  author = {Jiang, Yuming and Huang, Ziqi and Pan, Xingang and Loy, Chen Change and Liu, Ziwei},
+  booktitle = {Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)},
+  year = {2021}
+}"""
 RELEASE_VARIABLE = "CELEBA_DIALOG_RELEASE"  # where the release lies, for those who do not pass data_dir
 
 
@@ -336,3 +330,1755 @@ class EnvironmentFault(CelebADialogError):
 
 class UsageError(CelebADialogError):
     """The call is at fault: a path or option that does not exist."""
+
+
+# ------------------------------------------------------------------------------------------------------- byte ranges
+# Local paths are read with pread, which needs no lock and survives a fork; everything else goes through fsspec.
+
+_MAX_MEMBER = 64 << 20  # bytes of one image: 600 times an HQ image, and no harm to a machine
+_MAX_TEXT = 1 << 30  # bytes of one text or JSON file: six times the largest official one
+_MAX_DIRECTORY = 256 << 20  # bytes of one zip directory: six times the largest official one
+
+_open_files = {}  # path -> (descriptor, status), of this process
+
+
+def is_url(path):
+    return "://" in path or "::" in path
+
+
+def filesystem(path):
+    """The fsspec file system of a URL. Raises EnvironmentFault where the package for it is not installed."""
+    try:
+        return fsspec.core.url_to_fs(path)[0]
+    except ImportError as error:
+        raise EnvironmentFault(
+            f'{path}: this kind of address needs another package: {error}. For http: pip install "fsspec[http]"'
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"{path}: no known kind of address: {error}.") from error
+
+
+def read_range(path, start=0, length=None):
+    """`length` bytes of a file from `start` on, or fewer where it ends; all the rest where `length` is None."""
+    fs = filesystem(path) if is_url(path) else None
+    try:
+        if fs is None:
+            return _pread(path, start, length)
+        if length is None:
+            return fs.cat_file(path)[start:]
+        # An open file, not cat_file, because only this refuses a server that answers with the whole file instead.
+        with fs.open(path, "rb", block_size=max(length, 1), cache_type="bytes") as file:
+            file.seek(start)
+            return file.read(length)
+    except ValueError as error:
+        raise EnvironmentFault(
+            f"{path}: the server does not send ranges of a file ({error}). Download the release and pass its folder."
+        ) from error
+    except Exception as error:
+        raise _fault(path, error) from error
+
+
+def read_ranges(path, ranges):
+    """The bytes of several (start, length) ranges of one file; at once where it is remote."""
+    if not is_url(path):
+        return [read_range(path, start, length) for start, length in ranges]
+    fs = filesystem(path)
+    try:
+        starts = [start for start, _ in ranges]
+        ends = [start + length for start, length in ranges]
+        return fs.cat_ranges([path] * len(ranges), starts, ends, on_error="raise")
+    except Exception as error:
+        raise _fault(path, error) from error
+
+
+def _pread(path, start, length):
+    status = os.stat(path)
+    descriptor, known = _open_files.get(path, (None, None))
+    if known is None or not os.path.samestat(known, status):
+        # A replaced file is opened anew. The old descriptor stays open: another thread may be reading from it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        _open_files[path] = descriptor, os.fstat(descriptor)
+    if length is None:
+        length = max(0, status.st_size - start)
+    data = os.pread(descriptor, length, start)
+    while len(data) < length:  # a single call ends at 2 GiB, and network file systems may give less
+        more = os.pread(descriptor, length - len(data), start + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _fault(path, error):
+    """A failed read as an error of ours: a file that vanished is the release's fault, the rest the machine's."""
+    if isinstance(error, FileNotFoundError):
+        return MissingFileError(f"{path}: not there any more; it was when the release was looked through. Try again.")
+    return EnvironmentFault(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error!r}.")
+
+
+# ----------------------------------------------------------------------------------------------------------- release
+# Which file below a folder is which. The name of a text file says of what kind it is, its content of which subset,
+# because people keep the HQ captions as `captions.json` and rename folders. A zip is known by its members.
+
+_TEXT_KINDS = (
+    ("labels", "combined_annotation.*[.]txt"),
+    ("labels_train", "train_attr_list.*[.]txt"),
+    ("labels_validation", "val[a-z]*_attr_list.*[.]txt"),
+    ("labels_test", "test_attr_list.*[.]txt"),
+    ("attributes", "(list_attr_celeba|celebamask-hq-attribute-anno).*[.]txt"),
+    ("identity", "identity.*[.]txt"),
+    ("mapping", ".*mapping.*[.]txt"),
+    ("partition", "list_eval_partition.*[.]txt"),
+    ("captions", "captions?([^a-z].*)?[.]json"),
+    ("request_labels", "request_annotated.*[.]json"),
+    ("requests", "request.*[.]json"),
+    ("requests_txt", "request.*[.]txt"),
+)
+_KIND_ROLES = {  # kinds whose roles do not carry the subset in their name
+    "labels_train": {"standard": "labels_train"},
+    "labels_validation": {"standard": "labels_validation"},
+    "labels_test": {"standard": "labels_test"},
+    "mapping": {"hq": "mapping"},
+    "partition": {"standard": "partition"},
+}
+
+# Role of an image source -> what the base name of its members looks like; group 1 is the file number.
+_MEMBERS = {
+    "hq_images": re.compile(rb"(0|[1-9][0-9]{0,4})\.jpg"),
+    "standard_images": re.compile(rb"([0-9]{6})\.jpg"),
+    "hq_masks": re.compile(rb"(0|[1-9][0-9]{0,4})\.png"),
+    "hq_parts": re.compile(rb"([0-9]{5})_(" + "|".join(PARTS).encode() + rb")\.png"),
+}
+_PART_INDEX = {part.encode(): index for index, part in enumerate(PARTS)}
+_ZIP_NAMES = {  # what a zip of that role is called, for one that cannot be opened
+    "hq_images": "images?([^a-z].*)?[.]zip",
+    "standard_images": "img_align_celeba.*[.]zip",
+    "hq_masks": ".*palette.*[.]zip",
+    "hq_parts": ".*(mask-anno|parts?|binary).*[.]zip",
+}
+
+_HQ_KEY = re.compile(rb"(?:0|[1-9][0-9]{0,4})\.jpg")
+_STANDARD_KEY = re.compile(rb"[0-9]{6}\.jpg")
+
+
+class Source(NamedTuple):
+    """A file, or a folder of images, that serves a role."""
+
+    role: str
+    path: str  # absolute path or URL; that of a folder ends in "/"
+    size: int  # bytes; of a folder, the sum of its images
+    stamp: str  # changes when the file does: size and times, or what the server says
+    problem: str = ""  # why it cannot serve, empty where it can
+
+
+class Release:
+    """The official files, found anywhere below a folder.
+
+    Args:
+        root: path or fsspec URL of a folder that holds the release somewhere below it; `~` and relative paths too.
+            What a URL needs besides (keys, tokens) comes from fsspec's own configuration.
+
+    `sources` maps each role of `FILES` to its sources, in the order of their paths; a role that is not there is not in
+    it. Nothing is written and nothing is extracted. Raises MissingFileError where there is no such folder.
+    """
+
+    def __init__(self, root):
+        self.root = normal_path(root)
+        self.sources = {}
+        for folder, names in _tree(self.root):
+            for source in _sources_of(folder, names):
+                self.sources.setdefault(source.role, []).append(source)
+        for found in self.sources.values():
+            found.sort(key=lambda source: source.path)
+
+    def shown(self, path):
+        """A path as the person knows it: below the release's root."""
+        below = path[len(self.root) :].lstrip("/") if path.startswith(self.root) else path
+        return urllib.parse.unquote(below) if is_url(path) else below
+
+    def sound(self, role):
+        """The sources of a role that can serve. Raises the first one's problem where none can; `[]` for no source."""
+        found = self.sources.get(role, [])
+        sound = [source for source in found if not source.problem]
+        if found and not sound:
+            raise DamagedFileError(f"{self.shown(found[0].path)}: {found[0].problem}")
+        return sound
+
+    def text(self, role):
+        """(bytes, shown name) of a text or JSON file, or None where there is none.
+
+        Raises ConflictError where two copies of it differ.
+        """
+        sources = self.sound(role)
+        if not sources:
+            return None
+        for source in sources:
+            if source.size > _MAX_TEXT:
+                raise FormatError(
+                    f"{self.shown(source.path)}: {source.size:,} bytes, where at most {_MAX_TEXT:,} are plausible. "
+                    f"This is not {FILES[role].name}; download that again."
+                )
+        data = [read_range(source.path) for source in sources]
+        for other, source in zip(data[1:], sources[1:]):
+            if other.replace(b"\r\n", b"\n") != data[0].replace(b"\r\n", b"\n"):
+                raise ConflictError(
+                    f"{self.shown(sources[0].path)} and {self.shown(source.path)} are both {FILES[role].what}, and "
+                    f"differ. Move the one you do not want out of the release."
+                )
+        return data[0], self.shown(sources[0].path)
+
+    def digest(self, roles):
+        """Hexadecimal digits that change when a file of these roles does, comes or goes."""
+        digest = hashlib.sha256(_own_digest().encode())
+        for role in sorted(roles):
+            for source in self.sources.get(role, []):
+                digest.update(repr((role, self.shown(source.path), source.size, source.stamp)).encode())
+        return digest.hexdigest()[:32]
+
+
+def normal_path(root):
+    """A release's root as an absolute path or a URL, without a slash at its end. Raises UsageError for an empty one."""
+    root = os.fspath(root)
+    if not root.strip():
+        raise UsageError("The path of the release is empty. Pass the folder that holds the official files.")
+    if root.startswith("file://"):
+        root = root[len("file://") :]
+    if is_url(root):
+        return root.rstrip("/")
+    return os.path.abspath(os.path.expanduser(root))
+
+
+def _tree(root):
+    """(folder, names of its files) for every folder from `root` down, in order. Hidden ones and __MACOSX are left out.
+
+    Links are followed, because people link the image folders; a folder is entered once, so loops end.
+    """
+    if is_url(root):
+        yield from _remote_tree(root)
+        return
+    if not os.path.isdir(root):
+        what = "is a file, not a folder" if os.path.exists(root) else "no such folder"
+        raise MissingFileError(f"{root}: {what}. Pass the folder that holds the official files. {_HOW_TO_GET_IT}")
+    seen = set()
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                entries = [(entry.name, entry.is_dir()) for entry in entries if _counts(entry.name)]
+        except OSError as error:
+            raise EnvironmentFault(f"{folder}: cannot be listed: {error.strerror}.") from error
+        yield folder + "/", sorted(name for name, is_folder in entries if not is_folder)
+        pending += sorted((os.path.join(folder, name) for name, is_folder in entries if is_folder), reverse=True)
+
+
+def _remote_tree(root):
+    fs = filesystem(root)
+    try:
+        paths = fs.find(root)
+    except Exception as error:
+        raise EnvironmentFault(f"{root}: cannot be listed: {error!r}.") from error
+    if not paths:
+        raise MissingFileError(
+            f"{root}: nothing is listed there. Pass the address of the folder with the official files."
+        )
+    folders = {}
+    for path in paths:
+        path = fs.unstrip_protocol(path)
+        folder, name = path.rsplit("/", 1)
+        if all(_counts(part) for part in path[len(root) :].split("/") if part):
+            folders.setdefault(folder + "/", []).append(name)
+    for folder in sorted(folders):
+        yield folder, sorted(folders[folder])
+
+
+def _counts(name):
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _sources_of(folder, names):
+    """The sources among the files of one folder. A folder of images is one source."""
+    images = {role: [] for role in _MEMBERS}
+    for name in names:
+        base = urllib.parse.unquote(name) if is_url(folder) else name
+        lower = re.sub(r"[ _-]*[(][0-9]+[)](?=[.])", "", base.lower())  # browsers add " (1)"
+        kind = lower.rsplit(".", 1)[-1]
+        if kind in ("jpg", "png"):
+            for role, pattern in _MEMBERS.items():
+                if pattern.fullmatch(os.fsencode(base)):
+                    images[role].append(name)
+        elif kind == "zip":
+            yield from _zip_source(folder + name, lower)
+        elif kind in ("txt", "json"):
+            for kind, pattern in _TEXT_KINDS:
+                if re.fullmatch(pattern, lower):
+                    yield from _text_source(folder + name, lower, kind)
+                    break
+    for role, members in images.items():
+        if members:
+            digest = hashlib.sha256()
+            total = 0
+            for name in members:
+                size, stamp = _status(folder + name)
+                total += size
+                digest.update(f"{name} {stamp}\n".encode("utf-8", "surrogateescape"))
+            yield Source(role, folder, total, digest.hexdigest())
+
+
+def _status(path):
+    """(size in bytes, stamp) of a file."""
+    try:
+        if is_url(path):
+            info = filesystem(path).info(path)
+            names = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "created", "Content-MD5")
+            return int(info.get("size") or 0), repr([info.get("size")] + [str(info.get(name)) for name in names])
+        status = os.stat(path)
+    except Exception as error:
+        raise _fault(path, error) from error
+    return status.st_size, f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+
+
+def _text_source(path, name, kind):
+    size, stamp = _status(path)
+    head = read_range(path, 0, min(size, 4096))
+    problem = ""
+    if _HQ_KEY.search(head) and not re.search(rb"(?<![0-9])[0-9]{6}\.jpg", head) or kind == "mapping":
+        subset = "hq"
+    elif _STANDARD_KEY.search(head):
+        subset = "standard"
+    else:  # no file name in it: of no use, but what it was meant to be matters for the message
+        subset = "hq" if "hq" in path.lower().rsplit("/", 2)[-1] or "(hq)" in path.lower() else "standard"
+        problem = _what_is(head, size) + " Download it again."
+    role = _KIND_ROLES.get(kind, {"hq": "hq_" + kind, "standard": "standard_" + kind}).get(subset)
+    if role:
+        yield Source(role, path, size, stamp, problem)
+
+
+def _zip_source(path, name):
+    size, stamp = _status(path)
+    try:
+        tail = read_range(path, max(0, size - 65536), min(size, 65536))
+        _end_of_zip(path, size, tail)
+        problem = ""
+        # The last entries of the directory tell what the zip holds; reading all of it would take a second.
+        votes = Counter()
+        for entry in re.finditer(rb"PK\x01\x02", tail):
+            length = int.from_bytes(tail[entry.start() + 28 : entry.start() + 30], "little")
+            base = _base_name(tail[entry.start() + 46 : entry.start() + 46 + length])
+            votes.update(role for role, pattern in _MEMBERS.items() if pattern.fullmatch(base))
+        role = votes.most_common(1)[0][0] if votes else None
+    except DamagedFileError as error:
+        problem = str(error).split(": ", 1)[1]
+        role = next((role for role, pattern in _ZIP_NAMES.items() if re.fullmatch(pattern, name)), None)
+    if role:
+        yield Source(role, path, size, stamp, problem)
+
+
+def _what_is(head, size):
+    """One sentence on a file that is not what its name says."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1024].lower()
+    if size == 0:
+        return "the file is empty."
+    if start.startswith((b"<!doctype", b"<html", b"<head")):
+        why = "its quota is used up or a login is asked for" if b"google" in head.lower() else "not the file itself"
+        return f"this is a web page, as Google Drive sends where {why}."
+    if start.startswith(b"pk\x03\x04"):
+        return "this is a zip."
+    return f"starts with {head[:24]!r}, and holds no file name such as {HQ.file_name(0)} or {STANDARD.file_name(1)}."
+
+
+# ----------------------------------------------------------------------------------------------------------- members
+# An image is a byte range in a zip, or a file in a folder. The directory of a zip is read by our own loop: for the
+# 202,599 standard images the standard library's takes five times as long and holds 200 MB of objects. Nothing is
+# extracted, so what a member's folder is called cannot matter.
+
+# One image: which source, its name there, and in a zip the place of its local header, its packed and unpacked size,
+# its CRC-32 and its method. Those four are -1 for a file in a folder.
+MEMBER = pa.struct(
+    [
+        ("source", pa.int16()),
+        ("name", pa.string()),
+        ("offset", pa.int64()),
+        ("packed", pa.int64()),
+        ("size", pa.int64()),
+        ("crc", pa.int64()),
+        ("method", pa.int8()),
+    ]
+)
+
+_AGAIN = "Download it again."
+
+
+def _base_name(name):
+    """The base name of a zip member, as bytes; empty for what macOS adds."""
+    if b"__MACOSX" in name:
+        return b""
+    return name.replace(b"\\", b"/").rsplit(b"/", 1)[-1]
+
+
+def _end_of_zip(path, size, tail):
+    """(offset of the directory, its length, entries, bytes in front of the zip), from the last bytes of the file.
+
+    Raises DamagedFileError where there is no sound end record. The message is for the place after the file's name.
+    """
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or len(tail) < end + 22:
+        head = read_range(path, 0, min(size, 1024))
+        if head.startswith(b"PK"):
+            raise DamagedFileError(f"{path}: the zip is cut off: it has no directory at its end. {_AGAIN}")
+        what = (
+            _what_is(head, size) if size == 0 or b"<" in head[:64] else f"this is no zip: it starts with {head[:8]!r}."
+        )
+        raise DamagedFileError(f"{path}: {what} {_AGAIN}")
+    entries, length, offset = struct.unpack_from("<HLL", tail, end + 10)
+    place = size - len(tail) + end
+    if end >= 76 and tail[end - 20 : end - 16] == b"PK\x06\x07" and tail[end - 76 : end - 72] == b"PK\x06\x06":
+        entries, length, offset = struct.unpack_from("<QQQ", tail, end - 76 + 32)
+        place -= 76
+    ahead = place - length - offset
+    if ahead < 0 or length > _MAX_DIRECTORY or entries * 46 > length:
+        raise DamagedFileError(
+            f"{path}: the zip's end record does not fit the file: {entries:,} entries in {length:,} bytes at "
+            f"{offset:,}, in a file of {size:,} bytes. {_AGAIN}"
+        )
+    return offset + ahead, length, entries, ahead
+
+
+def _zip_directory(source, shown):
+    """The members of a zip that serve its role, as columns; the names are complete paths in the zip."""
+    path, size, pattern = source.path, source.size, _MEMBERS[source.role]
+    tail_length = min(size, 65536 + 22)
+    tail = read_range(path, size - tail_length, tail_length)
+    try:
+        start, length, entries, ahead = _end_of_zip(path, size, tail)
+    except DamagedFileError as error:
+        raise DamagedFileError(str(error).replace(path, shown, 1)) from error
+    directory = read_range(path, start, length)
+    spans = np.empty((entries, 2), np.int64)
+    rows = []
+    unpack = struct.Struct("<8xHH4xLLLHHH8xL").unpack_from
+    at = 0
+    try:
+        for index in range(entries):
+            if directory[at : at + 4] != b"PK\x01\x02":
+                raise struct.error
+            flags, method, crc, packed, unpacked, name_length, extra_length, comment_length, offset = unpack(
+                directory, at
+            )
+            name = directory[at + 46 : at + 46 + name_length]
+            if 0xFFFFFFFF in (packed, unpacked, offset):
+                extra = directory[at + 46 + name_length : at + 46 + name_length + extra_length]
+                unpacked, packed, offset = _zip64(extra, unpacked, packed, offset)
+            at += 46 + name_length + extra_length + comment_length
+            offset += ahead
+            spans[index] = offset, offset + 30 + name_length + packed
+            base = _base_name(name)
+            match = pattern.fullmatch(base)
+            if match:
+                name = name.decode("utf-8", "replace")
+                if flags & 1:
+                    raise FormatError(f"{shown}: {name} is encrypted. Use the official zip, which is not.")
+                if method not in (0, 8):
+                    raise FormatError(
+                        f"{shown}: {name} is compressed by method {method}, where stored (0) or deflated (8) are read. "
+                        f"Unpack the zip in place and move it away, or use the official one."
+                    )
+                if unpacked > _MAX_MEMBER or packed > _MAX_MEMBER or (method == 0 and packed != unpacked):
+                    raise FormatError(
+                        f"{shown}: {name} claims {unpacked:,} bytes from {packed:,}, which no image here has. {_AGAIN}"
+                    )
+                part = _PART_INDEX[match[2]] if source.role == "hq_parts" else -1
+                rows.append((int(match[1]), part, name, offset, packed, unpacked, crc, method))
+    except (struct.error, IndexError):
+        raise DamagedFileError(
+            f"{shown}: the zip's directory is damaged at entry {index:,} of {entries:,}. {_AGAIN}"
+        ) from None
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    if len(spans) and ((spans[:-1, 1] > spans[1:, 0]).any() or spans[-1, 1] > start or spans[0, 0] < 0):
+        raise DamagedFileError(f"{shown}: members of the zip overlap, which no honest zip does. {_AGAIN}")
+    return rows
+
+
+def _zip64(extra, unpacked, packed, offset):
+    """The sizes and the offset that did not fit in 32 bits, from a directory entry's extra field."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, at)
+        if kind == 1:
+            wide = list(struct.unpack_from(f"<{min(length, 24) // 8}Q", extra, at + 4))
+            return tuple(wide.pop(0) if value == 0xFFFFFFFF else value for value in (unpacked, packed, offset))
+        at += 4 + length
+    raise struct.error
+
+
+def _folder_members(source):
+    """The files of a folder that serve its role, in the form of `_zip_directory`."""
+    pattern = _MEMBERS[source.role]
+    try:
+        if is_url(source.path):
+            names = [path.rsplit("/", 1)[-1] for path in filesystem(source.path).ls(source.path, detail=False)]
+        else:
+            names = os.listdir(source.path)
+    except OSError as error:
+        raise _fault(source.path, error) from error
+    rows = []
+    for name in names:
+        match = pattern.fullmatch(os.fsencode(urllib.parse.unquote(name) if is_url(source.path) else name))
+        if match:
+            part = _PART_INDEX[match[2]] if source.role == "hq_parts" else -1
+            rows.append((int(match[1]), part, name, 0, -1, -1, -1, -1))
+    return rows
+
+
+class Members(NamedTuple):
+    """The images of one role: file numbers and parts (-1 where there are none), ascending, and where each one is."""
+
+    numbers: np.ndarray  # int32
+    parts: np.ndarray  # int8, index into PARTS
+    places: pa.StructArray  # MEMBER; `source` counts in `release.sources[role]`
+
+
+def find_members(release, role):
+    """Every image of a role, each once. Raises ConflictError where two sources hold different ones under one name."""
+    subset = SUBSETS[FILES[role].subset]
+    columns = [[] for _ in range(9)]
+    for index, source in enumerate(release.sources.get(role, [])):
+        if source.problem:
+            raise DamagedFileError(f"{release.shown(source.path)}: {source.problem}")
+        if source.path.endswith("/"):
+            rows = _folder_members(source)
+        else:
+            rows = _zip_directory(source, release.shown(source.path))
+        columns[0] += [index] * len(rows)
+        for column, values in zip(columns[1:], zip(*rows)):
+            column += values
+    source, number, part = (np.array(column, np.int32) for column in columns[:3])
+    order = np.lexsort((source, part, number))
+    order = order[(number[order] >= subset.first) & (number[order] < subset.first + subset.images)]
+    number, part = number[order], part[order]
+    again = np.flatnonzero((number[1:] == number[:-1]) & (part[1:] == part[:-1])) + 1
+    for position in again:
+        _same_member(release, role, columns, order[position - 1], order[position])
+    keep = np.delete(np.arange(len(order)), again)
+    fields = [columns[0], *columns[3:]]
+    places = pa.StructArray.from_arrays(
+        [pa.array(values, field.type) for values, field in zip(fields, MEMBER)], fields=list(MEMBER)
+    )
+    return Members(number[keep], part[keep].astype(np.int8), places.take(pa.array(order[keep])))
+
+
+def _same_member(release, role, columns, first, second):
+    """Raises ConflictError where two members of one base name differ in size or CRC-32, as far as those are known."""
+
+    def size_and_crc(row):
+        source = release.sources[role][columns[0][row]]
+        if columns[6][row] < 0:
+            return _status(source.path + columns[3][row])[0], None
+        return columns[6][row], columns[7][row]
+
+    (size, crc), (other_size, other_crc) = size_and_crc(first), size_and_crc(second)
+    if size != other_size or (None not in (crc, other_crc) and crc != other_crc):
+        names = [
+            release.shown(release.sources[role][columns[0][row]].path) + ": " + columns[3][row]
+            for row in (first, second)
+        ]
+        raise ConflictError(
+            f"{names[0]} ({size:,} bytes) and {names[1]} ({other_size:,} bytes) should be the same image, and differ. "
+            f"Move the one you do not want out of the release."
+        )
+
+
+def read_members(places, sources):
+    """The bytes of images, in order, None for a null: places is a MEMBER array, sources a list of paths.
+
+    The CRC-32 of a zip's members is checked. Raises DamagedFileError for one that is cut off, changed or does not
+    match; the message names the zip and the member.
+    """
+    rows = list(zip(*(places.field(index).to_pylist() for index in range(places.type.num_fields))))
+    result = [None] * len(rows)
+    wanted = {}
+    for position, (row, there) in enumerate(zip(rows, places.is_valid().to_pylist())):
+        if there:
+            wanted.setdefault(row[0], []).append(position)
+    for source, positions in wanted.items():
+        path = sources[source]
+        if path.endswith("/"):
+            for position in positions:
+                result[position] = _read_file(path + rows[position][1])
+            continue
+        # A local header is 30 bytes, the name and an extra field of a length it alone knows: 64 is nearly always enough.
+        ranges = [(rows[i][2], 30 + len(rows[i][1].encode()) + 64 + rows[i][3]) for i in positions]
+        for position, data in zip(positions, read_ranges(path, ranges)):
+            result[position] = _unpack(data, path, rows[position])
+    return result
+
+
+def _read_file(path):
+    data = read_range(path, 0, None if is_url(path) else _MAX_MEMBER + 1)
+    if len(data) > _MAX_MEMBER:
+        raise FormatError(f"{path}: more than {_MAX_MEMBER:,} bytes, which no image here has. {_AGAIN}")
+    return data
+
+
+def _unpack(data, path, row):
+    _, name, offset, packed, size, crc, method = row
+    if data[:4] != b"PK\x03\x04" or len(data) < 30:
+        raise DamagedFileError(
+            f"{path}: {name} is not where the directory says: the zip is damaged or was changed. {_AGAIN}"
+        )
+    start = 30 + int.from_bytes(data[26:28], "little") + int.from_bytes(data[28:30], "little")
+    if start + packed > len(data):
+        data = read_range(path, offset, start + packed)
+    body = data[start : start + packed]
+    if method == 8:
+        try:
+            inflate = zlib.decompressobj(-15)
+            body = inflate.decompress(body, size + 1)
+        except zlib.error as error:
+            raise DamagedFileError(
+                f"{path}: {name} cannot be unpacked ({error}): the zip is damaged. {_AGAIN}"
+            ) from None
+    if len(body) != size or zlib.crc32(body) != crc:
+        raise DamagedFileError(
+            f"{path}: {name} holds {len(body):,} bytes with CRC {zlib.crc32(body):08x}, expected {size:,} with "
+            f"{crc:08x}: the zip is damaged or was changed. {_AGAIN}"
+        )
+    return body
+
+
+# ------------------------------------------------------------------------------------------------------- annotations
+# Text files are split into words by NumPy and read into numbers by Arrow, with no Python loop per value; JSON goes
+# entry by entry, so that the whole tree of objects never exists at once. Every reader takes (bytes, shown name,
+# subset) and gives arrays by file number, with -1 or None where the file says nothing.
+
+_BLOCK = 4 << 20  # bytes of text worked on at once: keeps the memory flat
+_NOTHING = [b"None", b"none", b"null", b"NaN", b"nan", b"N/A"]
+
+
+class TextRows(NamedTuple):
+    """A text file as words: `words` holds `width` per row, one row after the other."""
+
+    header: list | None  # the words of the header line, None where there is none
+    count: int | None  # what the count line says, None where there is none
+    words: pa.Array  # binary, rows * width
+    width: int
+    lines: np.ndarray  # int64: the line of each row, from 1
+    bare: tuple  # (line, word) of rows that are a single word: a name without values
+
+
+def split_text(data, shown, width, is_key, bare_ok=False):
+    """A text file of `width` words a row, split at any white space, with an optional count line and header.
+
+    The first line for which `is_key` (a function of its list of words) is true starts the rows. Raises FormatError
+    with the line where a row has another number of words, DamagedFileError for a file that is no such text at all.
+    """
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise FormatError(f"{shown}: line {line}: a NUL byte, where text was expected. {_AGAIN}")
+    header = count = None
+    start, line = 0, 1
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        words = data[start : min(end, start + 65536)].split()
+        if words and is_key(words):
+            break
+        if words and count is None and header is None and len(words) == 1 and re.fullmatch(rb"[0-9]{1,18}", words[0]):
+            count = int(words[0])
+        elif words and header is None:
+            header = words
+        elif words:
+            raise _no_text(data, shown, line, words)
+        start, line = end + 1, line + 1
+    if start >= len(data):
+        raise _no_text(data, shown, line, [])
+    words, lines, bare = [], [], []
+    while start < len(data):
+        end = len(data) if len(data) - start <= _BLOCK else data.rfind(b"\n", start, start + _BLOCK) + 1
+        if end == 0:  # a line longer than a block
+            end = data.find(b"\n", start + _BLOCK) + 1 or len(data)
+        block = data[start:end]
+        block_words, block_lines, block_bare, count_lines = _split_block(block, shown, line, width, bare_ok)
+        words.append(block_words)
+        lines.append(block_lines)
+        bare += block_bare
+        line += count_lines
+        start = end
+    lines = np.concatenate(lines)
+    if count is not None and count != len(lines) + len(bare):
+        raise FormatError(
+            f"{shown}: line 1 says {count:,} rows, the file holds {len(lines) + len(bare):,}: it is cut off or edited. "
+            f"{_AGAIN}"
+        )
+    return TextRows(header, count, pa.concat_arrays(words), width, lines, tuple(bare))
+
+
+def _split_block(block, shown, first_line, width, bare_ok):
+    codes = np.frombuffer(block, np.uint8)
+    blank = codes <= 32
+    edges = np.flatnonzero(np.diff(blank, prepend=True, append=True)).astype(np.int32)  # start, end, start, end, …
+    ends = np.flatnonzero(codes == 10)
+    if not len(ends) or ends[-1] != len(block) - 1:
+        ends = np.append(ends, len(block))
+    after = np.searchsorted(edges[::2], ends)  # words up to the end of each line
+    counts = np.diff(after, prepend=0)
+    full = counts == width
+    wrong = ~full & (counts != 0)
+    if bare_ok:
+        wrong &= counts != 1
+    if wrong.any():
+        index = int(np.argmax(wrong))
+        found = block[(ends[index - 1] + 1) if index else 0 : ends[index]]
+        raise FormatError(
+            f"{shown}: line {first_line + index}: {counts[index]} words, expected {width}: {found[:80]!r}. {_AGAIN}"
+        )
+    if not len(edges):
+        return pa.array([], pa.binary()), np.array([], np.int64), [], len(ends)
+    # Every second stretch between edges is a word: one Arrow array over the block itself, nothing copied.
+    stretches = pa.Array.from_buffers(pa.binary(), len(edges) - 1, [None, pa.py_buffer(edges), pa.py_buffer(block)])
+    first = (after - counts)[full]
+    words = stretches.take(pa.array((first[:, None] * 2 + np.arange(0, 2 * width, 2)).ravel()))
+    bare = np.flatnonzero(counts == 1) if bare_ok and width != 1 else []
+    bare = [(first_line + int(index), stretches[int((after - counts)[index]) * 2].as_py()) for index in bare]
+    return words, first_line + np.flatnonzero(full), bare, len(ends)
+
+
+def _no_text(data, shown, line, words):
+    if not words:
+        what = _what_is(data[:4096], len(data))
+        return DamagedFileError(f"{shown}: {what} {_AGAIN}")
+    return FormatError(
+        f"{shown}: line {line}: starts with {words[0][:40]!r}, expected a file name or a header. {_AGAIN}"
+    )
+
+
+def _column(rows, index):
+    return rows.words.take(pa.array(np.arange(index, len(rows.words), rows.width)))
+
+
+def _numbers_of(keys, lines, shown, subset):
+    """File numbers (int32) of a binary array of file names. Raises FormatError for one that is none of the subset's."""
+    pattern = "^(0|[1-9][0-9]{0,4})[.]jpg$" if subset.digits == 0 else "^[0-9]{6}[.]jpg$"
+    good = np.asarray(pc.match_substring_regex(keys, pattern))
+    numbers = np.full(len(keys), -1, np.int64)
+    sound = keys.filter(pa.array(good)).cast(pa.string())
+    numbers[good] = np.asarray(pc.replace_substring(sound, ".jpg", "").cast(pa.int32()))
+    good &= (numbers >= subset.first) & (numbers < subset.first + subset.images)
+    if not good.all():
+        index = int(np.argmin(good))
+        raise _not_a_key(f"line {lines[index]}", keys[index].as_py().decode("utf-8", "replace"), shown, subset)
+    return numbers.astype(np.int32)
+
+
+def _not_a_key(where, found, shown, subset):
+    return FormatError(
+        f"{shown}: {where}: {found[:60]!r} is no image of the {subset.name} subset, whose files are {subset.key}. "
+        f"{_AGAIN}"
+    )
+
+
+def _integers(words, lines, shown, width, low, high, what):
+    """An int32 array of words, -1 for the likes of `None`. Raises FormatError for one outside low … high."""
+    try:
+        values = np.asarray(words.cast(pa.string()).cast(pa.int32()))
+    except pa.ArrowInvalid:
+        nothing = pc.is_in(words, value_set=pa.array(_NOTHING, pa.binary()))
+        good = pc.or_(nothing, pc.match_substring_regex(words, "^-?[0-9]{1,9}$"))
+        if not pc.all(good).as_py() if len(good) else False:
+            index = int(np.argmin(np.asarray(good)))
+            found = words[index].as_py()[:40].decode("utf-8", "replace")
+            raise FormatError(f"{shown}: line {lines[index // width]}: {found!r}, expected {what}. {_AGAIN}") from None
+        values = np.asarray(pc.if_else(nothing, b"-1", words).cast(pa.string()).cast(pa.int32()))
+    bad = (values < low) | (values > high)
+    if bad.any():
+        index = int(np.argmax(bad))
+        raise FormatError(f"{shown}: line {lines[index // width]}: {values[index]}, expected {what}. {_AGAIN}")
+    return values
+
+
+def _by_number(numbers, values, lines, shown, subset):
+    """Values (rows, width) as an array by file number, -1 where there is no row. A repeated row must say the same."""
+    table = np.full((subset.first + subset.images, values.shape[1]), -1, values.dtype)
+    table[numbers] = values
+    differ = (table[numbers] != values).any(axis=1)
+    if differ.any():
+        row = int(np.argmax(differ))
+        other = int(np.flatnonzero(numbers == numbers[row])[-1])
+        raise FormatError(
+            f"{shown}: lines {lines[row]} and {lines[other]}: {subset.file_name(numbers[row])} stands twice, with "
+            f"different values. {_AGAIN}"
+        )
+    return table
+
+
+def _header_order(header, names, shown):
+    """Where each of `names` stands in a header that may start with a word for the file name."""
+    if header is None:
+        return None
+    found = [word.decode("utf-8", "replace") for word in header]
+    if len(found) == len(names) + 1:
+        found = found[1:]
+    if sorted(found) != sorted(names):
+        strange = [name for name in found if name not in names] or [f"{len(found)} names"]
+        raise FormatError(
+            f"{shown}: the header names {strange[0][:40]!r}, expected {len(names)} names, {names[0]} to {names[-1]}. "
+            f"This is another file, or an edited one. {_AGAIN}"
+        )
+    return [found.index(name) for name in names]
+
+
+def _starts_with_key(words):
+    return words[0].endswith(b".jpg")
+
+
+def read_degrees(data, shown, subset):
+    """Degrees: int8 (file numbers, 5) in the order of DEGREES, -1 where missing; and the number of rows."""
+    names = list(RELEASE_NAMES.values())
+    rows = split_text(data, shown, 6, _starts_with_key, bare_ok=True)
+    _numbers_of(pa.array([word for _, word in rows.bare], pa.binary()), [line for line, _ in rows.bare], shown, subset)
+    order = _header_order(rows.header, names, shown)
+    numbers = _numbers_of(_column(rows, 0), rows.lines, shown, subset)
+    values = rows.words.filter(pa.array(np.arange(len(rows.words)) % 6 != 0))
+    values = _integers(values, rows.lines, shown, 5, -1, 5, "a degree from 0 to 5").reshape(-1, 5).astype(np.int8)
+    return _by_number(numbers, values[:, order] if order else values, rows.lines, shown, subset), len(rows.lines)
+
+
+def read_attributes(data, shown, subset):
+    """Binary attributes: int8 (file numbers, 40), 1 yes, 0 no, -1 missing; and the number of rows.
+
+    The release writes 1 and -1. A file that holds no -1 at all is one of the copies that write 1 and 0.
+    """
+    rows = split_text(data, shown, 41, _starts_with_key)
+    order = _header_order(rows.header, list(ATTRIBUTES), shown)
+    if order is None:
+        raise FormatError(f"{shown}: no header with the forty attribute names, so the columns cannot be told. {_AGAIN}")
+    numbers = _numbers_of(_column(rows, 0), rows.lines, shown, subset)
+    words = rows.words.filter(pa.array(np.arange(len(rows.words)) % 41 != 0))
+    nothing = np.asarray(pc.is_in(words, value_set=pa.array(_NOTHING, pa.binary()))).reshape(-1, 40).all(axis=1)
+    values = _integers(words, rows.lines, shown, 40, -1, 1, "-1 or 1").reshape(-1, 40).astype(np.int8)
+    zeros = values == 0
+    if zeros.any() and (values[~nothing] == -1).any():
+        line = rows.lines[int(np.argmax(zeros.any(axis=1)))]
+        raise FormatError(f"{shown}: line {line}: 0, in a file that also writes -1; expected -1 or 1. {_AGAIN}")
+    values = np.where(values == -1, np.int8(0), values)
+    values[nothing] = -1
+    return _by_number(numbers, values[:, order], rows.lines, shown, subset), len(rows.lines)
+
+
+def read_identity(data, shown, subset):
+    """Identities: int32 by file number, -1 where missing; and the number of rows."""
+    rows = split_text(data, shown, 2, _starts_with_key, bare_ok=True)
+    numbers = _numbers_of(_column(rows, 0), rows.lines, shown, subset)
+    values = _integers(_column(rows, 1), rows.lines, shown, 1, -1, 1 << 30, "the number of an identity")
+    return _by_number(numbers, values[:, None], rows.lines, shown, subset)[:, 0], len(rows.lines)
+
+
+def read_mapping(data, shown):
+    """HQ file number -> standard file number: int32 (30000,), -1 where missing; and the number of rows."""
+    rows = split_text(data, shown, 3, lambda words: re.fullmatch(rb"[0-9]+", words[0]) and len(words) == 3)
+    numbers = _integers(_column(rows, 0), rows.lines, shown, 1, 0, HQ.images - 1, "an HQ file number below 30,000")
+    index = _integers(_column(rows, 1), rows.lines, shown, 1, 0, STANDARD.images - 1, "an index below 202,599")
+    files = _numbers_of(_column(rows, 2), rows.lines, shown, STANDARD)
+    if (index + 1 != files).any():
+        row = int(np.argmax(index + 1 != files))
+        raise FormatError(
+            f"{shown}: line {rows.lines[row]}: index {index[row]} and {STANDARD.file_name(files[row])} disagree; the "
+            f"file number is the index plus 1. {_AGAIN}"
+        )
+    table = _by_number(numbers, files[:, None], rows.lines, shown, HQ)[:, 0]
+    known = np.sort(table[table >= 0])
+    if (known[1:] == known[:-1]).any():
+        twice = STANDARD.file_name(known[1:][known[1:] == known[:-1]][0])
+        raise FormatError(f"{shown}: two HQ images come from {twice}, where each has its own. {_AGAIN}")
+    return table, len(rows.lines)
+
+
+def read_partition(data, shown):
+    """CelebA's own partition; returns the number of rows.
+
+    The splits are three ranges of the file number, so the file serves as a check only. Raises FormatError where it
+    says otherwise.
+    """
+    rows = split_text(data, shown, 2, _starts_with_key)
+    numbers = _numbers_of(_column(rows, 0), rows.lines, shown, STANDARD)
+    values = _integers(_column(rows, 1), rows.lines, shown, 1, 0, 2, "0, 1 or 2")
+    wrong = values != split_of(numbers)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise FormatError(
+            f"{shown}: line {rows.lines[row]}: {values[row]}, where CelebA puts {STANDARD.file_name(numbers[row])} "
+            f"into {SPLITS[split_of(numbers[row])]}. {_AGAIN}"
+        )
+    return len(rows.lines)
+
+
+def split_of(standard_number):
+    """0, 1 or 2 for train, validation and test: the split of a standard file number, or of an array of them."""
+    return np.searchsorted(SPLIT_ENDS, standard_number)
+
+
+_KEY_AHEAD = re.compile(r'[ \t\r\n]*"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
+_COMMA_OR_END = re.compile(r"[ \t\r\n]*([,}])")
+_JSON_START = re.compile(r"[ \t\r\n]*[{]")
+_JSON_BLANK_END = re.compile(r"[ \t\r\n]*[}]")
+
+
+def json_entries(data, shown):
+    """The (key, value) pairs of one JSON object, one after the other, a repeated key as often as it stands there.
+
+    Raises FormatError with the line where the text is not JSON, is cut off or is no object.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise FormatError(f"{shown}: line {line}: byte {data[error.start]:#04x} is not UTF-8 text. {_AGAIN}") from None
+    match = _JSON_START.match(text)
+    if not match:
+        if text.lstrip()[:1] in ("<", ""):
+            raise DamagedFileError(f"{shown}: {_what_is(data[:4096], len(data))} {_AGAIN}")
+        raise FormatError(f"{shown}: line 1: starts with {text.lstrip()[:20]!r}, expected a JSON object: {{. {_AGAIN}")
+    scan = JSONDecoder().scan_once
+    at = match.end()
+    end = _JSON_BLANK_END.match(text, at)
+    try:
+        while not end:
+            match = _KEY_AHEAD.match(text, at)
+            if not match:
+                raise StopIteration(at)
+            key = match[1]
+            value, at = scan(text, match.end())
+            yield key, value
+            match = _COMMA_OR_END.match(text, at)
+            if not match:
+                raise StopIteration(at)
+            at = match.end()
+            end = match if match[1] == "}" else None
+        if text[end.end() :].strip(" \t\r\n\0"):
+            raise StopIteration(end.end())
+    except (StopIteration, ValueError, RecursionError) as error:
+        if isinstance(error, RecursionError):
+            what = "nested far too deeply"
+        else:
+            at = (
+                error.pos
+                if isinstance(error, JSONDecodeError)
+                else (error.args[0] if isinstance(error, StopIteration) else at)
+            )
+            found = text[at : at + 20]
+            what = (
+                f"{found!r} is not JSON" if found.strip() else "the text ends in the middle of an entry: it is cut off"
+            )
+        raise FormatError(f"{shown}: line {text.count(chr(10), 0, at) + 1}: {what}. {_AGAIN}") from None
+
+
+def _json_rows(data, shown, subset):
+    """(file number, key, value) of every entry, each file number once. Repeated entries must say the same."""
+    pattern = re.compile((_HQ_KEY if subset is HQ else _STANDARD_KEY).pattern.decode())
+    seen = {}
+    for key, value in json_entries(data, shown):
+        if not pattern.fullmatch(key) or not subset.first <= int(key[:-4]) < subset.first + subset.images:
+            raise _not_a_key("a key", key, shown, subset)
+        number = int(key[:-4])
+        if number in seen:
+            if seen[number] != hash(repr(value)):
+                raise FormatError(f"{shown}: key {key!r} stands twice, with different values. {_AGAIN}")
+            continue
+        seen[number] = hash(repr(value))
+        yield number, key, value
+
+
+def _text_or_none(value, key, shown, what):
+    """A text; `null` and the empty text are both None."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise FormatError(f"{shown}: key {key!r}: {what} is {str(value)[:40]!r}, expected a text or null. {_AGAIN}")
+    if "\ud800" <= max(value) <= "\udfff" or not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise FormatError(
+                f"{shown}: key {key!r}: {what} holds half a character (a lone surrogate). {_AGAIN}"
+            ) from None
+    return value
+
+
+def _slots(subset):
+    return [None] * (subset.first + subset.images)
+
+
+def read_captions(data, shown, subset):
+    """Captions by file number: {"caption": [...], "bangs": [...], …} of texts or None; and the number of entries."""
+    columns = {name: _slots(subset) for name in ("caption", *RELEASE_NAMES)}
+    count = 0
+    for number, key, value in _json_rows(data, shown, subset):
+        count += 1
+        if value is None:
+            continue
+        parts = value.get("attribute_wise_captions", {}) if isinstance(value, dict) else None
+        if not isinstance(parts, (dict, type(None))) or not (
+            "overall_caption" in value or "attribute_wise_captions" in value
+        ):
+            raise FormatError(
+                f"{shown}: key {key!r}: {str(value)[:40]!r}, expected {{'attribute_wise_captions': {{…}}, "
+                f"'overall_caption': '…'}}. {_AGAIN}"
+            )
+        columns["caption"][number] = _text_or_none(value.get("overall_caption"), key, shown, "overall_caption")
+        for column, name in RELEASE_NAMES.items():
+            columns[column][number] = _text_or_none((parts or {}).get(name), key, shown, f"the caption {name}")
+    return columns, count
+
+
+def read_requests(data, shown, subset):
+    """Editing requests by file number, texts or None, from the JSON form; and the number of entries."""
+    column = _slots(subset)
+    count = 0
+    for number, key, value in _json_rows(data, shown, subset):
+        count += 1
+        column[number] = _text_or_none(value, key, shown, "the request")
+    return column, count
+
+
+def read_requests_txt(data, shown, subset):
+    """The same from the text form: a file name, white space, the request to the end of the line."""
+    column = _slots(subset)
+    seen = {}
+    keys = re.compile(_HQ_KEY.pattern if subset is HQ else _STANDARD_KEY.pattern)
+    for index, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        words = line.split(None, 1)
+        if not words:
+            continue
+        key = words[0].decode("utf-8", "replace")
+        if b"\0" in line or len(line) > 65536 or not words[0].endswith(b".jpg"):
+            raise _no_text(data, shown, index, words)
+        if not keys.fullmatch(words[0]) or not subset.first <= int(key[:-4]) < subset.first + subset.images:
+            raise _not_a_key(f"line {index}", key, shown, subset)
+        try:
+            request = words[1].strip().decode() if len(words) == 2 else ""
+        except UnicodeDecodeError:
+            raise FormatError(f"{shown}: line {index}: not UTF-8 text. {_AGAIN}") from None
+        request = None if request in ("", "None", "null", "-1") else request
+        number = int(key[:-4])
+        if seen.setdefault(number, index) != index and column[number] != request:
+            raise FormatError(
+                f"{shown}: lines {seen[number]} and {index}: {key} stands twice, with different values. {_AGAIN}"
+            )
+        column[number] = request
+    if not seen:
+        raise _no_text(data, shown, 1, [])
+    return column, len(seen)
+
+
+# Column of `request_labels` -> the key in request_annotated*.json and the words it may hold, or the range of degrees.
+_REQUEST_FIELDS = {
+    "attribute": ("attribute", tuple(RELEASE_NAMES.values())),
+    "mode": ("request_mode", REQUEST_MODES),
+    "direction": ("score_change_direction", REQUEST_DIRECTIONS),
+    "value": ("score_change_value", range(1, 6)),
+    "target": ("target_score", range(0, 6)),
+}
+
+
+def read_request_labels(data, shown, subset):
+    """Structured requests: {"attribute": int8 by file number, …} as in `request_labels`; and the number of entries.
+
+    Words become indices of their class; -1 is what the release leaves out or writes as null.
+    """
+    columns = {name: np.full(subset.first + subset.images, -1, np.int8) for name in _REQUEST_FIELDS}
+    count = 0
+    for number, key, value in _json_rows(data, shown, subset):
+        count += 1
+        if value is None:
+            continue
+        if not isinstance(value, dict) or not any(field in value for field, _ in _REQUEST_FIELDS.values()):
+            raise FormatError(
+                f"{shown}: key {key!r}: {str(value)[:40]!r}, expected {{'attribute': …, 'request_mode': …}}. {_AGAIN}"
+            )
+        for column, (field, allowed) in _REQUEST_FIELDS.items():
+            found = value.get(field)
+            if found is None:
+                continue
+            if isinstance(found, str) and isinstance(allowed, range) and re.fullmatch("[0-9]", found):
+                found = int(found)
+            if isinstance(found, (bool, float, list, dict)) or found not in allowed:
+                choice = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(allowed)
+                raise FormatError(f"{shown}: key {key!r}: {field} is {str(found)[:40]!r}, expected {choice}. {_AGAIN}")
+            columns[column][number] = found if isinstance(allowed, range) else allowed.index(found)
+    return columns, count
+
+
+# ------------------------------------------------------------------------------------------------------------- index
+# The annotations and the places of the images of one subset, as one Arrow table with a row per image. It is made once
+# per release, kept as an Arrow file in the cache folder of `datasets` and mapped into memory from there, so that the
+# workers of a DataLoader, the processes of `num_proc` and the ranks of a cluster node share one copy of its pages and
+# never read the JSON again.
+
+# Subset -> the roles that its annotations come from, or may come from.
+ANNOTATIONS = {
+    "hq": (
+        "hq_labels hq_attributes hq_captions hq_requests hq_requests_txt hq_request_labels hq_identity mapping "
+        "standard_identity"
+    ).split(),
+    "standard": (
+        "standard_labels labels_train labels_validation labels_test standard_attributes standard_captions "
+        "standard_requests standard_requests_txt standard_request_labels standard_identity mapping hq_identity"
+    ).split(),
+}
+FULL_SHARDS = {"train": 64, "validation": 8, "test": 8}
+_FEWEST_ROWS = 8  # a shard holds at least so many, unless the split is smaller
+
+
+class Index(NamedTuple):
+    """A subset's table and what is needed to read its images.
+
+    Columns of `table`: those of the contract with compact types, `number` (the file number), and for `image`, `mask`
+    and `parts` the places of the bytes (MEMBER). Rows are sorted by split, then file number.
+    """
+
+    table: pa.Table
+    splits: dict  # split -> (first row, row after the last), for the splits that have rows
+    sources: dict  # role -> paths of its sources, as MEMBER counts them
+    missing: tuple  # roles of which the release has nothing
+
+    def read(self, role, places):
+        """The bytes of the images at some places (a MEMBER array), None for a null."""
+        return read_members(places, self.sources[role])
+
+
+def image_roles(subset, parts):
+    """Role of every image column: {"image": "hq_images", …}."""
+    if subset == "standard":
+        return {"image": "standard_images"}
+    return {"image": "hq_images", "mask": "hq_masks"} | ({"parts": "hq_parts"} if parts else {})
+
+
+def roles_of(subset, parts=False):
+    """Every role that the rows of a subset are made from."""
+    return (*image_roles(subset, parts).values(), *ANNOTATIONS[subset])
+
+
+def open_index(release, subset, parts=False, cache_dir=None):
+    """The Index of a subset: from this process's memory, else from the cache folder, else made and kept there."""
+    digest = release.digest(roles_of(subset, parts))
+    return index_at(index_path(release.root, subset, parts, digest, cache_dir), lambda: release)
+
+
+def index_path(root, subset, parts, digest, cache_dir=None):
+    """Where the index of a release lies. Raises nothing; the file need not be there."""
+    folder = os.path.expanduser(str(cache_dir or datasets.config.HF_DATASETS_CACHE))
+    root = hashlib.sha256(root.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return os.path.join(folder, "celeba_dialog_index", f"{root}-{subset}{'_parts' if parts else ''}-{digest}.arrow")
+
+
+_indexes = {}  # path -> Index, of this process: the latest of each subset
+_indexes_lock = threading.Lock()
+
+
+def index_at(path, release):
+    """The Index kept at `path`, made from `release()` where it is not there yet.
+
+    One process makes it and the others wait for it. Where the cache folder cannot be written, it lives in memory.
+    """
+    with _indexes_lock:
+        if path not in _indexes:
+            start = path.rsplit("-", 1)[0]
+            for known in [known for known in _indexes if known.startswith(start + "-")]:
+                del _indexes[known]
+            _indexes[path] = _load_index(path) or _make_index(path, release)
+        return _indexes[path]
+
+
+def _make_index(path, release):
+    folder, name = os.path.split(path)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        lock = filelock.FileLock(path + ".lock")
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        logger.warning(f"{folder} cannot be written ({error}): every process reads the annotations by itself.")
+        return _as_index(_read_index(release(), name))
+    with lock:
+        index = _load_index(path)  # a sibling may have made it meanwhile
+        if index:
+            return index
+        table = _read_index(release(), name)
+        temporary = f"{path}.{os.getpid()}.tmp"
+        try:
+            with pa.OSFile(temporary, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table, max_chunksize=4096)
+            os.replace(temporary, path)
+        except OSError as error:
+            logger.warning(f"{folder} cannot be written ({error}): every process reads the annotations by itself.")
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+            return _as_index(table)
+        for other in os.listdir(folder):  # indexes of what this release was before
+            if other.startswith(name.rsplit("-", 1)[0] + "-") and not other.startswith(name):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(folder, other))
+        return _load_index(path)
+
+
+def _load_index(path):
+    try:
+        return _as_index(pa.ipc.open_file(pa.memory_map(path)).read_all())
+    except FileNotFoundError:
+        return None
+    except (OSError, pa.ArrowInvalid) as error:
+        logger.warning(f"{path} cannot be used ({error}) and is made anew.")
+        return None
+
+
+def _as_index(table):
+    metadata = {key.decode(): json.loads(value) for key, value in table.schema.metadata.items()}
+    splits = {split: tuple(rows) for split, rows in metadata["splits"].items()}
+    return Index(table, splits, metadata["sources"], tuple(metadata["missing"]))
+
+
+def _read_index(release, name):
+    subset, _, parts = name.split("-")[1].partition("_")
+    return build_index(release, subset, bool(parts))
+
+
+def build_index(release, subset_name, parts=False):
+    """The table of an Index, read from the official files.
+
+    Raises MissingFileError where the images are not there, or for HQ the mapping, without which no split is known.
+    """
+    subset = SUBSETS[subset_name]
+    roles = image_roles(subset_name, parts)
+    members = {role: find_members(release, role) for role in roles.values()}
+    images = members[roles["image"]]
+    if not len(images.numbers):
+        raise MissingFileError(
+            f"{release.root}: no {subset_name} images below it: neither {FILES[roles['image']].name} nor a folder "
+            f"with {subset.key}. {_HOW_TO_CHECK}"
+        )
+    numbers = images.numbers
+    mapping = _optional(release, "mapping", lambda data, shown, _: read_mapping(data, shown), HQ)
+    if subset is HQ:
+        if mapping is None:
+            raise MissingFileError(
+                f"{release.root}: {FILES['mapping'].name} not found below it, without which the split of an HQ image "
+                f"is not known. {_HOW_TO_CHECK}"
+            )
+        counterparts = mapping[numbers]
+        if (counterparts < 0).any():
+            name = subset.file_name(numbers[np.argmax(counterparts < 0)])
+            raise FormatError(
+                f"{FILES['mapping'].name}: no row for {name}, whose split is therefore not known. {_AGAIN}"
+            )
+        split = split_of(counterparts)
+    else:
+        counterparts = np.full(subset.first + subset.images, -1, np.int32)
+        if mapping is not None:
+            counterparts[mapping[mapping >= 0]] = np.flatnonzero(mapping >= 0)
+        counterparts = counterparts[numbers]
+        split = split_of(numbers)
+    order = np.argsort(split, kind="stable")
+    numbers, counterparts, split = numbers[order], counterparts[order], split[order]
+
+    columns = {"number": pa.array(numbers), "image": images.places.take(pa.array(order))}
+    if subset is HQ:
+        columns["mask"] = _places(members["hq_masks"], numbers)
+    columns |= _label_columns(release, subset, numbers)
+    columns |= _text_columns(release, subset, numbers)
+    columns["identity"] = pa.array(_identities(release, subset, mapping)[numbers])
+    columns["file_name"] = pa.array([subset.file_name(number) for number in numbers.tolist()])
+    other, column = (STANDARD, "celeba_file_name") if subset is HQ else (HQ, "hq_file_name")
+    columns[column] = pa.array(
+        [other.file_name(number) if number >= 0 else None for number in counterparts.tolist()], pa.string()
+    )
+    if parts:
+        columns["parts"] = _part_lists(members["hq_parts"], numbers)
+    bounds = np.searchsorted(split, range(len(SPLITS) + 1)).tolist()
+    metadata = {
+        "splits": {SPLITS[i]: bounds[i : i + 2] for i in range(len(SPLITS)) if bounds[i] < bounds[i + 1]},
+        "sources": {role: [source.path for source in release.sources.get(role, [])] for role in roles.values()},
+        "missing": _missing_roles(release, subset, roles.values()),
+    }
+    return pa.table(columns).replace_schema_metadata({key: json.dumps(value) for key, value in metadata.items()})
+
+
+def _missing_roles(release, subset, images):
+    """The roles that columns of the subset need, and that the release has in no form."""
+    prefix = subset.name
+    alternatives = [[role] for role in images]
+    if subset is HQ:
+        alternatives += [["hq_labels"], ["hq_identity", "standard_identity"]]
+    else:
+        alternatives += [["standard_labels", "labels_train"], ["standard_identity"]]
+    alternatives += [[f"{prefix}_attributes"], [f"{prefix}_captions"], [f"{prefix}_requests", f"{prefix}_requests_txt"]]
+    alternatives += [[f"{prefix}_request_labels"], ["mapping"]]
+    return [names[0] for names in alternatives if not any(name in release.sources for name in names)]
+
+
+def _optional(release, role, read, subset):
+    """What a reader makes of a text or JSON file, without its count; None where the file is not there."""
+    text = release.text(role)
+    return None if text is None else read(*text, subset)[0]
+
+
+def _label_columns(release, subset, numbers):
+    degrees = _optional(release, f"{subset.name}_labels", read_degrees, subset)
+    if degrees is None:
+        degrees = np.full((subset.first + subset.images, len(DEGREES)), -1, np.int8)
+        for split in SPLITS if subset is STANDARD else ():
+            part = _optional(release, f"labels_{split}", read_degrees, subset)
+            if part is not None:
+                degrees = np.maximum(degrees, part)
+    columns = {name: pa.array(degrees[numbers, index]) for index, name in enumerate(DEGREES)}
+    attributes = _optional(release, f"{subset.name}_attributes", read_attributes, subset)
+    if attributes is None:
+        attributes = np.full((subset.first + subset.images, len(ATTRIBUTES)), -1, np.int8)
+    flat = pa.array(attributes[numbers].ravel())
+    columns["attributes"] = pa.FixedSizeListArray.from_arrays(flat, len(ATTRIBUTES))
+    return columns
+
+
+def _text_columns(release, subset, numbers):
+    def texts(slots):
+        return pa.array([slots[number] for number in numbers.tolist()], pa.string())
+
+    nothing = [None] * (subset.first + subset.images)
+    captions = _optional(release, f"{subset.name}_captions", read_captions, subset) or {}
+    columns = {"caption": texts(captions.pop("caption", nothing))}
+    each = [texts(captions.pop(name, nothing)) for name in DEGREES]
+    columns["attribute_captions"] = pa.StructArray.from_arrays(each, names=list(DEGREES))
+    request = _optional(release, f"{subset.name}_requests", read_requests, subset)
+    if request is None:
+        request = _optional(release, f"{subset.name}_requests_txt", read_requests_txt, subset)
+    columns["request"] = texts(request or nothing)
+    labels = _optional(release, f"{subset.name}_request_labels", read_request_labels, subset)
+    if labels is None:
+        labels = dict.fromkeys(_REQUEST_FIELDS, np.full(subset.first + subset.images, -1, np.int8))
+    columns["request_labels"] = pa.StructArray.from_arrays(
+        [pa.array(labels[name][numbers]) for name in _REQUEST_FIELDS], names=list(_REQUEST_FIELDS)
+    )
+    return columns
+
+
+def _identities(release, subset, mapping):
+    """Identities by file number; through the mapping, of the other subset, where the subset's own file is missing."""
+    own = _optional(release, f"{subset.name}_identity", read_identity, subset)
+    if own is not None:
+        return own
+    other = STANDARD if subset is HQ else HQ
+    identities = np.full(subset.first + subset.images, -1, np.int32)
+    theirs = _optional(release, f"{other.name}_identity", read_identity, other)
+    if theirs is not None and mapping is not None:
+        hq = np.flatnonzero(mapping >= 0)
+        if subset is HQ:
+            identities[hq] = theirs[mapping[hq]]
+        else:
+            identities[mapping[hq]] = theirs[hq]
+    return identities
+
+
+def _places(members, numbers):
+    """The place of each file number's image, null where there is none."""
+    if not len(members.numbers):
+        return pa.nulls(len(numbers), MEMBER)
+    at = np.minimum(np.searchsorted(members.numbers, numbers), len(members.numbers) - 1)
+    return members.places.take(pa.array(at, mask=members.numbers[at] != numbers))
+
+
+def _part_lists(members, numbers):
+    """For each file number the list of its part masks, in class order."""
+    starts = np.searchsorted(members.numbers, numbers)
+    lengths = np.searchsorted(members.numbers, numbers, side="right") - starts
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    rows = pa.array(np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1]))
+    part = pa.array(members.parts).take(rows)
+    values = pa.StructArray.from_arrays([part, members.places.take(rows)], names=["part", "mask"])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+
+
+def shard_count(split, rows):
+    """Shards of a split with so many rows: a power of two, so that 2, 4 and 8 nodes each get the same number."""
+    return min(FULL_SHARDS[split], 1 << max(0, (rows // _FEWEST_ROWS).bit_length() - 1))
+
+
+def shard_ranges(split, first, last):
+    """The (first row, row after the last) of each shard of a split; as even as can be, none empty."""
+    count = shard_count(split, last - first)
+    bounds = [first + (last - first) * index // count for index in range(count + 1)]
+    return list(zip(bounds[:-1], bounds[1:]))
+
+
+# -------------------------------------------------------------------------------------------------------------- masks
+
+
+def palette_mask(data, name):
+    """A mask as a PNG whose pixel values are the class indices: the same bytes where it is one already.
+
+    A mask re-saved as RGB in the official colours or as grey indices is turned back, without loss. Raises FormatError
+    for any other.
+    """
+    if data[:8] != b"\x89PNG\r\n\x1a\n":
+        raise FormatError(f"{name}: starts with {data[:8]!r}, which is no PNG. {_AGAIN}")
+    if data[25:26] == b"\x03":
+        return data
+    return encode_mask(mask_indices(data, name))
+
+
+def mask_indices(data, name):
+    """The class indices of a mask, uint8 (height, width). Raises FormatError for one that holds anything else."""
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.mode in ("RGBA", "LA", "I", "I;16", "1", "PA"):
+                image = image.convert("RGB" if image.mode == "RGBA" else "L")
+            pixels = np.asarray(image)
+            mode = image.mode
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
+        raise FormatError(f"{name}: the mask cannot be decoded: {error}. {_AGAIN}") from None
+    if mode == "RGB":
+        codes = (pixels.astype(np.int32) << np.array([16, 8, 0])).sum(axis=2)
+        colors = np.array([(red << 16) + (green << 8) + blue for red, green, blue in MASK_COLORS.values()])
+        order = np.argsort(colors)
+        at = np.minimum(np.searchsorted(colors[order], codes), len(colors) - 1)
+        indices = order[at].astype(np.uint8)
+        if (colors[indices] != codes).any():
+            strange = pixels[colors[indices] != codes][0].tolist()
+            raise FormatError(f"{name}: the colour {strange} is none of the {len(colors)} official ones. {_AGAIN}")
+        return indices
+    if pixels.size and pixels.max() >= len(MASK_CLASSES):
+        raise FormatError(f"{name}: class {pixels.max()}, expected 0 to {len(MASK_CLASSES) - 1}. {_AGAIN}")
+    return pixels
+
+
+def encode_mask(indices):
+    """The PNG of class indices, uint8 (height, width), with the official palette."""
+    image = PillowImage.fromarray(indices)
+    image.putpalette([value for color in MASK_COLORS.values() for value in color])
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=False)
+    return file.getvalue()
+
+
+def resize_mask(data, side, name):
+    """A mask of `side` pixels square by nearest neighbour, still class indices; never larger than it was."""
+    image = PillowImage.fromarray(mask_indices(data, name))
+    if max(image.size) <= side:
+        return palette_mask(data, name)
+    return encode_mask(np.asarray(image.resize((side, side), PillowImage.Resampling.NEAREST)))
+
+
+def resize_part(data, side, name):
+    """A binary part mask of `side` pixels square by nearest neighbour, in its own mode; never larger than it was."""
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if max(image.size) <= side:
+                return data
+            file = io.BytesIO()
+            image.resize((side, side), PillowImage.Resampling.NEAREST).save(file, "PNG")
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
+        raise FormatError(f"{name}: the mask cannot be decoded: {error}. {_AGAIN}") from None
+    return file.getvalue()
+
+
+def decode_image(data, name):
+    """The pixels of a JPEG, as a Pillow image in RGB. Raises FormatError for one that does not decode."""
+    try:
+        return PillowImage.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB")
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
+        raise FormatError(f"{name}: the JPEG cannot be decoded: {error}. {_AGAIN}") from None
+
+
+def resize_image(image, side):
+    """The JPEG, as bytes, of a Pillow image at `side` pixels square: Lanczos, quality 95, no chroma subsampling."""
+    file = io.BytesIO()
+    image.resize((side, side), PillowImage.Resampling.LANCZOS).save(file, "JPEG", quality=95, subsampling=0)
+    return file.getvalue()
+
+
+# ---------------------------------------------------------------------------------------------------------- features
+
+
+def features_of(subset, parts=False):
+    """The `datasets.Features` of a subset, on whatever version of `datasets` is installed.
+
+    image: JPEG, RGB, 1024×1024 (hq) or 178×218 pixels. mask (hq): PNG, palette, 512×512, pixel values 0-18 in the
+    order of MASK_CLASSES, or None. bangs … age: degree 0-5, -1 where the image is not labelled. attributes: forty of
+    0 or 1 in the order of ATTRIBUTES, all -1 where missing. Texts: None where missing. identity and the fields of
+    request_labels: -1 where missing.
+    """
+    columns = {"image": datasets.Image()}
+    if subset == "hq":
+        columns["mask"] = datasets.Image()  # no `mode`: Pillow would turn the indices into colours
+    columns |= {name: datasets.ClassLabel(names=list(classes)) for name, classes in DEGREES.items()}
+    columns["attributes"] = datasets.Sequence(datasets.ClassLabel(names=["no", "yes"]), length=len(ATTRIBUTES))
+    columns["caption"] = datasets.Value("string")
+    columns["attribute_captions"] = {name: datasets.Value("string") for name in DEGREES}
+    columns["request"] = datasets.Value("string")
+    columns["request_labels"] = {
+        "attribute": datasets.ClassLabel(names=list(DEGREES)),
+        "mode": datasets.ClassLabel(names=list(REQUEST_MODES)),
+        "direction": datasets.ClassLabel(names=list(REQUEST_DIRECTIONS)),
+        "value": datasets.Value("int8"),
+        "target": datasets.Value("int8"),
+    }
+    columns["identity"] = datasets.Value("int32")
+    columns["file_name"] = datasets.Value("string")
+    columns["celeba_file_name" if subset == "hq" else "hq_file_name"] = datasets.Value("string")
+    if parts:
+        # A list of a dict, because Sequence of a dict is turned inside out, and List is unknown before 4.0.
+        columns["parts"] = [{"part": datasets.ClassLabel(names=list(PARTS)), "mask": datasets.Image()}]
+    return datasets.Features(columns)
+
+
+# -------------------------------------------------------------------------------------------------------------- rows
+
+
+def read_images(index, rows, sizes):
+    """The images of some rows of an index, for each of several sizes.
+
+    Args:
+        index: Index.
+        rows: a slice of `index.table`.
+        sizes: sides in pixels; None for the release's own bytes. An image is decoded once for all of them.
+
+    Returns {size: {"image": [bytes], "mask": [bytes or None], "parts": [[(index into PARTS, bytes)]]}}, with the
+    columns that the index has.
+    """
+    names = rows["file_name"].to_pylist()
+    role = "hq_images" if "hq_images" in index.sources else "standard_images"
+    images = index.read(role, rows["image"].combine_chunks())
+    for name, image in zip(names, images):
+        if image[:2] != b"\xff\xd8":
+            raise FormatError(f"{name}: starts with {image[:8]!r}, which is no JPEG. {_AGAIN}")
+    result = {size: {} for size in sizes}
+    decoded = [decode_image(image, name) for image, name in zip(images, names)] if set(sizes) - {None} else []
+    for size in sizes:
+        result[size]["image"] = images if size is None else [resize_image(image, size) for image in decoded]
+    if "mask" in index.table.column_names:
+        masks = index.read("hq_masks", rows["mask"].combine_chunks())
+        for size in sizes:
+            result[size]["mask"] = [
+                mask if mask is None else palette_mask(mask, name) if size is None else resize_mask(mask, size, name)
+                for mask, name in zip(masks, names)
+            ]
+    if "parts" in index.table.column_names:
+        lists = rows["parts"].combine_chunks()
+        flat = lists.flatten()
+        masks = index.read("hq_parts", flat.field("mask"))
+        kinds = flat.field("part").to_pylist()
+        ends = np.cumsum(lists.value_lengths().to_numpy()).tolist()
+        for size in sizes:
+            sized = (
+                masks if size is None else [resize_part(mask, size, PARTS[kind]) for mask, kind in zip(masks, kinds)]
+            )
+            pairs = list(zip(kinds, sized))
+            result[size]["parts"] = [pairs[start:end] for start, end in zip([0, *ends], ends)]
+    return result
+
+
+def mask_name(number):
+    """The official file name of a palette mask."""
+    return f"{number}.png"
+
+
+def part_name(number, part):
+    """The official file name of a binary part mask; `part` is an index into PARTS."""
+    return f"{number:05d}_{PARTS[part]}.png"
+
+
+# ------------------------------------------------------------------------------------------------- configs and builder
+
+_HOW_TO_GET_IT = (
+    "To download the official files: python -m conversion fetch RELEASE --accept-agreement, or by hand from "
+    f"{AGREEMENT_URL}"
+)
+_HOW_TO_CHECK = "To see what is there and what is missing: python -m conversion check RELEASE"
+
+
+def find_root(data_dir=None):
+    """Where the release lies: `data_dir`, else $CELEBA_DIALOG_RELEASE. Raises MissingFileError for neither."""
+    root = data_dir or os.environ.get(RELEASE_VARIABLE)
+    if not root:
+        raise MissingFileError(
+            f"No CelebA-Dialog files given. Pass data_dir=RELEASE, the folder with the official files, or set "
+            f"{RELEASE_VARIABLE}. {_HOW_TO_GET_IT}"
+        )
+    return normal_path(root)
+
+
+def _own_digest():
+    """Changes with this file, so that rows cached by another version of it are not served."""
+    global _own
+    if _own is None:
+        with open(__file__, "rb") as file:
+            _own = hashlib.sha256(file.read()).hexdigest()
+    return _own
+
+
+_own = None
+
+
+@dataclass
+class CelebADialogConfig(datasets.BuilderConfig):
+    """One way to look at the release.
+
+    Args:
+        subset: "hq" or "standard".
+        image_size: side in pixels to which images are resized (hq only), 1 to 1024; None for the release's own bytes.
+        parts: whether rows have the binary part masks (hq only).
+    """
+
+    version: datasets.Version = datasets.Version(__version__)
+    subset: str = "hq"
+    image_size: int | None = None
+    parts: bool = False
+
+    def check(self):
+        """Raises UsageError for a combination that does not exist."""
+        if self.subset not in SUBSETS:
+            raise UsageError(f"subset is {self.subset!r}, expected hq or standard.")
+        if self.image_size is not None:
+            if isinstance(self.image_size, bool) or not isinstance(self.image_size, int):
+                raise UsageError(f"image_size is {self.image_size!r}, expected a number of pixels.")
+            if self.subset != "hq" or not 1 <= self.image_size <= HQ.side[0]:
+                raise UsageError(
+                    f"image_size is {self.image_size} for {self.name}: only HQ images can be resized, to a side "
+                    f"from 1 to {HQ.side[0]} pixels."
+                )
+        if self.parts and self.subset != "hq":
+            raise UsageError(f"parts is set for {self.name}: only HQ images have part masks.")
+
+    def create_config_id(self, config_kwargs, custom_features=None):
+        """The name of the cache folder, with a digest of the release, so that changed files are never served stale."""
+        self.check()
+        config_kwargs = dict(config_kwargs)
+        data_dir = config_kwargs.get("data_dir") or os.environ.get(RELEASE_VARIABLE)
+        if data_dir:
+            root = find_root(data_dir)
+            config_kwargs["data_dir"] = root
+            config_kwargs["release"] = Release(root).digest(roles_of(self.subset, self.parts))
+        return super().create_config_id(config_kwargs, custom_features)
+
+
+CONFIGS = {
+    "hq": dict(description="30,000 images of 1024×1024 pixels with palette masks."),
+    "hq_512": dict(image_size=512, description="hq with images of 512×512 pixels."),
+    "hq_256": dict(image_size=256, description="hq with images and masks of 256×256 pixels."),
+    "hq_parts": dict(parts=True, description="hq with the binary part masks."),
+    "standard": dict(subset="standard", description="202,599 images of 178×218 pixels."),
+}
+
+
+class CelebADialog(datasets.GeneratorBasedBuilder):
+    """CelebA-Dialog, read from the official files where they lie.
+
+    `data_dir` is the folder that holds them somewhere below it, or its fsspec URL; without it, $CELEBA_DIALOG_RELEASE.
+    Configs: hq (the default), hq_512, hq_256, hq_parts, standard; `image_size=N` for other sizes of hq. Columns:
+    see `features_of`. Raises ReleaseError where the files are at fault.
+    """
+
+    VERSION = datasets.Version(__version__)
+    BUILDER_CONFIG_CLASS = CelebADialogConfig
+    BUILDER_CONFIGS = [CelebADialogConfig(name=name, **options) for name, options in CONFIGS.items()]
+    DEFAULT_CONFIG_NAME = "hq"
+    DEFAULT_WRITER_BATCH_SIZE = 100  # rows held in memory while preparing: 10 MB of HQ images
+
+    def _info(self):
+        return datasets.DatasetInfo(
+            description=DESCRIPTION,
+            features=features_of(self.config.subset, self.config.parts),
+            homepage=HOMEPAGE,
+            license=LICENSE_NAME,
+            citation=CITATION,
+        )
+
+    def _split_generators(self, dl_manager):
+        root = find_root(self.config.data_dir)
+        release = Release(root)
+        subset, parts = self.config.subset, self.config.parts
+        digest = release.digest(roles_of(subset, parts))
+        path = index_path(root, subset, parts, digest, self._cache_dir_root)
+        index = index_at(path, lambda: release)
+        for role in index.missing:
+            logger.warning(f"{root}: {FILES[role].what} not found, so their column says missing. {_HOW_TO_CHECK}")
+        return [
+            datasets.SplitGenerator(
+                name=split,
+                # The list is the list of shards; everything else must not be one.
+                gen_kwargs={"ranges": shard_ranges(split, *rows), "index": path, "root": root},
+            )
+            for split, rows in index.splits.items()
+        ]
+
+    def _generate_examples(self, ranges, index, root):
+        index = index_at(index, lambda: Release(root))
+        size = self.config.image_size
+        for first, last in ranges:
+            for start in range(first, last, READ_ROWS):
+                rows = index.table.slice(start, min(READ_ROWS, last - start))
+                yield from zip(rows["number"].to_pylist(), examples(rows, read_images(index, rows, [size])[size]))
+
+
+READ_ROWS = 32  # rows read at once: 3 MB of HQ images
+
+
+def examples(rows, images):
+    """Rows of an index and their images as the dictionaries that `datasets` encodes."""
+    numbers = rows["number"].to_pylist()
+    plain = rows.drop([name for name in ("number", "image", "mask", "parts") if name in rows.column_names]).to_pylist()
+    for position, (number, row) in enumerate(zip(numbers, plain)):
+        example = {"image": {"bytes": images["image"][position], "path": row["file_name"]}}
+        if "mask" in images:
+            mask = images["mask"][position]
+            example["mask"] = None if mask is None else {"bytes": mask, "path": mask_name(number)}
+        example.update(row)
+        if "parts" in images:
+            example["parts"] = [
+                {"part": part, "mask": {"bytes": mask, "path": part_name(number, part)}}
+                for part, mask in images["parts"][position]
+            ]
+        yield example
+
+
+# ----------------------------------------------------------------------------------------------------------- register
+
+
+def register():
+    """Makes `load_dataset("celeba_dialog", …, data_dir=RELEASE)` read the release with the builder above.
+
+    For `datasets` 4.0 and later, which refuse loading scripts; earlier versions work too. Only this one name is
+    touched. Without `data_dir` and $CELEBA_DIALOG_RELEASE the name means what it means without this call: the Parquet
+    folder `celeba_dialog/` in the working directory. Calling it again changes nothing. Raises EnvironmentFault where
+    this version of `datasets` has no place to register a name.
+    """
+    # Relies on what `load_dataset` calls to turn a name into a builder, in every version from 2.19 to 5.2:
+    # datasets.load.dataset_module_factory(path, …, data_dir=…), returning DatasetModule(module path, hash, keywords).
+    try:
+        import datasets.load as load
+
+        original = load.dataset_module_factory
+        module_class = load.DatasetModule
+    except (ImportError, AttributeError) as error:
+        raise EnvironmentFault(
+            f"datasets {datasets.__version__} has no place to register a name ({error}). Build the Parquet folder "
+            f"instead, which every version loads by name: python -m conversion build RELEASE celeba_dialog"
+        ) from error
+    if getattr(original, "registers", None) == "celeba_dialog":
+        return
+
+    def dataset_module_factory(path, *args, **kwargs):
+        if str(path) != "celeba_dialog":
+            return original(path, *args, **kwargs)
+        if kwargs.get("data_dir") or os.environ.get(RELEASE_VARIABLE):
+            return module_class(__name__, _own_digest(), {"dataset_name": "celeba_dialog"})
+        if not os.path.isdir("celeba_dialog"):
+            find_root()  # raises: neither a release nor a built folder
+        return original(path, *args, **kwargs)
+
+    dataset_module_factory.registers = "celeba_dialog"
+    for module in (load, getattr(datasets, "inspect", None)):
+        if hasattr(module, "dataset_module_factory"):
+            module.dataset_module_factory = dataset_module_factory
