@@ -910,7 +910,7 @@ def read_members(places, sources):
             for position in positions:
                 result[position] = _read_file(path + rows[position][1])
             continue
-        # A local header is 30 bytes, the name and an extra field of a length it alone knows: 64 is nearly always enough.
+        # A local header is 30 bytes, the name and an extra field of a length it alone knows: 64 nearly always do.
         ranges = [(rows[i][2], 30 + len(rows[i][1].encode()) + 64 + rows[i][3]) for i in positions]
         for position, data in zip(positions, read_ranges(path, ranges)):
             result[position] = _unpack(data, path, rows[position])
@@ -956,58 +956,46 @@ def _unpack(data, path, row):
 # subset) and gives arrays by file number, with -1 or None where the file says nothing.
 
 _BLOCK = 4 << 20  # bytes of text worked on at once: keeps the memory flat
+_NONE = -(1 << 31)  # stands for _NOTHING in a column of numbers
 _NOTHING = [b"None", b"none", b"null", b"NaN", b"nan", b"N/A"]
 
 
 class TextRows(NamedTuple):
-    """A text file as words: `words` holds `width` per row, one row after the other."""
+    """A text file of rows with one file name and some numbers each."""
 
     header: list | None  # the words of the header line, None where there is none
-    count: int | None  # what the count line says, None where there is none
-    words: pa.Array  # binary, rows * width
-    width: int
+    keys: pa.Array  # binary: the file name of each row
+    values: np.ndarray  # int32 (rows, numbers per row); _NONE where the file says `None` or the like
     lines: np.ndarray  # int64: the line of each row, from 1
-    bare: tuple  # (line, word) of rows that are a single word: a name without values
+    bare: tuple  # (line, word) of rows that are a file name without values
 
 
-def split_text(data, shown, width, is_key, bare_ok=False):
-    """A text file of `width` words a row, split at any white space, with an optional count line and header.
+def split_text(data, shown, width, expected, is_key, key_column=0, bare_ok=False):
+    """Reads a text file of `width` words a row, split at any white space, with an optional count line and header.
 
-    The first line for which `is_key` (a function of its list of words) is true starts the rows. Raises FormatError
-    with the line where a row has another number of words, DamagedFileError for a file that is no such text at all.
+    The first line for which `is_key` (a function of its list of words) is true starts the rows; `expected` says in
+    words what the numbers are. Raises FormatError with the line where a row has another number of words or something
+    else where a number should be, DamagedFileError for a file that is no such text at all.
     """
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\0" in data:
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise FormatError(f"{shown}: line {line}: a NUL byte, where text was expected. {_AGAIN}")
-    header = count = None
-    start, line = 0, 1
-    while start < len(data):
-        end = data.find(b"\n", start)
-        end = len(data) if end < 0 else end
-        words = data[start : min(end, start + 65536)].split()
-        if words and is_key(words):
-            break
-        if words and count is None and header is None and len(words) == 1 and re.fullmatch(rb"[0-9]{1,18}", words[0]):
-            count = int(words[0])
-        elif words and header is None:
-            header = words
-        elif words:
-            raise _no_text(data, shown, line, words)
-        start, line = end + 1, line + 1
-    if start >= len(data):
-        raise _no_text(data, shown, line, [])
-    words, lines, bare = [], [], []
+    header, count, start, line = _head(data, shown, is_key)
+    keys, values, lines, bare = [], [], [], []
     while start < len(data):
         end = len(data) if len(data) - start <= _BLOCK else data.rfind(b"\n", start, start + _BLOCK) + 1
         if end == 0:  # a line longer than a block
             end = data.find(b"\n", start + _BLOCK) + 1 or len(data)
         block = data[start:end]
-        block_words, block_lines, block_bare, count_lines = _split_block(block, shown, line, width, bare_ok)
-        words.append(block_words)
+        block_keys, numbers, block_lines, block_bare, passed = _split_block(
+            block, shown, line, width, key_column, bare_ok
+        )
+        keys.append(block_keys)
+        values.append(_integers(numbers, block_lines, shown, width - 1, expected))
         lines.append(block_lines)
         bare += block_bare
-        line += count_lines
+        line += passed
         start = end
     lines = np.concatenate(lines)
     if count is not None and count != len(lines) + len(bare):
@@ -1015,37 +1003,57 @@ def split_text(data, shown, width, is_key, bare_ok=False):
             f"{shown}: line 1 says {count:,} rows, the file holds {len(lines) + len(bare):,}: it is cut off or edited. "
             f"{_AGAIN}"
         )
-    return TextRows(header, count, pa.concat_arrays(words), width, lines, tuple(bare))
+    return TextRows(header, pa.concat_arrays(keys), np.concatenate(values), lines, tuple(bare))
 
 
-def _split_block(block, shown, first_line, width, bare_ok):
+def _head(data, shown, is_key):
+    """(words of the header or None, the count line's number or None, offset of the first row, its line)."""
+    header = count = None
+    start, line = 0, 1
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        words = data[start : min(end, start + 65536)].split()
+        if words and is_key(words):
+            return header, count, start, line
+        if words and count is None and header is None and len(words) == 1 and re.fullmatch(rb"[0-9]{1,18}", words[0]):
+            count = int(words[0])
+        elif words and header is None:
+            header = words
+        elif words:
+            break
+        start, line = end + 1, line + 1
+    raise _no_text(data, shown, line, data[start : start + 65536].split())
+
+
+def _split_block(block, shown, first_line, width, key_column, bare_ok):
+    """(file names, other words, line of each row, bare rows, lines passed) of some whole lines; words are binary."""
     codes = np.frombuffer(block, np.uint8)
-    blank = codes <= 32
-    edges = np.flatnonzero(np.diff(blank, prepend=True, append=True)).astype(np.int32)  # start, end, start, end, …
+    edges = np.flatnonzero(np.diff(codes <= 32, prepend=True, append=True)).astype(np.int32)  # start, end, start, …
     ends = np.flatnonzero(codes == 10)
     if not len(ends) or ends[-1] != len(block) - 1:
         ends = np.append(ends, len(block))
     after = np.searchsorted(edges[::2], ends)  # words up to the end of each line
     counts = np.diff(after, prepend=0)
-    full = counts == width
-    wrong = ~full & (counts != 0)
+    wrong = (counts != width) & (counts != 0)
     if bare_ok:
         wrong &= counts != 1
     if wrong.any():
         index = int(np.argmax(wrong))
-        found = block[(ends[index - 1] + 1) if index else 0 : ends[index]]
+        found = block[(ends[index - 1] + 1) if index else 0 : ends[index]].strip()
         raise FormatError(
             f"{shown}: line {first_line + index}: {counts[index]} words, expected {width}: {found[:80]!r}. {_AGAIN}"
         )
     if not len(edges):
-        return pa.array([], pa.binary()), np.array([], np.int64), [], len(ends)
+        return pa.array([], pa.binary()), pa.array([], pa.binary()), np.array([], np.int64), [], len(ends)
     # Every second stretch between edges is a word: one Arrow array over the block itself, nothing copied.
     stretches = pa.Array.from_buffers(pa.binary(), len(edges) - 1, [None, pa.py_buffer(edges), pa.py_buffer(block)])
-    first = (after - counts)[full]
-    words = stretches.take(pa.array((first[:, None] * 2 + np.arange(0, 2 * width, 2)).ravel()))
-    bare = np.flatnonzero(counts == 1) if bare_ok and width != 1 else []
-    bare = [(first_line + int(index), stretches[int((after - counts)[index]) * 2].as_py()) for index in bare]
-    return words, first_line + np.flatnonzero(full), bare, len(ends)
+    words = (after - counts)[counts == width, None] * 2 + np.arange(0, 2 * width, 2, dtype=np.int32)
+    keys = stretches.take(pa.array(words[:, key_column]))
+    others = stretches.take(pa.array(np.delete(words, key_column, axis=1).ravel()))
+    bare = np.flatnonzero(counts == 1) if bare_ok else []
+    bare = [(first_line + int(index), stretches[int(after[index] - 1) * 2].as_py()) for index in bare]
+    return keys, others, first_line + np.flatnonzero(counts == width), bare, len(ends)
 
 
 def _no_text(data, shown, line, words):
@@ -1055,10 +1063,6 @@ def _no_text(data, shown, line, words):
     return FormatError(
         f"{shown}: line {line}: starts with {words[0][:40]!r}, expected a file name or a header. {_AGAIN}"
     )
-
-
-def _column(rows, index):
-    return rows.words.take(pa.array(np.arange(index, len(rows.words), rows.width)))
 
 
 def _numbers_of(keys, lines, shown, subset):
@@ -1082,22 +1086,30 @@ def _not_a_key(where, found, shown, subset):
     )
 
 
-def _integers(words, lines, shown, width, low, high, what):
-    """An int32 array of words, -1 for the likes of `None`. Raises FormatError for one outside low … high."""
+def _integers(words, lines, shown, width, expected):
+    """Words as int32 (rows, width), _NONE for the likes of `None`. Raises FormatError for what is no number."""
     try:
-        values = np.asarray(words.cast(pa.string()).cast(pa.int32()))
+        values = words.cast(pa.string()).cast(pa.int32())
     except pa.ArrowInvalid:
         nothing = pc.is_in(words, value_set=pa.array(_NOTHING, pa.binary()))
-        good = pc.or_(nothing, pc.match_substring_regex(words, "^-?[0-9]{1,9}$"))
-        if not pc.all(good).as_py() if len(good) else False:
-            index = int(np.argmin(np.asarray(good)))
+        good = np.asarray(pc.or_(nothing, pc.match_substring_regex(words, "^-?[0-9]{1,9}$")))
+        if not good.all():
+            index = int(np.argmin(good))
             found = words[index].as_py()[:40].decode("utf-8", "replace")
-            raise FormatError(f"{shown}: line {lines[index // width]}: {found!r}, expected {what}. {_AGAIN}") from None
-        values = np.asarray(pc.if_else(nothing, b"-1", words).cast(pa.string()).cast(pa.int32()))
-    bad = (values < low) | (values > high)
+            raise FormatError(
+                f"{shown}: line {lines[index // width]}: {found!r}, expected {expected}. {_AGAIN}"
+            ) from None
+        values = pc.if_else(nothing, str(_NONE).encode(), words).cast(pa.string()).cast(pa.int32())
+    return np.asarray(values).reshape(-1, width)
+
+
+def _in_range(rows, low, high, shown, expected):
+    """The values of rows, -1 for _NONE. Raises FormatError for one outside low … high."""
+    values = np.where(rows.values == _NONE, -1, rows.values)
+    bad = ((values < low) | (values > high)) & (rows.values != _NONE)
     if bad.any():
-        index = int(np.argmax(bad))
-        raise FormatError(f"{shown}: line {lines[index // width]}: {values[index]}, expected {what}. {_AGAIN}")
+        row, column = np.argwhere(bad)[0]
+        raise FormatError(f"{shown}: line {rows.lines[row]}: {rows.values[row, column]}, expected {expected}. {_AGAIN}")
     return values
 
 
@@ -1138,13 +1150,13 @@ def _starts_with_key(words):
 
 def read_degrees(data, shown, subset):
     """Degrees: int8 (file numbers, 5) in the order of DEGREES, -1 where missing; and the number of rows."""
-    names = list(RELEASE_NAMES.values())
-    rows = split_text(data, shown, 6, _starts_with_key, bare_ok=True)
-    _numbers_of(pa.array([word for _, word in rows.bare], pa.binary()), [line for line, _ in rows.bare], shown, subset)
-    order = _header_order(rows.header, names, shown)
-    numbers = _numbers_of(_column(rows, 0), rows.lines, shown, subset)
-    values = rows.words.filter(pa.array(np.arange(len(rows.words)) % 6 != 0))
-    values = _integers(values, rows.lines, shown, 5, -1, 5, "a degree from 0 to 5").reshape(-1, 5).astype(np.int8)
+    expected = "a degree from 0 to 5"
+    rows = split_text(data, shown, 6, expected, _starts_with_key, bare_ok=True)
+    for line, word in rows.bare:  # an unlabelled image: its name has to be right all the same
+        _numbers_of(pa.array([word], pa.binary()), [line], shown, subset)
+    order = _header_order(rows.header, list(RELEASE_NAMES.values()), shown)
+    numbers = _numbers_of(rows.keys, rows.lines, shown, subset)
+    values = _in_range(rows, -1, 5, shown, expected).astype(np.int8)
     return _by_number(numbers, values[:, order] if order else values, rows.lines, shown, subset), len(rows.lines)
 
 
@@ -1153,42 +1165,43 @@ def read_attributes(data, shown, subset):
 
     The release writes 1 and -1. A file that holds no -1 at all is one of the copies that write 1 and 0.
     """
-    rows = split_text(data, shown, 41, _starts_with_key)
+    rows = split_text(data, shown, 41, "-1 or 1", _starts_with_key)
     order = _header_order(rows.header, list(ATTRIBUTES), shown)
     if order is None:
-        raise FormatError(f"{shown}: no header with the forty attribute names, so the columns cannot be told. {_AGAIN}")
-    numbers = _numbers_of(_column(rows, 0), rows.lines, shown, subset)
-    words = rows.words.filter(pa.array(np.arange(len(rows.words)) % 41 != 0))
-    nothing = np.asarray(pc.is_in(words, value_set=pa.array(_NOTHING, pa.binary()))).reshape(-1, 40).all(axis=1)
-    values = _integers(words, rows.lines, shown, 40, -1, 1, "-1 or 1").reshape(-1, 40).astype(np.int8)
+        raise FormatError(f"{shown}: no header with the forty attribute names, so no column can be told. {_AGAIN}")
+    numbers = _numbers_of(rows.keys, rows.lines, shown, subset)
+    values = _in_range(rows, -1, 1, shown, "-1 or 1").astype(np.int8)
     zeros = values == 0
-    if zeros.any() and (values[~nothing] == -1).any():
+    if zeros.any() and (rows.values == -1).any():
         line = rows.lines[int(np.argmax(zeros.any(axis=1)))]
         raise FormatError(f"{shown}: line {line}: 0, in a file that also writes -1; expected -1 or 1. {_AGAIN}")
-    values = np.where(values == -1, np.int8(0), values)
-    values[nothing] = -1
+    values[values == -1] = 0
+    values[rows.values == _NONE] = -1
     return _by_number(numbers, values[:, order], rows.lines, shown, subset), len(rows.lines)
 
 
 def read_identity(data, shown, subset):
     """Identities: int32 by file number, -1 where missing; and the number of rows."""
-    rows = split_text(data, shown, 2, _starts_with_key, bare_ok=True)
-    numbers = _numbers_of(_column(rows, 0), rows.lines, shown, subset)
-    values = _integers(_column(rows, 1), rows.lines, shown, 1, -1, 1 << 30, "the number of an identity")
-    return _by_number(numbers, values[:, None], rows.lines, shown, subset)[:, 0], len(rows.lines)
+    expected = "the number of an identity"
+    rows = split_text(data, shown, 2, expected, _starts_with_key, bare_ok=True)
+    numbers = _numbers_of(rows.keys, rows.lines, shown, subset)
+    values = _in_range(rows, -1, 1 << 30, shown, expected)
+    return _by_number(numbers, values, rows.lines, shown, subset)[:, 0], len(rows.lines)
 
 
 def read_mapping(data, shown):
     """HQ file number -> standard file number: int32 (30000,), -1 where missing; and the number of rows."""
-    rows = split_text(data, shown, 3, lambda words: re.fullmatch(rb"[0-9]+", words[0]) and len(words) == 3)
-    numbers = _integers(_column(rows, 0), rows.lines, shown, 1, 0, HQ.images - 1, "an HQ file number below 30,000")
-    index = _integers(_column(rows, 1), rows.lines, shown, 1, 0, STANDARD.images - 1, "an index below 202,599")
-    files = _numbers_of(_column(rows, 2), rows.lines, shown, STANDARD)
-    if (index + 1 != files).any():
-        row = int(np.argmax(index + 1 != files))
+    expected = "an HQ file number below 30,000 and an index below 202,599"
+    rows = split_text(data, shown, 3, expected, lambda words: re.fullmatch(rb"[0-9]+", words[0]), key_column=2)
+    values = _in_range(rows, 0, STANDARD.images - 1, shown, expected)
+    numbers, index = values.T
+    files = _numbers_of(rows.keys, rows.lines, shown, STANDARD)
+    wrong = (index + 1 != files) | (numbers >= HQ.images) | (numbers < 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
         raise FormatError(
-            f"{shown}: line {rows.lines[row]}: index {index[row]} and {STANDARD.file_name(files[row])} disagree; the "
-            f"file number is the index plus 1. {_AGAIN}"
+            f"{shown}: line {rows.lines[row]}: {numbers[row]}, {index[row]} and {STANDARD.file_name(files[row])}; "
+            f"expected {expected} that is one less than the number in the file name. {_AGAIN}"
         )
     table = _by_number(numbers, files[:, None], rows.lines, shown, HQ)[:, 0]
     known = np.sort(table[table >= 0])
@@ -1204,15 +1217,14 @@ def read_partition(data, shown):
     The splits are three ranges of the file number, so the file serves as a check only. Raises FormatError where it
     says otherwise.
     """
-    rows = split_text(data, shown, 2, _starts_with_key)
-    numbers = _numbers_of(_column(rows, 0), rows.lines, shown, STANDARD)
-    values = _integers(_column(rows, 1), rows.lines, shown, 1, 0, 2, "0, 1 or 2")
-    wrong = values != split_of(numbers)
+    rows = split_text(data, shown, 2, "0, 1 or 2", _starts_with_key)
+    numbers = _numbers_of(rows.keys, rows.lines, shown, STANDARD)
+    wrong = rows.values[:, 0] != split_of(numbers)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise FormatError(
-            f"{shown}: line {rows.lines[row]}: {values[row]}, where CelebA puts {STANDARD.file_name(numbers[row])} "
-            f"into {SPLITS[split_of(numbers[row])]}. {_AGAIN}"
+            f"{shown}: line {rows.lines[row]}: {rows.values[row, 0]}, where CelebA puts "
+            f"{STANDARD.file_name(numbers[row])} into {SPLITS[split_of(numbers[row])]}. {_AGAIN}"
         )
     return len(rows.lines)
 
