@@ -815,7 +815,7 @@ def _zip64(extra, unpacked, packed, offset):
     raise struct.error
 
 
-def _folder_members(source):
+def folder_members(source):
     """The files of a folder that serve its role, in the form of `_zip_directory`."""
     pattern = _MEMBERS[source.role]
     try:
@@ -850,7 +850,7 @@ def find_members(release, role):
         if source.problem:
             raise DamagedFileError(f"{release.shown(source.path)}: {source.problem}")
         if source.path.endswith("/"):
-            rows = _folder_members(source)
+            rows = folder_members(source)
         else:
             rows = _zip_directory(source, release.shown(source.path))
         columns[0] += [index] * len(rows)

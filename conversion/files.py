@@ -1,4 +1,7 @@
-"""What several commands need of files and the terminal: whole files or none, checksums, progress, messages."""
+"""What several commands need of files and the terminal: whole files or none, checksums, progress, messages.
+
+Paths are local or fsspec URLs.
+"""
 
 import contextlib
 import hashlib
@@ -7,6 +10,9 @@ import sys
 import tempfile
 
 from tqdm.auto import tqdm
+
+from celeba_dialog import filesystem
+from celeba_dialog import is_url
 
 BLOCK = 1 << 20
 
@@ -21,18 +27,69 @@ def progress(iterable=None, *, total=None, desc=None, unit="rows", **options):
     return tqdm(iterable, total=total, desc=desc, unit=unit, file=sys.stderr, disable=None, leave=False, **options)
 
 
+def open_file(path, mode="rb"):
+    """An open binary file, local or remote."""
+    return filesystem(path).open(path, mode) if is_url(path) else open(path, mode)
+
+
+def read(path):
+    """All bytes of a file."""
+    with open_file(path) as file:
+        return file.read()
+
+
+def size(path):
+    """Bytes of a file."""
+    return filesystem(path).size(path) if is_url(path) else os.path.getsize(path)
+
+
 def sha256(path):
-    """SHA-256 of a local file, as hexadecimal digits."""
+    """SHA-256 of a file, as hexadecimal digits."""
     digest = hashlib.sha256()  # hashlib.file_digest would do, but Python 3.10 lacks it
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
 
 
+def is_file(path):
+    """Whether there is a file, and no folder."""
+    return filesystem(path).isfile(path) if is_url(path) else os.path.isfile(path)
+
+
+def names(path):
+    """Base names of what a folder holds; none where there is no such folder."""
+    try:
+        found = filesystem(path).ls(path, detail=False) if is_url(path) else os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
+
+
+def make_folder(path):
+    """A folder and those above it; nothing where it is there."""
+    if is_url(path):
+        filesystem(path).makedirs(path, exist_ok=True)
+    else:
+        os.makedirs(path, exist_ok=True)
+
+
+def remove(path):
+    """Removes a remote file or folder; nothing where it is not there."""
+    with contextlib.suppress(FileNotFoundError):
+        filesystem(path).rm(path, recursive=True)
+
+
 @contextlib.contextmanager
 def whole_file(path):
-    """A binary file that appears at `path` whole or not at all: temporary name beside it, synced, renamed."""
+    """A binary file that appears at `path` whole or not at all: temporary name beside it, synced, renamed.
+
+    At a URL, the file system's own way of writing: object stores show a file when it is complete.
+    """
+    if is_url(path):
+        with filesystem(path).open(path, "wb") as file:
+            yield file
+        return
     folder, name = os.path.split(os.path.abspath(path))
     handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
     try:
