@@ -13,11 +13,8 @@ import fcntl
 import hashlib
 import io
 import json
-import multiprocessing
-import multiprocessing.connection
 import os
 import shutil
-import threading
 from dataclasses import dataclass
 
 import datasets
@@ -35,6 +32,7 @@ from celeba_dialog import Release
 from celeba_dialog import UsageError
 from conversion import card
 from conversion import files
+from conversion import pool
 from conversion import schema
 
 MANIFEST = "manifest.json"
@@ -99,7 +97,7 @@ def build(release, out, configs=None, workers=None, dask=None, allow_incomplete=
             )
         ]
         folder.prepare(jobs, kept)
-        with _executor(workers, dask) as executor:
+        with pool.executor(workers, dask) as executor:
             futures = [executor.submit(write_shards, job, folder.data, folder.records) for job in jobs]
             roles = {role for subset, parts in indexes for role in celeba_dialog.roles_of(subset, parts)}
             sources = _Sources(release, roles)
@@ -365,71 +363,15 @@ def label_counts(rows):
 # ----------------------------------------------------------------------------------------------------- running the jobs
 
 
-@contextlib.contextmanager
-def _executor(workers, dask):
-    """A concurrent.futures.Executor: processes of this machine, or a Dask cluster."""
-    if dask:
-        try:
-            import distributed
-        except ImportError as error:
-            raise EnvironmentFault('--dask needs one more package. Try: pip install "distributed"') from error
-        try:
-            client = distributed.Client(dask, timeout="20s")
-        except (OSError, ValueError) as error:
-            raise EnvironmentFault(f"{dask}: no Dask scheduler answers there ({error}).") from error
-        with client, client.get_executor() as executor:
-            yield executor
-        return
-    workers = workers or os.cpu_count() or 1
-    if workers == 1:
-        with concurrent.futures.ThreadPoolExecutor(1) as executor:
-            try:
-                yield executor
-            except BaseException:
-                executor.shutdown(cancel_futures=True)
-                raise
-        return
-    # Forked workers share the opened index with this process and start at once.
-    start = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    with concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context(start), _end_with_parent
-    ) as executor:
-        try:
-            yield executor
-        except BaseException:
-            executor.shutdown(cancel_futures=True)
-            raise
-
-
-def _end_with_parent():
-    """Makes a worker end when the build is killed, instead of waiting for work for ever."""
-
-    def wait():
-        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def _collect(futures, jobs):
     """The records of all jobs, by the path of the shard. A failure ends the build; what is finished is kept."""
-    records = {}
     total = sum((job.last - job.first) * len(job.targets) for job in jobs)
-    by_future = dict(zip(futures, jobs))
+    records = {}
     with files.progress(total=total, desc="build") as bar:
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                for record in future.result():
-                    records[record["path"]] = record
-                    bar.update(record["rows"])
-        except concurrent.futures.BrokenExecutor as error:
-            raise EnvironmentFault(
-                "A worker process died: it was killed, perhaps for want of memory. Finished shards are kept: run the "
-                "same command again, with fewer --workers if memory was the cause."
-            ) from error
-        finally:
-            for future in by_future:
-                future.cancel()
+        for done in pool.results(futures):
+            for record in done:
+                records[record["path"]] = record
+                bar.update(record["rows"])
     return records
 
 
