@@ -1,0 +1,374 @@
+"""Upload the built folder to a private dataset repository on the Hub.
+
+Every file of OUT is first compared with OUT/manifest.json. REPO_ID (OWNER/NAME) is created private where it does not
+exist; a repository that is public, or does not say that it is private, is refused before anything is sent, because
+the agreement forbids passing the images on. What is missing or changed there goes up in one commit that also deletes
+old shards; then privacy, file list, sizes and checksums are read back. The same command again goes on where the last
+one stopped. The token is the one of `hf auth login`, or HF_TOKEN.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import sys
+from typing import NamedTuple
+
+from celeba_dialog import AGREEMENT_URL
+from celeba_dialog import CelebADialogError
+from celeba_dialog import EnvironmentFault
+from celeba_dialog import FormatError
+from celeba_dialog import MissingFileError
+from celeba_dialog import ReleaseError
+from celeba_dialog import UsageError
+from conversion import files
+
+REQUIRED = ("README.md", "manifest.json")
+NAMES = (*REQUIRED, "statistics.png", "preview.png")  # all that belongs beside the shards
+HUB_FILE = ".gitattributes"  # the Hub's own, in every repository
+AGAIN = "Run the same command again: what has arrived is not sent twice."
+
+# Status of the Hub's answer -> what to do.
+ADVICE = {
+    401: "It does not accept the token. Log in again with `hf auth login`; where HF_TOKEN is set, it is HF_TOKEN that "
+    "counts.",
+    403: "The token may not do that. Use one with write permission, of an account that may write to {owner}.",
+    404: "No {repo_id} for this token. Check the name, and the token's access to {owner}.",
+    409: "{repo_id} exists, but not for this token. Choose another name, or ask its owner for access.",
+    412: "{repo_id} was changed by someone else in the meantime. Run the same command again.",
+    429: f"Too many requests: wait some minutes. {AGAIN}",
+}
+
+
+class LocalFile(NamedTuple):
+    """A file of the built folder."""
+
+    path: str  # where it lies on this machine
+    size: int  # in bytes
+    sha256: str
+
+
+def add_arguments(parser):
+    parser.add_argument("out", metavar="OUT", help="the folder that `build` wrote")
+    parser.add_argument("repo_id", metavar="REPO_ID", help="OWNER/NAME of the private dataset repository")
+    parser.add_argument(
+        "--gated", action="store_true", help="readers inside the organisation ask for access, its owner approves each"
+    )
+
+
+def run(args):
+    push(args.out, args.repo_id, gated=args.gated)
+
+
+def push(folder, repo_id, gated=False):
+    """Makes the private dataset repository `repo_id` hold what the built `folder` holds, in at most one commit.
+
+    `gated=True` also asks for manual approval of access requests; False leaves that setting as it is.
+    Raises UsageError for a folder or name that cannot be, ReleaseError for a folder that is not as it was built, and
+    EnvironmentFault for a repository that is not private, or whatever keeps the Hub from taking or keeping the files.
+    """
+    from huggingface_hub import CommitOperationAdd
+    from huggingface_hub import CommitOperationDelete
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import disable_progress_bars
+
+    _check_repo_id(repo_id)
+    local, configs = local_files(folder)
+    files.say(f"{folder}: {len(local)} files, {_size(local)}, as manifest.json has them.")
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    token = _token()
+    api = HfApi(token=token)
+
+    def talking(doing):
+        return _plain_errors(doing, repo_id, token)
+
+    with talking("looking up the token"):
+        account = api.whoami()
+    access = (account.get("auth") or {}).get("accessToken") or {}
+    if access.get("role") == "read":
+        raise EnvironmentFault(
+            f"The token of {account.get('name')} can only read. "
+            "Make one with write permission on the Hub and log in with `hf auth login`."
+        )
+
+    with talking(f"looking for {repo_id}"):
+        parent = _private_repository(api, repo_id)
+        remote = _remote_files(api, repo_id, parent)
+    _refuse_foreign_files(repo_id, remote)
+    if gated:
+        with talking("asking for approval of access requests"):
+            api.update_repo_settings(repo_id, repo_type="dataset", gated="manual")
+
+    send = {path: file for path, file in local.items() if _difference(file, remote.get(path))}
+    obsolete = sorted(remote.keys() - local.keys())
+    revision = parent
+    if send or obsolete:
+        files.say(f"{repo_id}: sending {len(send)} files, {_size(send)}, deleting {len(obsolete)}.")
+        additions = [CommitOperationAdd(path_in_repo=path, path_or_fileobj=file.path) for path, file in send.items()]
+        deletions = [CommitOperationDelete(path_in_repo=path, is_folder=False) for path in obsolete]
+        with talking("uploading"):
+            api.preupload_lfs_files(repo_id, additions, repo_type="dataset")
+            # Uploading takes hours, and what it sends stays unseen until the commit: time for a second look.
+            _refuse_public(api.dataset_info(repo_id), repo_id)
+            commit = api.create_commit(
+                repo_id,
+                additions + deletions,
+                commit_message="CelebA-Dialog as built",
+                repo_type="dataset",
+                parent_commit=parent,
+            )
+            revision = commit.oid
+    else:
+        files.say(f"{repo_id}: holds these files already, nothing to send.")
+
+    with talking(f"confirming that {repo_id} is private and complete"):
+        _confirm(api, repo_id, revision, local, gated)
+    _say_how_to_load(repo_id, configs)
+
+
+# ------------------------------------------------------------------------------------------------------- this machine
+
+
+def local_files(folder):
+    """What of the built `folder` is to be pushed, compared with its manifest.
+
+    Returns ({path below the folder, with slashes: LocalFile}, [names of the configurations]). Raises UsageError where
+    there is no such folder, ReleaseError with one line per file that is missing, changed or does not belong.
+    """
+    if not os.path.isdir(folder):
+        raise UsageError(f"{folder}: no such folder. Give the folder that `python -m conversion build` wrote.")
+    try:
+        shards, configs = _read_manifest(os.path.join(folder, "manifest.json"))
+        found = {}
+        for root, _, names in os.walk(folder, onerror=_raise):
+            for name in names:
+                path = os.path.join(root, name)
+                found[os.path.relpath(path, folder).replace(os.sep, "/")] = path
+
+        problems = [_stray(folder, path) for path in sorted(found.keys() - shards.keys() - set(NAMES))]
+        for path in [*REQUIRED, *shards]:
+            if path not in found:
+                problems.append(f"{folder}: {path} is missing. Run build again.")
+            elif path in shards and os.path.getsize(found[path]) != shards[path][0]:
+                problems.append(
+                    f"{found[path]}: {os.path.getsize(found[path])} bytes, the manifest has {shards[path][0]}. "
+                    "Run build again."
+                )
+        if problems:
+            raise ReleaseError("\n".join(problems))
+
+        local = {}
+        total = sum(os.path.getsize(path) for path in found.values())
+        with files.progress(total=total, desc="checksums", unit="B", unit_scale=True) as bar:
+            for path in sorted(found):
+                local[path] = LocalFile(found[path], os.path.getsize(found[path]), files.sha256(found[path]))
+                bar.update(local[path].size)
+    except OSError as error:
+        raise EnvironmentFault(f"{error.filename or folder}: cannot be read: {error.strerror}.") from error
+    for path, (_, sha256) in shards.items():
+        if local[path].sha256 != sha256:
+            problems.append(
+                f"{local[path].path}: its SHA-256 is {local[path].sha256}, the manifest has {sha256}. Run build again."
+            )
+    if problems:
+        raise ReleaseError("\n".join(problems))
+    return local, configs
+
+
+def _read_manifest(path):
+    """({path of a shard: (size, SHA-256)}, [names of the configurations])."""
+    if not os.path.isfile(path):
+        raise MissingFileError(f"{path}: not there, so this folder is no finished build. Run build first.")
+    try:
+        with open(path, "rb") as file:
+            manifest = json.load(file)
+        if manifest["format"] != 1:
+            raise FormatError(f"{path}: format {manifest['format']!r}, this version knows 1. Run build again.")
+        shards = {
+            shard["path"]: (shard["size"], shard["sha256"])
+            for config in manifest["configs"].values()
+            for split in config["splits"].values()
+            for shard in split["shards"]
+        }
+        if not shards:
+            raise FormatError(f"{path}: lists no shards, so there is nothing to push. Run build again.")
+        return shards, list(manifest["configs"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError(f"{path}: not a manifest as build writes it ({error}). Run build again.") from error
+
+
+def _stray(folder, path):
+    if os.path.basename(path) == "celeba_dialog.py":
+        return f"{folder}: holds {path}, beside which `datasets` 4 and later load nothing. Remove it."
+    return f"{folder}: {path} is neither in the manifest nor one of {', '.join(NAMES)}. Remove it."
+
+
+def _raise(error):
+    raise error
+
+
+def _token():
+    from huggingface_hub import get_token
+
+    token = get_token()
+    if not token:
+        raise EnvironmentFault(
+            "No Hugging Face token. Log in with `hf auth login`, or set HF_TOKEN; the token needs write permission."
+        )
+    if not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", token):  # or the error about the bad header would quote it
+        raise EnvironmentFault("The Hugging Face token has characters that no token has. Log in with `hf auth login`.")
+    return token
+
+
+def _check_repo_id(repo_id):
+    from huggingface_hub.utils import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise UsageError(f"{repo_id}: no name for a repository: {error}") from error
+    if "/" not in repo_id:
+        raise UsageError(f"{repo_id}: give the owner as well, as in my-organisation/{repo_id}.")
+
+
+def _size(local):
+    return f"{sum(file.size for file in local.values()) / 1e6:,.1f} MB"
+
+
+def _say_how_to_load(repo_id, configs):
+    config = "hq" if "hq" in configs else configs[0]
+    files.say(
+        f"{repo_id} is private and holds every file, checksums compared. Load it, logged in as someone with access:\n"
+        f'    load_dataset("{repo_id}", "{config}")  # configurations: {", ".join(configs)}'
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ the Hub
+
+
+def _private_repository(api, repo_id):
+    """The newest commit of a repository that is private for certain, made where there is none."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        info = api.dataset_info(repo_id)
+    except RepositoryNotFoundError:
+        api.create_repo(repo_id, repo_type="dataset", private=True)
+        info = api.dataset_info(repo_id)
+        files.say(f"{repo_id}: created.")
+    if info.id.lower() != repo_id.lower():
+        raise EnvironmentFault(f"{repo_id} has moved to {info.id}. Run the command with that name.")
+    _refuse_public(info, repo_id)
+    return info.sha
+
+
+def _refuse_public(info, repo_id):
+    if info.private is not True:
+        state = "is public" if info.private is False else "does not say whether it is private"
+        raise EnvironmentFault(
+            f"{repo_id} {state}: nothing was published there. The agreement ({AGREEMENT_URL}) forbids passing on any "
+            "portion of the dataset outside your organisation, so it goes to private repositories alone. Make it "
+            "private in its settings, or choose another name."
+        )
+
+
+def _remote_files(api, repo_id, revision):
+    """{path: RepoFile} of all files in a commit, without the Hub's own."""
+    if revision is None:  # a repository without any commit
+        return {}
+    tree = api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type="dataset")
+    return {entry.path: entry for entry in tree if hasattr(entry, "blob_id") and entry.path != HUB_FILE}
+
+
+def _refuse_foreign_files(repo_id, remote):
+    """Old shards are ours to delete; anything else belongs to someone, or the repository is another dataset's."""
+    ours = "manifest.json" in remote
+    foreign = [path for path in sorted(remote) if path not in NAMES and not (ours and path.endswith(".parquet"))]
+    if foreign:
+        raise EnvironmentFault(
+            f"{repo_id} holds {len(foreign)} files that no push put there, such as {foreign[0]}. "
+            "Delete them there, or choose another name. Nothing was sent."
+        )
+
+
+def _difference(file, remote):
+    """What tells a local file from the one on the Hub, or None."""
+    if remote is None:
+        return "is not there"
+    if remote.size != file.size:
+        return f"has {remote.size} bytes, {file.size} here"
+    if remote.lfs:
+        there, here = remote.lfs.sha256, file.sha256
+    else:  # a small file, kept by git itself, which knows only its own kind of checksum
+        there, here = remote.blob_id, _git_checksum(file.path)
+    return None if there == here else f"has the checksum {there}, {here} here"
+
+
+def _git_checksum(path):
+    with open(path, "rb") as file:
+        content = file.read()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _confirm(api, repo_id, revision, local, gated):
+    """Raises EnvironmentFault unless the repository is private and `revision` holds the local files and no others."""
+    info = api.dataset_info(repo_id)
+    if info.private is not True:
+        state = "IS PUBLIC NOW" if info.private is False else "DOES NOT SAY ANY MORE WHETHER IT IS PRIVATE"
+        raise EnvironmentFault(
+            f"{repo_id} {state}, AND THE FILES ARE IN IT. It changed during the upload. The agreement "
+            f"({AGREEMENT_URL}) forbids that: make it private at once, at "
+            f"{api.endpoint}/datasets/{repo_id}/settings, or delete it."
+        )
+    remote = _remote_files(api, repo_id, revision)
+    problems = []
+    for path, file in local.items():
+        if difference := _difference(file, remote.get(path)):
+            problems.append(f"{repo_id}: {path} {difference}.")
+    problems += [f"{repo_id}: {path} does not belong there." for path in remote if path not in local]
+    if problems:
+        problems.append(
+            "The Hub holds something else than it was sent. Run the same command again, or push to a new name."
+        )
+    if gated and info.gated != "manual":
+        problems.append(f"{repo_id}: does not ask for approval of access requests. Turn it on in its settings.")
+    if problems:
+        raise EnvironmentFault("\n".join(problems))
+
+
+@contextlib.contextmanager
+def _plain_errors(doing, repo_id, token):
+    """Whatever a conversation with the Hub raises becomes an EnvironmentFault that says what to do, without the token.
+
+    Each version of huggingface_hub stands on another HTTP library with errors of its own, hence the wide net.
+    """
+    try:
+        yield
+    except CelebADialogError:
+        raise
+    except Exception as error:
+        answer = next((cause for cause in _causes(error) if getattr(cause, "response", None) is not None), None)
+        status = answer.response.status_code if answer else None
+        if answer:
+            found = f"the Hub answered {status}"
+            if message := getattr(answer, "server_message", None):
+                found += f" ({message})"
+        else:
+            cause = _causes(error)[-1]
+            found = f"{type(cause).__name__}: {cause}".rstrip(".")
+        otherwise = AGAIN if status is None or status >= 500 else "Repeating that would change nothing."
+        advice = ADVICE.get(status, otherwise).format(repo_id=repo_id, owner=repo_id.split("/")[0])
+        text = f"While {doing}: {' '.join(found.split())}. {advice}"
+        raise EnvironmentFault(text.replace(token, "<token>")) from error
+
+
+def _causes(error):
+    """An error, what caused it, what caused that, …"""
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    return causes
