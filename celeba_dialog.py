@@ -271,6 +271,14 @@ FILES = {
     for role, path, count, holds, what in files
 }
 
+# Role -> (bytes, MD5) of the one file that everybody got. For the other files none was ever published.
+CHECKSUMS = {
+    "standard_images": (1443490838, "00d2c5bc6d35e252742224ab0c1e8fcb"),
+    "standard_attributes": (26721026, "75e246fa4810816ffd6ee81facbd244c"),
+    "standard_identity": (3424458, "32bd1bd63d3c78cd57e08160ec5ed1e2"),
+    "hq_attributes": (3622218, "e7da4d70ec96681fadb894c63912dcfd"),
+}
+
 AGREEMENT_URL = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA/CelebA_Dialog.html"
 HOMEPAGE = "https://github.com/ziqihuangg/CelebA-Dialog"
 LICENSE_NAME = "CelebA-Dialog agreement: non-commercial research only, no redistribution"
@@ -1457,6 +1465,7 @@ class Index(NamedTuple):
     splits: dict  # split -> (first row, row after the last), for the splits that have rows
     sources: dict  # role -> paths of its sources, as MEMBER counts them
     missing: tuple  # roles of which the release has nothing
+    counts: dict  # role -> rows, entries or images that were found
 
     def read(self, role, places):
         """The bytes of the images at some places (a MEMBER array), None for a null."""
@@ -1550,7 +1559,7 @@ def _load_index(path):
 def _as_index(table):
     metadata = {key.decode(): json.loads(value) for key, value in table.schema.metadata.items()}
     splits = {split: tuple(rows) for split, rows in metadata["splits"].items()}
-    return Index(table, splits, metadata["sources"], tuple(metadata["missing"]))
+    return Index(table, splits, metadata["sources"], tuple(metadata["missing"]), metadata["counts"])
 
 
 def _read_index(release, name):
@@ -1573,7 +1582,8 @@ def build_index(release, subset_name, parts=False):
             f"with {subset.key}. {_HOW_TO_CHECK}"
         )
     numbers = images.numbers
-    mapping = _optional(release, "mapping", lambda data, shown, _: read_mapping(data, shown), HQ)
+    counts = {}
+    mapping = _optional(release, "mapping", lambda data, shown, _: read_mapping(data, shown), HQ, counts)
     if subset is HQ:
         if mapping is None:
             raise MissingFileError(
@@ -1599,9 +1609,9 @@ def build_index(release, subset_name, parts=False):
     columns = {"number": pa.array(numbers), "image": images.places.take(pa.array(order))}
     if subset is HQ:
         columns["mask"] = _places(members["hq_masks"], numbers)
-    columns |= _label_columns(release, subset, numbers)
-    columns |= _text_columns(release, subset, numbers)
-    columns["identity"] = pa.array(_identities(release, subset, mapping)[numbers])
+    columns |= _label_columns(release, subset, numbers, counts)
+    columns |= _text_columns(release, subset, numbers, counts)
+    columns["identity"] = pa.array(_identities(release, subset, mapping, counts)[numbers])
     columns["file_name"] = pa.array([subset.file_name(number) for number in numbers.tolist()])
     other, column = (STANDARD, "celeba_file_name") if subset is HQ else (HQ, "hq_file_name")
     columns[column] = pa.array(
@@ -1613,40 +1623,52 @@ def build_index(release, subset_name, parts=False):
     metadata = {
         "splits": {SPLITS[i]: bounds[i : i + 2] for i in range(len(SPLITS)) if bounds[i] < bounds[i + 1]},
         "sources": {role: [source.path for source in release.sources.get(role, [])] for role in roles.values()},
-        "missing": _missing_roles(release, subset, roles.values()),
+        "missing": missing_roles(release, subset_name, parts),
+        "counts": counts | {role: len(found.numbers) for role, found in members.items()},
     }
     return pa.table(columns).replace_schema_metadata({key: json.dumps(value) for key, value in metadata.items()})
 
 
-def _missing_roles(release, subset, images):
-    """The roles that columns of the subset need, and that the release has in no form."""
-    prefix = subset.name
-    alternatives = [[role] for role in images]
-    if subset is HQ:
-        alternatives += [["hq_labels"], ["hq_identity", "standard_identity"]]
+def needs(subset, parts=False):
+    """What a complete subset is made from: for each need the groups of roles any one of which serves it."""
+    groups = [[(role,)] for role in image_roles(subset, parts).values()]
+    if subset == "hq":
+        groups += [[("mapping",)], [("hq_labels",)], [("hq_identity",), ("standard_identity",)]]
     else:
-        alternatives += [["standard_labels", "labels_train"], ["standard_identity"]]
-    alternatives += [[f"{prefix}_attributes"], [f"{prefix}_captions"], [f"{prefix}_requests", f"{prefix}_requests_txt"]]
-    alternatives += [[f"{prefix}_request_labels"], ["mapping"]]
-    return [names[0] for names in alternatives if not any(name in release.sources for name in names)]
+        groups += [[("standard_labels",), ("labels_train", "labels_validation", "labels_test")]]
+        groups += [[("standard_identity",)], [("mapping",)]]
+    groups += [[(f"{subset}_attributes",)], [(f"{subset}_captions",)]]
+    return groups + [[(f"{subset}_requests",), (f"{subset}_requests_txt",)], [(f"{subset}_request_labels",)]]
 
 
-def _optional(release, role, read, subset):
-    """What a reader makes of a text or JSON file, without its count; None where the file is not there."""
+def missing_roles(release, subset, parts=False):
+    """The roles that a complete subset needs and that a release has in no form."""
+    return [
+        groups[0][0]
+        for groups in needs(subset, parts)
+        if not any(all(role in release.sources for role in group) for group in groups)
+    ]
+
+
+def _optional(release, role, read, subset, counts):
+    """What a reader makes of a text or JSON file, None where it is not there; notes its number of rows in `counts`."""
     text = release.text(role)
-    return None if text is None else read(*text, subset)[0]
+    if text is None:
+        return None
+    value, counts[role] = read(*text, subset)
+    return value
 
 
-def _label_columns(release, subset, numbers):
-    degrees = _optional(release, f"{subset.name}_labels", read_degrees, subset)
+def _label_columns(release, subset, numbers, counts):
+    degrees = _optional(release, f"{subset.name}_labels", read_degrees, subset, counts)
     if degrees is None:
         degrees = np.full((subset.first + subset.images, len(DEGREES)), -1, np.int8)
         for split in SPLITS if subset is STANDARD else ():
-            part = _optional(release, f"labels_{split}", read_degrees, subset)
+            part = _optional(release, f"labels_{split}", read_degrees, subset, counts)
             if part is not None:
                 degrees = np.maximum(degrees, part)
     columns = {name: pa.array(degrees[numbers, index]) for index, name in enumerate(DEGREES)}
-    attributes = _optional(release, f"{subset.name}_attributes", read_attributes, subset)
+    attributes = _optional(release, f"{subset.name}_attributes", read_attributes, subset, counts)
     if attributes is None:
         attributes = np.full((subset.first + subset.images, len(ATTRIBUTES)), -1, np.int8)
     flat = pa.array(attributes[numbers].ravel())
@@ -1654,20 +1676,20 @@ def _label_columns(release, subset, numbers):
     return columns
 
 
-def _text_columns(release, subset, numbers):
+def _text_columns(release, subset, numbers, counts):
     def texts(slots):
         return pa.array([slots[number] for number in numbers.tolist()], pa.string())
 
     nothing = [None] * (subset.first + subset.images)
-    captions = _optional(release, f"{subset.name}_captions", read_captions, subset) or {}
+    captions = _optional(release, f"{subset.name}_captions", read_captions, subset, counts) or {}
     columns = {"caption": texts(captions.pop("caption", nothing))}
     each = [texts(captions.pop(name, nothing)) for name in DEGREES]
     columns["attribute_captions"] = pa.StructArray.from_arrays(each, names=list(DEGREES))
-    request = _optional(release, f"{subset.name}_requests", read_requests, subset)
+    request = _optional(release, f"{subset.name}_requests", read_requests, subset, counts)
     if request is None:
-        request = _optional(release, f"{subset.name}_requests_txt", read_requests_txt, subset)
+        request = _optional(release, f"{subset.name}_requests_txt", read_requests_txt, subset, counts)
     columns["request"] = texts(request or nothing)
-    labels = _optional(release, f"{subset.name}_request_labels", read_request_labels, subset)
+    labels = _optional(release, f"{subset.name}_request_labels", read_request_labels, subset, counts)
     if labels is None:
         labels = dict.fromkeys(_REQUEST_FIELDS, np.full(subset.first + subset.images, -1, np.int8))
     columns["request_labels"] = pa.StructArray.from_arrays(
@@ -1676,14 +1698,14 @@ def _text_columns(release, subset, numbers):
     return columns
 
 
-def _identities(release, subset, mapping):
+def _identities(release, subset, mapping, counts):
     """Identities by file number; through the mapping, of the other subset, where the subset's own file is missing."""
-    own = _optional(release, f"{subset.name}_identity", read_identity, subset)
+    own = _optional(release, f"{subset.name}_identity", read_identity, subset, counts)
     if own is not None:
         return own
     other = STANDARD if subset is HQ else HQ
     identities = np.full(subset.first + subset.images, -1, np.int32)
-    theirs = _optional(release, f"{other.name}_identity", read_identity, other)
+    theirs = _optional(release, f"{other.name}_identity", read_identity, other, counts)
     if theirs is not None and mapping is not None:
         hq = np.flatnonzero(mapping >= 0)
         if subset is HQ:

@@ -143,16 +143,11 @@ def _open_indexes(release, configs):
 
 
 def shortfalls(index):
-    """What an index lacks for a full build, a line each: roles that are missing, images that are not all there."""
+    """What an index lacks for a full build, a line each: files that are missing or hold less than the official ones."""
     lines = [f"{FILES[role].path}: missing ({FILES[role].what})" for role in index.missing]
-    subset = celeba_dialog.SUBSETS["hq" if "hq_images" in index.sources else "standard"]
-    images = index.table.num_rows
-    if images < subset.images:
-        lines.append(f"{FILES[subset.name + '_images'].path}: {images:,} of {subset.images:,} images")
-    if "mask" in index.table.column_names and "hq_masks" not in index.missing:
-        masks = images - index.table["mask"].null_count
-        if masks < subset.images:
-            lines.append(f"{FILES['hq_masks'].path}: masks for {masks:,} of {subset.images:,} images")
+    for role, count in index.counts.items():
+        if count < FILES[role].count:
+            lines.append(f"{FILES[role].path}: {count:,} of {FILES[role].count:,} {FILES[role].holds}")
     return lines
 
 

@@ -1,0 +1,264 @@
+"""Say what of the release is there, what is missing, what is damaged, and what to do next.
+
+One line per official file: its state, where it was found, and how many rows or images it holds of how many. --deep also
+reads every image (its checksum in the zip) and decodes every image and mask. Exit status 0 means that everything a full
+build of `hq` and `standard` needs is there and sound.
+"""
+
+import hashlib
+import json
+import os
+import re
+
+import numpy as np
+
+import celeba_dialog
+from celeba_dialog import CHECKSUMS
+from celeba_dialog import CONFIGS
+from celeba_dialog import FILES
+from celeba_dialog import HQ
+from celeba_dialog import SPLITS
+from celeba_dialog import STANDARD
+from celeba_dialog import SUBSETS
+from celeba_dialog import CelebADialogError
+from celeba_dialog import Release
+from conversion import files
+from conversion import pool
+from conversion import registry
+
+CHUNK = 500  # images that a worker reads at a time
+OPTIONAL = ("hq_parts", "partition")  # of use, but no column of `hq` and `standard` comes from them
+DRIVE_ZIP = re.compile(r".*-\d{8}T\d{6}Z-[\d-]*\d{3}.*\.zip")  # Drive's own zip of a folder
+
+
+def add_arguments(parser):
+    parser.add_argument("release", metavar="RELEASE", help="folder with the official files")
+    parser.add_argument("--deep", action="store_true", help="read and decode every image and mask")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args):
+    return 0 if run_check(args.release, args.deep, args.json) else 1
+
+
+def run_check(root, deep=False, as_json=False):
+    """Checks a release and prints the result. Returns whether a full build of `hq` and `standard` is possible."""
+    report = examine(Release(root), deep)
+    print(json.dumps(report, indent=1) if as_json else as_text(report))
+    return report["complete"]
+
+
+def examine(release, deep=False):
+    """What there is of a release, as a dict that `--json` prints.
+
+    Keys: "release", "complete"; "files", a list of {"role", "file", "state", "found", "count", "official", "note",
+    "next"} with state one of complete, partial, missing, damaged, not needed; "splits", {subset: {split: images}};
+    "configs", {config: what it lacks}; "damaged_images", with `deep`; "notes".
+    """
+    lines, members, mapping = {}, {}, None
+    for role in files.progress(FILES, total=len(FILES), desc="check", unit="files"):
+        line = {"role": role, "file": FILES[role].path, "official": FILES[role].count, "found": [], "count": None}
+        lines[role] = line | {"state": "missing", "note": "", "next": ""}
+        line = lines[role]
+        sources = release.sources.get(role, [])
+        line["found"] = [release.shown(source.path) for source in sources]
+        if not sources:
+            continue
+        try:
+            if role in READERS:
+                value, line["count"] = _read(release, role)
+                mapping = value if role == "mapping" else mapping
+            else:
+                members[role] = celeba_dialog.find_members(release, role)
+                line["count"] = len(members[role].numbers)
+            line["state"] = "complete" if line["count"] >= line["official"] else "partial"
+            line["note"] = _checksum_note(release, role, sources) if line["state"] == "complete" else ""
+        except CelebADialogError as error:
+            line["state"], line["note"] = "damaged", str(error)
+    needed = _needed(lines)
+    for role, line in lines.items():
+        if role not in needed and line["state"] in ("missing", "partial"):
+            line["state"] = "not needed" if line["state"] == "missing" else line["state"]
+        elif line["state"] != "complete":
+            line["next"] = f"{registry.link(role)} → {FILES[role].path}"
+    damaged = _decode_all(release, members) if deep else None
+    return {
+        "release": release.root,
+        "complete": all(lines[role]["state"] == "complete" for role in needed) and not damaged,
+        "files": list(lines.values()),
+        "splits": _splits(members, mapping),
+        "configs": {name: _lacks(name, lines) for name in CONFIGS},
+        "damaged_images": damaged,
+        "notes": _notes(release),
+    }
+
+
+# Role -> its reader; what is not here is a source of images.
+READERS = {
+    "hq_labels": celeba_dialog.read_degrees,
+    "hq_attributes": celeba_dialog.read_attributes,
+    "hq_captions": celeba_dialog.read_captions,
+    "hq_requests": celeba_dialog.read_requests,
+    "hq_requests_txt": celeba_dialog.read_requests_txt,
+    "hq_request_labels": celeba_dialog.read_request_labels,
+    "hq_identity": celeba_dialog.read_identity,
+    "mapping": lambda data, shown, subset: celeba_dialog.read_mapping(data, shown),
+    "standard_labels": celeba_dialog.read_degrees,
+    "labels_train": celeba_dialog.read_degrees,
+    "labels_validation": celeba_dialog.read_degrees,
+    "labels_test": celeba_dialog.read_degrees,
+    "standard_attributes": celeba_dialog.read_attributes,
+    "standard_identity": celeba_dialog.read_identity,
+    "partition": lambda data, shown, subset: (None, celeba_dialog.read_partition(data, shown)),
+    "standard_captions": celeba_dialog.read_captions,
+    "standard_requests": celeba_dialog.read_requests,
+    "standard_requests_txt": celeba_dialog.read_requests_txt,
+    "standard_request_labels": celeba_dialog.read_request_labels,
+}
+
+
+def _read(release, role):
+    return READERS[role](*release.text(role), SUBSETS[FILES[role].subset])
+
+
+def _checksum_note(release, role, sources):
+    """What the published checksum says of a file that has the published size."""
+    if role not in CHECKSUMS or len(sources) != 1 or sources[0].path.endswith("/"):
+        return ""
+    size, md5 = CHECKSUMS[role]
+    if sources[0].size != size:
+        return "another copy than the published one: its size differs"
+    digest = hashlib.md5(usedforsecurity=False)
+    with files.open_file(sources[0].path) as file:
+        while block := file.read(files.BLOCK):
+            digest.update(block)
+    return "as published" if digest.hexdigest() == md5 else f"of the published size, but its MD5 is not {md5}"
+
+
+def _needed(lines):
+    """The roles that `hq` and `standard` need: of alternatives the one that is there, else the official first."""
+    needed = {}
+    for subset in SUBSETS:
+        for groups in celeba_dialog.needs(subset):
+            there = [group for group in groups if all(lines[role]["state"] == "complete" for role in group)]
+            needed |= dict.fromkeys((there or groups)[0])
+    return list(needed)
+
+
+def _lacks(name, lines):
+    """The files a config lacks for a complete build, [] where it lacks nothing."""
+    options = CONFIGS[name]
+    lacks = []
+    for groups in celeba_dialog.needs(options.get("subset", "hq"), options.get("parts", False)):
+        if not any(all(lines[role]["state"] == "complete" for role in group) for group in groups):
+            lacks += [FILES[role].path for role in groups[0] if lines[role]["state"] != "complete"]
+    return lacks
+
+
+def _splits(members, mapping):
+    """{subset: {split: images}} of the subsets whose images are there and, for HQ, the mapping too."""
+    splits = {}
+    for subset in (HQ, STANDARD):
+        found = members.get(f"{subset.name}_images")
+        if found is None or (subset is HQ and mapping is None):
+            continue
+        numbers = mapping[found.numbers] if subset is HQ else found.numbers
+        counts = np.bincount(celeba_dialog.split_of(numbers[numbers >= 0]), minlength=len(SPLITS))
+        splits[subset.name] = dict(zip(SPLITS, counts.tolist()))
+    return splits
+
+
+def _notes(release):
+    if celeba_dialog.is_url(release.root):
+        return []
+    return [
+        f"{os.path.relpath(os.path.join(folder, name), release.root)}: Google Drive's own zip of a folder. Unpack it "
+        f"there; of several parts, all into one folder."
+        for folder, _, names in os.walk(release.root)
+        for name in sorted(names)
+        if DRIVE_ZIP.fullmatch(name)
+    ]
+
+
+# ----------------------------------------------------------------------------------------------------- every image
+
+
+def _decode_all(release, members):
+    """Reads and decodes every image; one line for each that cannot be."""
+    jobs = [
+        (role, [source.path for source in release.sources[role]], found.places.slice(start, CHUNK))
+        for role, found in members.items()
+        for start in range(0, len(found.numbers), CHUNK)
+    ]
+    problems = []
+    with (
+        files.progress(total=sum(len(places) for _, _, places in jobs), desc="decode", unit="images") as bar,
+        pool.executor() as executor,
+    ):
+        for count, found in pool.results([executor.submit(_decode, *job) for job in jobs]):
+            bar.update(count)
+            problems += found
+    return sorted(problems)
+
+
+def _decode(role, sources, places):
+    """(images tried, a line for each that cannot be read or decoded): what a worker does."""
+    problems = []
+    for index in range(len(places)):
+        place = places.slice(index, 1)
+        name = f"{sources[place[0]['source'].as_py()]}: {place[0]['name'].as_py()}"
+        try:
+            data = celeba_dialog.read_members(place, sources)[0]
+            if role.endswith("_images"):
+                celeba_dialog.decode_image(data, name)
+            elif role == "hq_masks":
+                celeba_dialog.mask_indices(data, name)
+            else:
+                celeba_dialog.resize_part(data, celeba_dialog.MASK_SIDE // 2, name)
+        except CelebADialogError as error:
+            problems.append(str(error))
+    return len(places), problems
+
+
+# ------------------------------------------------------------------------------------------------------------ the table
+
+
+def as_text(report):
+    """The report as a person reads it."""
+    lines = [report["release"]]
+    for subset in (HQ, STANDARD):
+        lines.append(f"\n{subset.folder}")
+        for line in report["files"]:
+            if FILES[line["role"]].subset == subset.name:
+                lines += _file_lines(line, subset)
+    for subset, counts in report["splits"].items():
+        lines.append(f"\n{subset}: " + ", ".join(f"{split} {count:,}" for split, count in counts.items()) + " images")
+    lines += ["", *report["notes"]] if report["notes"] else []
+    if report["damaged_images"] is not None:
+        lines.append(f"\n{len(report['damaged_images']):,} images or masks cannot be decoded")
+        lines += report["damaged_images"]
+    lines.append("")
+    for name, lacks in report["configs"].items():
+        what = ", ".join(path.rsplit("/", 1)[-1] for path in lacks)
+        lines.append(f"config {name}: {f'incomplete without {what}' if lacks else 'complete'}")
+    todo = [line["next"] for line in report["files"] if line["next"]]
+    if todo:
+        lines += ["\nNext, fetch into the release folder (or: python -m conversion fetch RELEASE --accept-agreement)"]
+        lines += [f"  {text}" for text in todo]
+    elif report["complete"]:
+        lines.append("\nNext: python -m conversion build RELEASE celeba_dialog")
+    return "\n".join(lines)
+
+
+def _file_lines(line, subset):
+    file = FILES[line["role"]]
+    name = file.path.removeprefix(subset.folder + "/")
+    count = "" if line["count"] is None else f"{line['count']:,} of "
+    yield f"  {line['state']:<11}{name:<56}{count}{line['official']:,} {file.holds}"
+    for found in line["found"]:
+        if found != file.path:
+            yield f"{'':<13}found as {found}"
+    if line["note"]:
+        yield f"{'':<13}{line['note']}"
+    if line["role"] in OPTIONAL and line["state"] == "not needed":
+        yield f"{'':<13}only for the config hq_parts" if line["role"] == "hq_parts" else f"{'':<13}only a cross-check"

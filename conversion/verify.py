@@ -1,0 +1,140 @@
+"""Read every row of a built folder back and compare it with the release, byte by byte.
+
+Files are compared with the manifest first, then the rows: image and mask bytes and every annotation, read with plain
+pyarrow. Each difference is one line: shard, row group, row, column, what was found and what was expected.
+"""
+
+import json
+import posixpath
+
+import pyarrow.parquet as pq
+
+import celeba_dialog
+from celeba_dialog import CONFIGS
+from celeba_dialog import Release
+from celeba_dialog import UsageError
+from conversion import files
+from conversion import pool
+
+MOST_LINES = 20  # differences shown of one shard
+
+
+def add_arguments(parser):
+    parser.add_argument("out", metavar="OUT", help="the built folder")
+    parser.add_argument("release", metavar="RELEASE", help="folder with the official files")
+    parser.add_argument("--config", action="append", choices=list(CONFIGS), help="compare only this; may be repeated")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per CPU)")
+
+
+def run(args):
+    rows, values, problems = verify(args.out, args.release, args.config, args.workers)
+    for problem in problems:
+        files.say(problem)
+    if problems:
+        files.say(f"{args.out}: {len(problems):,} differences. Build it again, with --force.")
+        return 1
+    files.say(f"{args.out}: {rows:,} rows, {values:,} values, all as in {args.release}.")
+    return 0
+
+
+def verify(out, release, configs=None, workers=None):
+    """Compares a built folder with the release. Returns (rows, values, list of differences, a line each).
+
+    Raises UsageError where there is no built folder or not the config asked for, ReleaseError where the release is at
+    fault.
+    """
+    out = celeba_dialog.normal_path(out)
+    manifest = read_manifest(out)
+    release = Release(release)
+    for name in configs or []:
+        if name not in manifest["configs"]:
+            raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
+    jobs, problems = [], []
+    for name in configs or manifest["configs"]:
+        entry = manifest["configs"][name]
+        index = celeba_dialog.open_index(release, entry["subset"], entry["parts"])
+        digest = release.digest(celeba_dialog.roles_of(entry["subset"], entry["parts"]))
+        path = celeba_dialog.index_path(release.root, entry["subset"], entry["parts"], digest)
+        for split, (first, last) in index.splits.items():
+            shards = entry["splits"].get(split, {"shards": []})["shards"]
+            total = sum(shard["rows"] for shard in shards)
+            if total != last - first:
+                problems.append(
+                    f"{name} {split}: {total:,} rows, expected {last - first:,}, as many as the release has"
+                )
+            for shard in shards:
+                jobs.append((out, shard, release.root, path, first, entry["image_size"]))
+                first += shard["rows"]
+        for split in set(entry["splits"]) - set(index.splits):
+            problems.append(f"{name} {split}: built, but the release has no image of that split")
+    rows = values = 0
+    total = sum(job[1]["rows"] for job in jobs)
+    with files.progress(total=total, desc="verify") as bar, pool.executor(workers) as executor:
+        for shard_rows, shard_values, found in pool.results([executor.submit(compare_shard, *job) for job in jobs]):
+            bar.update(shard_rows)
+            rows, values = rows + shard_rows, values + shard_values
+            problems += found
+    return rows, values, sorted(problems)
+
+
+def read_manifest(out):
+    """The manifest of a built folder, a dict. Raises UsageError where there is none."""
+    try:
+        manifest = json.loads(files.read(posixpath.join(out, "manifest.json")))
+        if manifest["dataset"] == "celeba_dialog":
+            return manifest
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UsageError(
+        f"{out}: no built folder: it has no manifest.json of ours. Build it first: python -m conversion build"
+    )
+
+
+def compare_shard(out, shard, root, index, first, size):
+    """(rows, values compared, differences) of one shard: what a worker does.
+
+    `shard` is the manifest's entry, `first` the row of the index that it starts with, `size` the image size or None.
+    """
+    path = posixpath.join(out, shard["path"])
+    try:
+        if files.size(path) != shard["size"] or files.sha256(path) != shard["sha256"]:
+            return 0, 0, [f"{shard['path']}: the file is not the one in manifest.json: its size or SHA-256 differs"]
+    except FileNotFoundError:
+        return 0, 0, [f"{shard['path']}: missing, though manifest.json lists it"]
+    except OSError as error:
+        return 0, 0, [f"{shard['path']}: cannot be read: {error.strerror or error}"]
+    index = celeba_dialog.index_at(index, lambda: Release(root))
+    rows = values = 0
+    problems = []
+    with files.open_file(path) as file:
+        parquet = pq.ParquetFile(file)
+        for group in range(parquet.num_row_groups):
+            found = parquet.read_row_group(group).to_pylist()
+            slice_ = index.table.slice(first + rows, len(found))
+            images = celeba_dialog.read_images(index, slice_, [size])[size]
+            expected = list(celeba_dialog.examples(slice_, images))
+            if len(expected) != len(found):
+                problems.append(
+                    f"{shard['path']}: row group {group}: {len(found)} rows, the release has {len(expected)}"
+                )
+            for row, (one, other) in enumerate(zip(found, expected)):
+                values += len(other)
+                for column in other.keys() | one.keys():
+                    if column not in one or column not in other or one[column] != other[column]:
+                        problems.append(
+                            f"{shard['path']}: row group {group}: row {row} ({other['file_name']}): column {column}: "
+                            f"{_short(one.get(column))}, the release has {_short(other.get(column))}"
+                        )
+            rows += len(found)
+    if rows != shard["rows"]:
+        problems.append(f"{shard['path']}: {rows:,} rows, manifest.json says {shard['rows']:,}")
+    if len(problems) > MOST_LINES:
+        problems[MOST_LINES:] = [f"{shard['path']}: {len(problems) - MOST_LINES:,} more differences"]
+    return rows, values, problems
+
+
+def _short(value):
+    if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
+        return f"{len(value['bytes']):,} bytes named {value.get('path')}"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
