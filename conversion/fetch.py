@@ -1,4 +1,4 @@
-"""Downloads the official release from Google Drive.
+"""Download the official release from Google Drive.
 
 Files land under OUT as in the official release. The same command, repeated, goes on where the last one stopped: what is
 there and sound is left alone, also what you downloaded by hand, wherever it lies below OUT. Without --accept-agreement
@@ -59,9 +59,10 @@ class Remote(NamedTuple):
     """Where a file of the release lies on Drive, and what is known of its bytes."""
 
     folder: str  # id of the folder that holds it
-    about: int  # bytes: exact where `checksum` is known, else an estimate for the plan and the disk space
+    about: int  # bytes, an estimate for the plan and the disk space
     id: str = ""  # empty: known through its folder only
     checksum: str = ""  # "sha256:..." or "md5:...", empty: none was ever published
+    size: int = 0  # bytes, 0: not known
 
 
 # Role -> where it comes from. The whole HQ folder is about 4.4 GB.
@@ -71,7 +72,11 @@ REMOTES = {
     "hq_parts": Remote(HQ_MASK_FOLDER, 1_000_000_000, "1MUYHw-IGP5FHy0yJzgvXNZojlcnCq7IE"),
     "hq_labels": Remote(HQ_LABEL_FOLDER, 600_000, "1oscEGdTfvBqohlagtp9dfgduGOfgXZxx"),
     "hq_attributes": Remote(
-        HQ_LABEL_FOLDER, 3_622_218, "1QvfDVRW7W3-MOCro1EPdnhuXnQ1STOGG", "md5:e7da4d70ec96681fadb894c63912dcfd"
+        HQ_LABEL_FOLDER,
+        4_000_000,
+        "1QvfDVRW7W3-MOCro1EPdnhuXnQ1STOGG",
+        "md5:e7da4d70ec96681fadb894c63912dcfd",
+        3_622_218,
     ),
     "hq_captions": Remote(HQ_TEXT_FOLDER, 25_000_000, "1tKgZfjpr9BZWpIS6ikGbSSACdt9NTlkg"),
     "hq_requests": Remote(HQ_TEXT_FOLDER, 3_000_000),
@@ -81,9 +86,10 @@ REMOTES = {
     "mapping": Remote(HQ_FOLDER, 1_000_000, "10msPsx1Fouh5h8m8LoSaPTh9R4dv_mLG"),
     "standard_images": Remote(
         STANDARD_IMAGE_FOLDER,
-        1_443_490_838,
+        1_500_000_000,
         "0B7EVK8r0v71pZjFTYXZWM3FlRnM",
         "sha256:46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74",
+        1_443_490_838,
     ),
     "standard_labels": Remote(STANDARD_FOLDER, 5_000_000, "1wZcVEjJ5LwP1Ciuc3j_RFw9Vcusj4UEU"),
     "labels_train": Remote(STANDARD_FOLDER, 4_000_000),
@@ -91,12 +97,17 @@ REMOTES = {
     "labels_test": Remote(STANDARD_FOLDER, 500_000),
     "standard_attributes": Remote(
         STANDARD_FOLDER,
-        26_721_026,
+        30_000_000,
         "0B7EVK8r0v71pblRyaVFSWGxPY0U",
         "sha256:f0e5da289d5ccf75ffe8811132694922b60f2af59256ed362afa03fefba324d0",
+        26_721_026,
     ),
     "standard_identity": Remote(
-        STANDARD_FOLDER, 3_400_000, "1_ee_0u7vcNLOfNLegJRHmolfH5ICW-XS", "md5:32bd1bd63d3c78cd57e08160ec5ed1e2"
+        STANDARD_FOLDER,
+        4_000_000,
+        "1_ee_0u7vcNLOfNLegJRHmolfH5ICW-XS",
+        "md5:32bd1bd63d3c78cd57e08160ec5ed1e2",
+        3_424_458,
     ),
     "partition": Remote(STANDARD_FOLDER, 3_000_000, "0B7EVK8r0v71pY0NSMzRuSXJEVkk"),
     "standard_captions": Remote(STANDARD_CAPTION_FOLDER, 170_000_000, "1ndtYb3tlopQhpBYUHpBpVPYBFbz9-kb_"),
@@ -279,11 +290,11 @@ def _kind(source, file):
 
 def _other_bytes(path, remote):
     """How a file differs from the official bytes, or None; also None where those are not known."""
+    size = os.path.getsize(path)
+    if remote.size and size != remote.size:
+        return f"it has {size:,} bytes, and the official file {remote.size:,}."
     if not remote.checksum:
         return None
-    size = os.path.getsize(path)
-    if size != remote.about:
-        return f"it has {size:,} bytes, and the official file {remote.about:,}."
     algorithm, expected = remote.checksum.split(":")
     digest = hashlib.new(algorithm, usedforsecurity=False)
     bar = files.progress(total=size, desc=f"{algorithm} of {os.path.basename(path)}", unit="B", unit_scale=True)
@@ -305,8 +316,9 @@ def _agree(missing):
     say("To be downloaded:")
     for file in missing:
         remote = REMOTES[file.role]
-        say(f"  {'' if remote.checksum else 'about ':>6}{_size(remote.about):>9}  {file.path} ({file.what})")
-    say(f"{len(missing)} files, about {_size(sum(REMOTES[file.role].about for file in missing))}.")
+        about = "" if remote.size else "about "
+        say(f"  {about:>6}{_size(remote.size or remote.about):>9}  {file.path} ({file.what})")
+    say(f"{len(missing)} files, about {_size(_total(missing))}.")
     if sys.stdin.isatty() and sys.stderr.isatty():
         say("Do you agree? Type yes to go on:")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
@@ -335,7 +347,7 @@ def _download(out, missing, unsound, drive):
     """
     failed, listings = [], {}
     os.makedirs(out, exist_ok=True)
-    _need_space(out, sum(REMOTES[file.role].about for file in missing) - _arrived(out, missing))
+    _need_space(out, _total(missing) - _arrived(out, missing))
     try:
         with FileLock(os.path.join(out, STAGING + ".lock"), timeout=0):  # two would write to the same partial files
             for file in files.progress(missing, desc="all files", unit="files"):
@@ -347,6 +359,10 @@ def _download(out, missing, unsound, drive):
     except Timeout as error:
         raise EnvironmentFault(f"{out}: another fetch is at work there. Wait until it is done.") from error
     return failed
+
+
+def _total(missing):
+    return sum(REMOTES[file.role].size or REMOTES[file.role].about for file in missing)
 
 
 def _arrived(out, missing):

@@ -23,16 +23,23 @@ from filelock import FileLock
 
 from celeba_dialog import FILES
 from celeba_dialog import EnvironmentFault
+from celeba_dialog import Release
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 from conversion import drive as drive_module
 from conversion import fetch
 from conversion.demo import write_release
 
-CHECKSUMS = {"hq_attributes": "md5", "standard_images": "sha256", "standard_attributes": "sha256"}
+CHECKSUMS = {
+    "hq_attributes": "md5",
+    "standard_images": "sha256",
+    "standard_attributes": "sha256",
+    "standard_identity": "md5",
+}
 LABELS = FILES["hq_labels"]  # small, known by its id
 LABELS_ID = fetch.REMOTES["hq_labels"].id
 IMAGES_ID = fetch.REMOTES["hq_images"].id
+REAL = Path(__file__).parents[2] / "shared" / "real"
 Space = collections.namedtuple("Space", "total used free")
 
 
@@ -78,7 +85,8 @@ def drive(contents, monkeypatch):
             data = contents[role]
             algorithm = CHECKSUMS.get(role)
             checksum = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}" if algorithm else ""
-            remotes[role] = fetch.REMOTES[role]._replace(about=len(data), checksum=checksum)
+            size = len(data) if fetch.REMOTES[role].size and role != "standard_identity" else 0  # as if not known
+            remotes[role] = fetch.REMOTES[role]._replace(about=len(data), checksum=checksum, size=size)
             id = remotes[role].id or f"1-{role:_<31}"
             server.files[id] = data
             server.folders.setdefault(remotes[role].folder, []).append((file.name, id))
@@ -200,8 +208,19 @@ def test_every_file_of_the_release_has_a_source():
         assert remote.about > 0 and len(remote.folder) >= 25, role
         algorithm, _, digest = remote.checksum.partition(":")
         assert len(digest) == {"": 0, "md5": 32, "sha256": 64}[algorithm], role
+    assert {role for role, remote in remotes.items() if remote.checksum} == set(CHECKSUMS)
+    assert {role for role, remote in remotes.items() if remote.size} == set(CHECKSUMS)
     ids = [remote.id for remote in remotes.values() if remote.id]
     assert len(ids) == len(set(ids)) and set(fetch.RESOURCE_KEYS) <= {*ids, *(r.folder for r in remotes.values())}
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs the excerpts of the real data")
+def test_the_registry_knows_the_real_bytes():
+    found = Release(str(REAL)).sources
+    for role in ("hq_attributes", "standard_attributes", "standard_identity"):
+        size = fetch.REMOTES[role].size
+        (source,) = [source for source in found[role] if source.size == size and "releases" not in source.path]
+        fetch._check_content(source.path, source, FILES[role], FILES[role].path)
 
 
 # ------------------------------------------------------------------------------------------------------------ agreement
@@ -510,6 +529,7 @@ def test_wrong_content_never_takes_the_name(tmp_path, call, drive, contents, cap
 
 
 def test_other_bytes_fail_the_checksum(tmp_path, call, drive, contents, capsys):
+    assert any(not fetch.REMOTES[role].size for role in CHECKSUMS)  # a checksum needs no known size
     for role in CHECKSUMS:
         data = bytearray(contents[role])
         data[-30 if role == "standard_images" else -2] ^= 1
