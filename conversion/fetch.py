@@ -20,14 +20,15 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from filelock import FileLock
 from filelock import Timeout
 
 from celeba_dialog import AGREEMENT_URL
+from celeba_dialog import CHECKSUMS
 from celeba_dialog import FILES
+from celeba_dialog import HQ
 from celeba_dialog import RELEASE_VARIABLE
 from celeba_dialog import SUBSETS
 from celeba_dialog import DamagedFileError
@@ -36,91 +37,18 @@ from celeba_dialog import MissingFileError
 from celeba_dialog import Release
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
+from celeba_dialog import needs
 from conversion import files
 from conversion.files import say
+from conversion.registry import REMOTES
+from conversion.registry import RESOURCE_KEYS
+from conversion.registry import file_link
+from conversion.registry import folder_link
 
 GDOWN = "gdown>=6.3"  # the first version with `retries` and `timeout`
 DRIVE_VARIABLE = "CELEBA_DIALOG_DRIVE"
 AGREEMENT = Path(__file__).parent.parent / "dataset_card" / "agreement.md"
 STAGING = ".fetch"  # beside each file: what is on its way. Hidden, so that no reader takes it for the release
-
-# The folders of the release on Drive. A file without a known id is looked up in the folder that holds it.
-HQ_FOLDER = "1YRRaC3LWLHorVhFNJPzVqLrUlA10eLEJ"
-HQ_LABEL_FOLDER = "1aEBwVe4syZjCayambAnonfAI2m3JsMcP"
-HQ_TEXT_FOLDER = "1CzTZm8suzDWdoN6DQmv11tsZotYo1Yfu"
-HQ_MASK_FOLDER = "1bRZmrUBz8y0ObTr8AlkbVfyUco5R2I0z"
-STANDARD_FOLDER = "18nejI_hrwNzWyoF6SW8bL27EYnM4STAs"
-STANDARD_IMAGE_FOLDER = "0B7EVK8r0v71pTUZsaXdaSnZBZzg"
-STANDARD_CAPTION_FOLDER = "1HmY0Qvq66B0SNvDLTt2kHem8vVuV3FQx"
-STANDARD_REQUEST_FOLDER = "1Ajt1xEwMQ0bkrHc-F1tSgeShnpmnLZ_N"
-
-
-class Remote(NamedTuple):
-    """Where a file of the release lies on Drive, and what is known of its bytes."""
-
-    folder: str  # id of the folder that holds it
-    about: int  # bytes, an estimate for the plan and the disk space
-    id: str = ""  # empty: known through its folder only
-    checksum: str = ""  # "sha256:..." or "md5:...", empty: none was ever published
-    size: int = 0  # bytes, 0: not known
-
-
-# Role -> where it comes from. The whole HQ folder is about 4.4 GB.
-REMOTES = {
-    "hq_images": Remote(HQ_FOLDER, 3_000_000_000, "1A2dNWabg6_um-V3lhw1tyead5hCpjaW8"),
-    "hq_masks": Remote(HQ_MASK_FOLDER, 300_000_000, "1q2DWtGA1h4NcS1Az4OX-5sbLXsGWJZWq"),
-    "hq_parts": Remote(HQ_MASK_FOLDER, 1_000_000_000, "1MUYHw-IGP5FHy0yJzgvXNZojlcnCq7IE"),
-    "hq_labels": Remote(HQ_LABEL_FOLDER, 600_000, "1oscEGdTfvBqohlagtp9dfgduGOfgXZxx"),
-    "hq_attributes": Remote(
-        HQ_LABEL_FOLDER,
-        4_000_000,
-        "1QvfDVRW7W3-MOCro1EPdnhuXnQ1STOGG",
-        "md5:e7da4d70ec96681fadb894c63912dcfd",
-        3_622_218,
-    ),
-    "hq_captions": Remote(HQ_TEXT_FOLDER, 25_000_000, "1tKgZfjpr9BZWpIS6ikGbSSACdt9NTlkg"),
-    "hq_requests": Remote(HQ_TEXT_FOLDER, 3_000_000),
-    "hq_requests_txt": Remote(HQ_TEXT_FOLDER, 3_000_000),
-    "hq_request_labels": Remote(HQ_TEXT_FOLDER, 8_000_000),
-    "hq_identity": Remote(HQ_FOLDER, 500_000, "1yd0bfYkcQ9_BqIxhjyjZ6UHgNVg7n63V"),
-    "mapping": Remote(HQ_FOLDER, 1_000_000, "10msPsx1Fouh5h8m8LoSaPTh9R4dv_mLG"),
-    "standard_images": Remote(
-        STANDARD_IMAGE_FOLDER,
-        1_500_000_000,
-        "0B7EVK8r0v71pZjFTYXZWM3FlRnM",
-        "sha256:46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74",
-        1_443_490_838,
-    ),
-    "standard_labels": Remote(STANDARD_FOLDER, 5_000_000, "1wZcVEjJ5LwP1Ciuc3j_RFw9Vcusj4UEU"),
-    "labels_train": Remote(STANDARD_FOLDER, 4_000_000),
-    "labels_validation": Remote(STANDARD_FOLDER, 500_000),
-    "labels_test": Remote(STANDARD_FOLDER, 500_000),
-    "standard_attributes": Remote(
-        STANDARD_FOLDER,
-        30_000_000,
-        "0B7EVK8r0v71pblRyaVFSWGxPY0U",
-        "sha256:f0e5da289d5ccf75ffe8811132694922b60f2af59256ed362afa03fefba324d0",
-        26_721_026,
-    ),
-    "standard_identity": Remote(
-        STANDARD_FOLDER,
-        4_000_000,
-        "1_ee_0u7vcNLOfNLegJRHmolfH5ICW-XS",
-        "md5:32bd1bd63d3c78cd57e08160ec5ed1e2",
-        3_424_458,
-    ),
-    "partition": Remote(STANDARD_FOLDER, 3_000_000, "0B7EVK8r0v71pY0NSMzRuSXJEVkk"),
-    "standard_captions": Remote(STANDARD_CAPTION_FOLDER, 170_000_000, "1ndtYb3tlopQhpBYUHpBpVPYBFbz9-kb_"),
-    "standard_requests": Remote(STANDARD_REQUEST_FOLDER, 20_000_000),
-    "standard_requests_txt": Remote(STANDARD_REQUEST_FOLDER, 20_000_000),
-    "standard_request_labels": Remote(STANDARD_REQUEST_FOLDER, 50_000_000),
-}
-
-# Files and folders shared before 2021 are not found without these.
-RESOURCE_KEYS = {
-    "0B7EVK8r0v71pblRyaVFSWGxPY0U": "0-YW2qIuRcWHy_1C2VaRGL3Q",
-    STANDARD_IMAGE_FOLDER: "0-rJlzl934LzC-Xp28GeIBzQ",
-}
 
 # Drive's own zips of a folder or a selection: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip", in two numberings.
 DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
@@ -145,7 +73,10 @@ def run(args):
     base = _base()
     if os.path.exists(out) and not os.path.isdir(out):
         raise UsageError(f"{args.out} is a file. Name a folder for the release; it need not exist yet.")
-    wanted = [file for file in FILES.values() if file.subset in (args.subset or SUBSETS)]
+    subsets = args.subset or list(SUBSETS)
+    needed = {role for subset in subsets for groups in needs(subset) for role in groups[0]}
+    wanted = [file for file in FILES.values() if file.subset in subsets or file.role in needed]
+    failed = []
     try:
         missing, unsound = _look(out, wanted)
         if missing:
@@ -154,24 +85,33 @@ def run(args):
             if not args.accept_agreement:
                 _agree(missing)
             failed = _download(out, missing, unsound, drive)
-            if failed:
-                say(
-                    f"{len(failed)} of {len(wanted)} files are still missing: "
-                    f"{', '.join(file.name for file in failed)}. What to do about each stands above; then repeat the "
-                    "same command, which leaves alone what is there."
-                )
-                return 1
     except OSError as error:
         raise EnvironmentFault(f"{error.filename or out}: {error.strerror or error}.") from error
-    say(f"All {len(wanted)} files are in {out}.")
+    if failed:
+        say(f"{len(failed)} of {len(wanted)} files are still missing: {', '.join(file.name for file in failed)}.")
+        there = {file.role for file in wanted if file not in failed}
+        if any(_lacks(there, subset) for subset in subsets):
+            say("What to do about each stands above. The same command, repeated, leaves alone what is there.")
+            return 1
+        say("What they hold is in other files too, so that nothing is lacking.")
+    else:
+        say(f"All {len(wanted)} files are in {out}.")
     # Commands do not import each other; this one ends with the other's work, so it is the exception.
-    from conversion.check import run_check
+    from conversion import check
 
-    if not run_check(out):
+    report = check.examine(Release(out))
+    print(check.as_text(report))
+    if any(report["configs"][subset] for subset in subsets):  # what else the folder lacks was not asked for
         return 1
     say(f"Next: python -m conversion build {shlex.quote(args.out)} celeba_dialog")
     say(f"or, without building it: export {RELEASE_VARIABLE}={shlex.quote(out)}")
     return 0
+
+
+def _lacks(there, subset):
+    """Whether these roles leave out anything of a subset. Some files say the same in another form."""
+    groups_of_each = needs(subset, parts=subset == HQ.name)
+    return any(not any(set(group) <= there for group in groups) for groups in groups_of_each)
 
 
 def _base():
@@ -244,7 +184,7 @@ def _refuse_drive_zips(out):
 
 def _check_content(path, source, file, shown):
     """Raises DamagedFileError for a file that cannot be the official one; `source` is what the reader says of it."""
-    finding = _shape(path, file) or _kind(source, file) or _other_bytes(path, REMOTES[file.role])
+    finding = _shape(path, file) or _kind(source, file) or _other_bytes(path, file.role)
     if finding:
         raise DamagedFileError(f"{shown}: this is not {file.what}: {finding}")
 
@@ -288,22 +228,21 @@ def _kind(source, file):
     return source.problem or (f"it is {FILES[source.role].what}." if source.role != file.role else None)
 
 
-def _other_bytes(path, remote):
-    """How a file differs from the official bytes, or None; also None where those are not known."""
-    size = os.path.getsize(path)
-    if remote.size and size != remote.size:
-        return f"it has {size:,} bytes, and the official file {remote.size:,}."
-    if not remote.checksum:
+def _other_bytes(path, role):
+    """How a file differs from the published bytes, or None; also None where none were published."""
+    if role not in CHECKSUMS:
         return None
-    algorithm, expected = remote.checksum.split(":")
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    bar = files.progress(total=size, desc=f"{algorithm} of {os.path.basename(path)}", unit="B", unit_scale=True)
+    size, expected = CHECKSUMS[role]
+    if os.path.getsize(path) != size:
+        return f"it has {os.path.getsize(path):,} bytes, and the official file {size:,}."
+    digest = hashlib.md5(usedforsecurity=False)
+    bar = files.progress(total=size, desc=f"MD5 of {os.path.basename(path)}", unit="B", unit_scale=True)
     with bar, open(path, "rb") as opened:
         while block := opened.read(files.BLOCK):
             digest.update(block)
             bar.update(len(block))
     if digest.hexdigest() != expected:
-        return f"its {algorithm} is {digest.hexdigest()}, and that of the official file {expected}."
+        return f"its MD5 is {digest.hexdigest()}, and that of the official file {expected}."
     return None
 
 
@@ -315,9 +254,8 @@ def _agree(missing):
     say(AGREEMENT.read_text(encoding="utf-8"))
     say("To be downloaded:")
     for file in missing:
-        remote = REMOTES[file.role]
-        about = "" if remote.size else "about "
-        say(f"  {about:>6}{_size(remote.size or remote.about):>9}  {file.path} ({file.what})")
+        about = "" if file.role in CHECKSUMS else "about "
+        say(f"  {about:>6}{_size(_total([file])):>9}  {file.path} ({file.what})")
     say(f"{len(missing)} files, about {_size(_total(missing))}.")
     if sys.stdin.isatty() and sys.stderr.isatty():
         say("Do you agree? Type yes to go on:")
@@ -362,7 +300,7 @@ def _download(out, missing, unsound, drive):
 
 
 def _total(missing):
-    return sum(REMOTES[file.role].size or REMOTES[file.role].about for file in missing)
+    return sum(CHECKSUMS[file.role][0] if file.role in CHECKSUMS else REMOTES[file.role].about for file in missing)
 
 
 def _arrived(out, missing):
@@ -404,7 +342,7 @@ def _fetch(out, file, old, drive, listings):
 
 def _find(out, file, folder, drive, listings):
     """The id of a file by the listing of its folder, which is read once. Raises ReleaseError where it is not in it."""
-    by_hand = _by_hand(out, file, "drive/folders/", folder)
+    by_hand = _by_hand(out, file, folder_link(folder))
     try:
         if folder not in listings:
             listings[folder] = drive.listing(folder)
@@ -422,8 +360,7 @@ def _transfer(out, file, old, id, drive):
     final = os.path.join(out, file.path)
     staging = os.path.join(os.path.dirname(final), STAGING)
     staged = os.path.join(staging, file.name)
-    by_hand = _by_hand(out, file, "file/d/", id)
-    folder = _by_hand(out, file, "drive/folders/", REMOTES[file.role].folder)
+    by_hand = _by_hand(out, file, file_link(id))
     os.makedirs(staging, exist_ok=True)
     try:
         if not os.path.exists(staged):  # else an earlier call was stopped just before the check
@@ -443,7 +380,8 @@ def _transfer(out, file, old, id, drive):
         os.unlink(staged)
         raise DamagedFileError(f"{error} What Drive sent was deleted. Repeat this command. {by_hand}") from error
     except MissingFileError as error:
-        raise MissingFileError(f"{file.path}: {error} {folder}") from error
+        by_hand = _by_hand(out, file, folder_link(REMOTES[file.role].folder))
+        raise MissingFileError(f"{file.path}: {error} {by_hand}") from error
     except ReleaseError as error:
         raise ReleaseError(f"{file.path}: {error} {by_hand}") from error
     for path in {*old, final}:
@@ -458,8 +396,6 @@ def _transfer(out, file, old, id, drive):
         os.rmdir(staging)
 
 
-def _by_hand(out, file, kind, id):
-    key = f"?resourcekey={RESOURCE_KEYS[id]}" if id in RESOURCE_KEYS else ""
-    link = f"https://drive.google.com/{kind}{id}{'/view' if kind == 'file/d/' else ''}{key}"
+def _by_hand(out, file, link):
     folder = os.path.dirname(os.path.join(out, file.path))
     return f"By hand: open {link} in a browser, put {file.name} into {folder}, and repeat this command."

@@ -21,25 +21,23 @@ import requests
 from drive import serving
 from filelock import FileLock
 
+from celeba_dialog import CHECKSUMS
 from celeba_dialog import FILES
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import Release
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
+from conversion import check
 from conversion import drive as drive_module
 from conversion import fetch
+from conversion import registry
 from conversion.demo import write_release
 
-CHECKSUMS = {
-    "hq_attributes": "md5",
-    "standard_images": "sha256",
-    "standard_attributes": "sha256",
-    "standard_identity": "md5",
-}
 LABELS = FILES["hq_labels"]  # small, known by its id
 LABELS_ID = fetch.REMOTES["hq_labels"].id
 IMAGES_ID = fetch.REMOTES["hq_images"].id
 REAL = Path(__file__).parents[2] / "shared" / "real"
+EXAMINE, AS_TEXT = check.examine, check.as_text
 Space = collections.namedtuple("Space", "total used free")
 
 
@@ -80,20 +78,19 @@ def drive(contents, monkeypatch):
     """A Drive that holds the release: files with a known id under it, the others in their folders only."""
     remotes = {}
     with serving() as server:
-        server.keys.update(fetch.RESOURCE_KEYS)
+        server.keys.update(registry.RESOURCE_KEYS)
         for role, file in FILES.items():
             data = contents[role]
-            algorithm = CHECKSUMS.get(role)
-            checksum = f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}" if algorithm else ""
-            size = len(data) if fetch.REMOTES[role].size and role != "standard_identity" else 0  # as if not known
-            remotes[role] = fetch.REMOTES[role]._replace(about=len(data), checksum=checksum, size=size)
+            remotes[role] = fetch.REMOTES[role]._replace(about=len(data))
             id = remotes[role].id or f"1-{role:_<31}"
             server.files[id] = data
             server.folders.setdefault(remotes[role].folder, []).append((file.name, id))
             if len(data) > 2000:
                 server.large.add(id)
-        server.folders[fetch.STANDARD_FOLDER].append(("Img", fetch.STANDARD_IMAGE_FOLDER))
+        server.folders[registry.STANDARD_FOLDER].append(("Img", registry.STANDARD_IMAGE_FOLDER))
         monkeypatch.setattr(fetch, "REMOTES", remotes)
+        checksums = {role: (len(contents[role]), hashlib.md5(contents[role]).hexdigest()) for role in CHECKSUMS}  # noqa: S324
+        monkeypatch.setattr(fetch, "CHECKSUMS", checksums)
         monkeypatch.setenv("CELEBA_DIALOG_DRIVE", server.address)
         monkeypatch.setattr(random, "uniform", lambda low, high: 0)  # gdown's pause before it tries again
         yield server
@@ -101,12 +98,16 @@ def drive(contents, monkeypatch):
 
 @pytest.fixture
 def checked(monkeypatch):
-    """The folders that `check` was called on; it finds nothing wrong."""
-    roots = []
-    monkeypatch.setitem(
-        sys.modules, "conversion.check", types.SimpleNamespace(run_check=lambda root: roots.append(root) or True)
-    )
-    return roots
+    """What `check` was asked and answers: the folders, and what each config lacks."""
+    state = types.SimpleNamespace(roots=[], configs={"hq": [], "standard": [], "hq_parts": ["masks"]})
+
+    def examine(release):
+        state.roots.append(release.root)
+        return {"configs": state.configs}
+
+    monkeypatch.setattr(check, "examine", examine)
+    monkeypatch.setattr(check, "as_text", lambda report: "the table of check")
+    return state
 
 
 @pytest.fixture
@@ -141,9 +142,11 @@ def test_from_nothing_to_a_complete_release(tmp_path, call, drive, contents, che
     assert call(out) == 0
     assert {role: (out / file.path).read_bytes() for role, file in FILES.items()} == contents
     assert set(names(out)) - {".fetch.lock"} == {file.path for file in FILES.values()}  # and nothing is left over
-    assert checked == [str(out)]
+    assert checked.roots == [str(out)]
     assert requests.session is requests.sessions.session  # as it was
-    assert f"python -m conversion build '{out}' celeba_dialog" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "the table of check" in said.out
+    assert f"python -m conversion build '{out}' celeba_dialog" in said.err
     mask = os.umask(0)
     os.umask(mask)
     assert (out / LABELS.path).stat().st_mode & 0o777 == 0o666 & ~mask
@@ -169,56 +172,75 @@ def test_a_mirror_that_names_no_type(tmp_path, call, drive, contents):
     assert call(all_but(contents, tmp_path, "hq_labels")) == 0
 
 
+def test_a_subset_comes_with_what_it_needs_of_the_other(tmp_path, call):
+    assert call(tmp_path, "--subset", "standard") == 0
+    assert (tmp_path / FILES["mapping"].path).exists()  # for the column hq_file_name
+    assert not (tmp_path / FILES["hq_images"].path).exists()
+
+
 def test_resource_keys_are_sent(tmp_path, call, drive, contents):
     assert set(drive.keys) & set(drive.files)
     out = all_but(contents, tmp_path, "standard_attributes", "labels_test")
     assert call(out) == 0  # the file with a key, and a folder that holds a folder with a key
-    assert fetch.STANDARD_IMAGE_FOLDER in drive.asked("/embeddedfolderview")
+    assert registry.STANDARD_IMAGE_FOLDER in drive.asked("/embeddedfolderview")
 
 
 def test_keys_of_a_folders_links_are_sent(tmp_path, call, drive, contents):
-    id = next(id for name, id in drive.folders[fetch.HQ_TEXT_FOLDER] if name == "request_hq.json")
+    id = next(id for name, id in drive.folders[registry.HQ_TEXT_FOLDER] if name == "request_hq.json")
     drive.keys[id] = "0-known_only_to_the_folder"
     assert call(all_but(contents, tmp_path, "hq_requests")) == 0
 
 
 def test_a_folder_is_listed_once(tmp_path, call, drive, contents):
     assert call(all_but(contents, tmp_path, "hq_requests", "hq_requests_txt", "hq_request_labels")) == 0
-    assert drive.asked("/embeddedfolderview") == [fetch.HQ_TEXT_FOLDER]
+    assert drive.asked("/embeddedfolderview") == [registry.HQ_TEXT_FOLDER]
 
 
 def test_a_google_document_in_a_folder_is_no_obstacle(tmp_path, call, drive, contents):
     id = "1-read-me___________________"
     drive.docs.add(id)
-    drive.folders[fetch.HQ_TEXT_FOLDER].insert(0, ("Read me", id))
+    drive.folders[registry.HQ_TEXT_FOLDER].insert(0, ("Read me", id))
     assert call(all_but(contents, tmp_path, "hq_requests")) == 0
     assert id in drive.asked("/open")
 
 
-def test_check_has_the_last_word(tmp_path, call, contents, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "conversion.check", types.SimpleNamespace(run_check=lambda root: False))
-    assert call(all_but(contents, tmp_path)) == 1
+def test_check_has_the_last_word(tmp_path, call, contents, checked, capsys):
+    out = all_but(contents, tmp_path)
+    checked.configs["standard"] = ["request.json"]
+    assert call(out) == 1
     assert "Next" not in capsys.readouterr().err
+    assert call(out, "--subset", "hq") == 0  # the rest was not asked for
+
+
+def test_the_real_check_follows(tmp_path, call, contents, monkeypatch, capsys):
+    monkeypatch.setattr(check, "examine", EXAMINE)
+    monkeypatch.setattr(check, "as_text", AS_TEXT)
+    assert call(tmp_path, "--subset", "hq") == 1  # a demo is all there, and a part of the official release
+    assert "6 of 30,000 images" in capsys.readouterr().out
 
 
 def test_every_file_of_the_release_has_a_source():
-    remotes = fetch.REMOTES
+    remotes = registry.REMOTES
     assert set(remotes) == set(FILES)
-    for role, remote in remotes.items():
-        assert remote.about > 0 and len(remote.folder) >= 25, role
-        algorithm, _, digest = remote.checksum.partition(":")
-        assert len(digest) == {"": 0, "md5": 32, "sha256": 64}[algorithm], role
-    assert {role for role, remote in remotes.items() if remote.checksum} == set(CHECKSUMS)
-    assert {role for role, remote in remotes.items() if remote.size} == set(CHECKSUMS)
+    assert all(remote.about > 0 and len(remote.folder) >= 25 for remote in remotes.values())  # gdown's least length
     ids = [remote.id for remote in remotes.values() if remote.id]
-    assert len(ids) == len(set(ids)) and set(fetch.RESOURCE_KEYS) <= {*ids, *(r.folder for r in remotes.values())}
+    assert len(ids) == len(set(ids))
+    assert set(registry.RESOURCE_KEYS) <= {*ids, *(remote.folder for remote in remotes.values())}
+
+
+def test_links_for_a_browser():
+    drive = "https://drive.google.com"
+    assert registry.link("hq_labels") == f"{drive}/file/d/{LABELS_ID}/view"
+    assert registry.link("hq_requests") == f"{drive}/drive/folders/{registry.HQ_TEXT_FOLDER}"
+    key = registry.RESOURCE_KEYS[registry.REMOTES["standard_attributes"].id]
+    assert registry.link("standard_attributes").endswith(f"/view?resourcekey={key}")
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the excerpts of the real data")
-def test_the_registry_knows_the_real_bytes():
+def test_the_real_files_pass():
     found = Release(str(REAL)).sources
     for role in ("hq_attributes", "standard_attributes", "standard_identity"):
-        size = fetch.REMOTES[role].size
+        size, _ = CHECKSUMS[role]
         (source,) = [source for source in found[role] if source.size == size and "releases" not in source.path]
         fetch._check_content(source.path, source, FILES[role], FILES[role].path)
 
@@ -297,9 +319,26 @@ def test_a_page_that_leads_nowhere(tmp_path, call, drive, contents, capsys):
     assert "again and again" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("gone", "status"),
+    [
+        (["hq_requests_txt", "labels_train", "labels_test", "partition"], 0),  # said elsewhere, or needed by no one
+        (["hq_requests_txt", "hq_requests"], 1),
+        (["hq_parts"], 1),
+        (["hq_identity", "standard_identity"], 1),
+    ],
+)
+def test_what_is_lacking_decides(tmp_path, call, drive, contents, checked, capsys, gone, status):
+    for role in gone:
+        drive.files.pop(fetch.REMOTES[role].id or f"1-{role:_<31}")
+    assert call(all_but(contents, tmp_path, *gone)) == status
+    assert f"{len(gone)} of 23 files are still missing" in capsys.readouterr().err
+    assert len(checked.roots) == 1 - status
+
+
 def test_a_removed_file(tmp_path, call, drive, contents, capsys):
     del drive.files[LABELS_ID]
-    drive.folders[fetch.HQ_LABEL_FOLDER].clear()
+    drive.folders[registry.HQ_LABEL_FOLDER].clear()
     assert call(all_but(contents, tmp_path, "hq_labels")) == 1
     assert f"{LABELS.path}: Drive no longer has it" in capsys.readouterr().err
 
@@ -309,21 +348,21 @@ def test_a_replaced_file_is_found_by_its_folder(tmp_path, call, drive, contents,
     drive.files["2-new-id-of-the-labels_______"] = drive.files.pop(LABELS_ID)
     if instead:
         drive.files[LABELS_ID] = instead
-    drive.folders[fetch.HQ_LABEL_FOLDER] = [(LABELS.name, "2-new-id-of-the-labels_______")]
+    drive.folders[registry.HQ_LABEL_FOLDER] = [(LABELS.name, "2-new-id-of-the-labels_______")]
     assert call(all_but(contents, tmp_path, "hq_labels")) == 0
     assert (tmp_path / LABELS.path).read_bytes() == contents["hq_labels"]
 
 
 def test_a_folder_without_the_file(tmp_path, call, drive, contents, capsys):
-    drive.folders[fetch.HQ_TEXT_FOLDER] = [("notes.txt", "1-notes______________________")]
-    assert call(all_but(contents, tmp_path, "hq_requests")) == 1
+    drive.folders[registry.HQ_TEXT_FOLDER] = [("notes.txt", "1-notes______________________")]
+    assert call(all_but(contents, tmp_path, "hq_request_labels")) == 1
     said = capsys.readouterr().err
-    assert FILES["hq_requests"].path in said and "holds notes.txt" in said
-    assert f"https://drive.google.com/drive/folders/{fetch.HQ_TEXT_FOLDER} " in said
+    assert FILES["hq_request_labels"].path in said and "holds notes.txt" in said
+    assert f"https://drive.google.com/drive/folders/{registry.HQ_TEXT_FOLDER} " in said
 
 
 def test_a_folder_that_is_gone(tmp_path, call, drive, contents, capsys):
-    del drive.folders[fetch.STANDARD_IMAGE_FOLDER]  # with its key in the link to open
+    del drive.folders[registry.STANDARD_IMAGE_FOLDER]  # with its key in the link to open
     drive.files.clear()
     assert call(all_but(contents, tmp_path, "standard_images")) == 1
     assert "no longer has it" in capsys.readouterr().err
@@ -529,15 +568,14 @@ def test_wrong_content_never_takes_the_name(tmp_path, call, drive, contents, cap
 
 
 def test_other_bytes_fail_the_checksum(tmp_path, call, drive, contents, capsys):
-    assert any(not fetch.REMOTES[role].size for role in CHECKSUMS)  # a checksum needs no known size
     for role in CHECKSUMS:
         data = bytearray(contents[role])
         data[-30 if role == "standard_images" else -2] ^= 1
         drive.files[fetch.REMOTES[role].id] = bytes(data)
     assert call(all_but(contents, tmp_path, *CHECKSUMS)) == 1
     said = capsys.readouterr().err
-    for role, algorithm in CHECKSUMS.items():
-        expected = hashlib.new(algorithm, contents[role]).hexdigest()
+    for role in CHECKSUMS:
+        expected = hashlib.md5(contents[role]).hexdigest()  # noqa: S324
         assert f"{FILES[role].path}: this is not" in said and f"official file {expected}" in said
 
 
