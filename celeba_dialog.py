@@ -347,7 +347,7 @@ _MAX_MEMBER = 64 << 20  # bytes of one image: 600 times an HQ image, and no harm
 _MAX_TEXT = 1 << 30  # bytes of one text or JSON file: six times the largest official one
 _MAX_DIRECTORY = 256 << 20  # bytes of one zip directory: six times the largest official one
 
-_open_files = {}  # path -> (descriptor, status), of this process
+_open_zips = {}  # path -> (descriptor, status), of this process; images in folders are opened one by one
 
 
 def is_url(path):
@@ -400,14 +400,16 @@ def read_ranges(path, ranges):
 
 
 def _pread(path, start, length):
+    if not path.lower().endswith(".zip"):
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read() if length is None else file.read(length)
     status = os.stat(path)
-    descriptor, known = _open_files.get(path, (None, None))
+    descriptor, known = _open_zips.get(path, (None, None))
     if known is None or not os.path.samestat(known, status):
         # A replaced file is opened anew. The old descriptor stays open: another thread may be reading from it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        _open_files[path] = descriptor, os.fstat(descriptor)
-    if length is None:
-        length = max(0, status.st_size - start)
+        _open_zips[path] = descriptor, os.fstat(descriptor)
     data = os.pread(descriptor, length, start)
     while len(data) < length:  # a single call ends at 2 GiB, and network file systems may give less
         more = os.pread(descriptor, length - len(data), start + len(data))
@@ -577,11 +579,19 @@ def _tree(root):
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
-                entries = [(entry.name, entry.is_dir()) for entry in entries if _counts(entry.name)]
+                entries = [(entry.name, _is_folder(entry)) for entry in entries if _counts(entry.name)]
         except OSError as error:
             raise EnvironmentFault(f"{folder}: cannot be listed: {error.strerror}.") from error
-        yield folder + "/", sorted(name for name, is_folder in entries if not is_folder)
+        yield folder + "/", sorted(name for name, is_folder in entries if is_folder is False)
         pending += sorted((os.path.join(folder, name) for name, is_folder in entries if is_folder), reverse=True)
+
+
+def _is_folder(entry):
+    """True for a folder, False for a file, None for what is neither: a link to nowhere, a device, a pipe."""
+    try:
+        return True if entry.is_dir() else False if entry.is_file() else None
+    except OSError:  # a link that leads in a circle
+        return None
 
 
 def _remote_tree(root):
@@ -670,20 +680,28 @@ def _zip_source(path, name):
     size, stamp = _status(path)
     try:
         tail = read_range(path, max(0, size - 65536), min(size, 65536))
-        _end_of_zip(path, size, tail)
+        start, length, _, _ = _end_of_zip(path, size, tail)
         problem = ""
         # The last entries of the directory tell what the zip holds; reading all of it would take a second.
-        votes = Counter()
-        for entry in re.finditer(rb"PK\x01\x02", tail):
-            length = int.from_bytes(tail[entry.start() + 28 : entry.start() + 30], "little")
-            base = _base_name(tail[entry.start() + 46 : entry.start() + 46 + length])
-            votes.update(role for role, pattern in _MEMBERS.items() if pattern.fullmatch(base))
+        votes = _votes(tail)
+        if not votes and length > len(tail):
+            votes = _votes(read_range(path, start, length))
         role = votes.most_common(1)[0][0] if votes else None
     except DamagedFileError as error:
         problem = str(error).split(": ", 1)[1]
         role = next((role for role, pattern in _ZIP_NAMES.items() if re.fullmatch(pattern, name)), None)
     if role:
         yield Source(role, path, size, stamp, problem)
+
+
+def _votes(directory):
+    """How many entries of a zip's directory, or of a part of it, look like members of each role."""
+    votes = Counter()
+    for entry in re.finditer(rb"PK\x01\x02", directory):
+        length = int.from_bytes(directory[entry.start() + 28 : entry.start() + 30], "little")
+        base = _base_name(directory[entry.start() + 46 : entry.start() + 46 + length])
+        votes.update(role for role, pattern in _MEMBERS.items() if pattern.fullmatch(base))
+    return votes
 
 
 def _what_is(head, size):
@@ -1026,7 +1044,7 @@ def _head(data, shown, is_key):
             return header, count, start, line
         if words and count is None and header is None and len(words) == 1 and re.fullmatch(rb"[0-9]{1,18}", words[0]):
             count = int(words[0])
-        elif words and header is None:
+        elif words and header is None and not any(re.fullmatch(rb"-?[0-9]+", word) for word in words):
             header = words
         elif words:
             break
@@ -1098,6 +1116,8 @@ def _integers(words, lines, shown, width, expected):
     """Words as int32 (rows, width), _NONE for the likes of `None`. Raises FormatError for what is no number."""
     try:
         values = words.cast(pa.string()).cast(pa.int32())
+        if b"x" in words.buffers()[2].to_pybytes().lower():  # Arrow also reads 0x5
+            raise pa.ArrowInvalid
     except pa.ArrowInvalid:
         nothing = pc.is_in(words, value_set=pa.array(_NOTHING, pa.binary()))
         good = np.asarray(pc.or_(nothing, pc.match_substring_regex(words, "^-?[0-9]{1,9}$")))
@@ -1242,7 +1262,7 @@ def split_of(standard_number):
     return np.searchsorted(SPLIT_ENDS, standard_number)
 
 
-_KEY_AHEAD = re.compile(r'[ \t\r\n]*"([^"\\\x00-\x1f]*)"[ \t\r\n]*:[ \t\r\n]*')
+_KEY_AHEAD = re.compile(r'[ \t\r\n]*"((?:[^"\\\x00-\x1f]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*')
 _COMMA_OR_END = re.compile(r"[ \t\r\n]*([,}])")
 _JSON_START = re.compile(r"[ \t\r\n]*[{]")
 _JSON_BLANK_END = re.compile(r"[ \t\r\n]*[}]")
@@ -1271,7 +1291,7 @@ def json_entries(data, shown):
             match = _KEY_AHEAD.match(text, at)
             if not match:
                 raise StopIteration(at)
-            key = match[1]
+            key = json.loads(f'"{match[1]}"') if "\\" in match[1] else match[1]
             value, at = scan(text, match.end())
             yield key, value
             match = _COMMA_OR_END.match(text, at)
@@ -1279,7 +1299,7 @@ def json_entries(data, shown):
                 raise StopIteration(at)
             at = match.end()
             end = match if match[1] == "}" else None
-        if text[end.end() :].strip(" \t\r\n\0"):
+        if text[end.end() :].strip(" \t\r\n"):
             raise StopIteration(end.end())
     except (StopIteration, ValueError, RecursionError) as error:
         if isinstance(error, RecursionError):
@@ -1313,9 +1333,18 @@ def _json_rows(data, shown, subset):
         yield number, key, value
 
 
+def _says_nothing(value):
+    """Whether a JSON value or a line of text is one of the ways to say that an image is not labelled."""
+    return value is None or value == {} or value in ("", "None", "null", "-1", -1)
+
+
+def _wrong_shape(shown, key, found, expected):
+    return FormatError(f"{shown}: key {key!r}: {str(found)[:40]!r}, expected {expected}. {_AGAIN}")
+
+
 def _text_or_none(value, key, shown, what):
-    """A text; `null` and the empty text are both None."""
-    if value is None or value == "":
+    """A text; `null`, the empty text and the like are None."""
+    if _says_nothing(value):
         return None
     if not isinstance(value, str):
         raise FormatError(f"{shown}: key {key!r}: {what} is {str(value)[:40]!r}, expected a text or null. {_AGAIN}")
@@ -1339,19 +1368,16 @@ def read_captions(data, shown, subset):
     count = 0
     for number, key, value in _json_rows(data, shown, subset):
         count += 1
-        if value is None:
+        if _says_nothing(value):
             continue
-        parts = value.get("attribute_wise_captions", {}) if isinstance(value, dict) else None
-        if not isinstance(parts, (dict, type(None))) or not (
-            "overall_caption" in value or "attribute_wise_captions" in value
-        ):
-            raise FormatError(
-                f"{shown}: key {key!r}: {str(value)[:40]!r}, expected {{'attribute_wise_captions': {{…}}, "
-                f"'overall_caption': '…'}}. {_AGAIN}"
-            )
+        if not isinstance(value, dict) or not value.keys() & {"overall_caption", "attribute_wise_captions"}:
+            raise _wrong_shape(shown, key, value, "{'attribute_wise_captions': {…}, 'overall_caption': '…'}")
+        parts = value.get("attribute_wise_captions") or {}
+        if not isinstance(parts, dict):
+            raise _wrong_shape(shown, key, parts, "a caption per attribute")
         columns["caption"][number] = _text_or_none(value.get("overall_caption"), key, shown, "overall_caption")
         for column, name in RELEASE_NAMES.items():
-            columns[column][number] = _text_or_none((parts or {}).get(name), key, shown, f"the caption {name}")
+            columns[column][number] = _text_or_none(parts.get(name), key, shown, f"the caption {name}")
     return columns, count
 
 
@@ -1383,7 +1409,7 @@ def read_requests_txt(data, shown, subset):
             request = words[1].strip().decode() if len(words) == 2 else ""
         except UnicodeDecodeError:
             raise FormatError(f"{shown}: line {index}: not UTF-8 text. {_AGAIN}") from None
-        request = None if request in ("", "None", "null", "-1") else request
+        request = None if _says_nothing(request) else request
         number = int(key[:-4])
         if seen.setdefault(number, index) != index and column[number] != request:
             raise FormatError(
@@ -1414,15 +1440,13 @@ def read_request_labels(data, shown, subset):
     count = 0
     for number, key, value in _json_rows(data, shown, subset):
         count += 1
-        if value is None:
+        if _says_nothing(value):
             continue
         if not isinstance(value, dict) or not any(field in value for field, _ in _REQUEST_FIELDS.values()):
-            raise FormatError(
-                f"{shown}: key {key!r}: {str(value)[:40]!r}, expected {{'attribute': …, 'request_mode': …}}. {_AGAIN}"
-            )
+            raise _wrong_shape(shown, key, value, "{'attribute': …, 'request_mode': …}")
         for column, (field, allowed) in _REQUEST_FIELDS.items():
             found = value.get(field)
-            if found is None:
+            if _says_nothing(found):
                 continue
             if isinstance(found, str) and isinstance(allowed, range) and re.fullmatch("[0-9]", found):
                 found = int(found)
@@ -1665,8 +1689,15 @@ def _label_columns(release, subset, numbers, counts):
         degrees = np.full((subset.first + subset.images, len(DEGREES)), -1, np.int8)
         for split in SPLITS if subset is STANDARD else ():
             part = _optional(release, f"labels_{split}", read_degrees, subset, counts)
-            if part is not None:
-                degrees = np.maximum(degrees, part)
+            if part is None:
+                continue
+            both = (degrees >= 0) & (part >= 0) & (degrees != part)
+            if both.any():
+                name = subset.file_name(np.argwhere(both)[0][0])
+                raise ConflictError(
+                    f"{FILES[f'labels_{split}'].name}: other degrees of {name} than another list. {_AGAIN}"
+                )
+            degrees = np.where(part >= 0, part, degrees)
     columns = {name: pa.array(degrees[numbers, index]) for index, name in enumerate(DEGREES)}
     attributes = _optional(release, f"{subset.name}_attributes", read_attributes, subset, counts)
     if attributes is None:
@@ -1749,48 +1780,65 @@ def shard_ranges(split, first, last):
 # -------------------------------------------------------------------------------------------------------------- masks
 
 
+_PALETTE = bytes(value for color in MASK_COLORS.values() for value in color)
+
+
 def palette_mask(data, name):
     """A mask as a PNG whose pixel values are the class indices: the same bytes where it is one already.
 
-    A mask re-saved as RGB in the official colours or as grey indices is turned back, without loss. Raises FormatError
-    for any other.
+    A mask re-saved as RGB in the official colours, with another palette or as grey indices is turned back, without
+    loss. Raises FormatError for any other.
     """
     if data[:8] != b"\x89PNG\r\n\x1a\n":
         raise FormatError(f"{name}: starts with {data[:8]!r}, which is no PNG. {_AGAIN}")
-    if data[25:26] == b"\x03":
-        return data
-    return encode_mask(mask_indices(data, name))
+    return data if _has_official_palette(data) else encode_mask(mask_indices(data, name))
+
+
+def _has_official_palette(data):
+    """Whether a PNG is a palette image whose indices are the classes; told from its head, without decoding it."""
+    at = data.find(b"PLTE", 33, 4096)
+    if data[25:26] != b"\x03" or at < 0:
+        return False
+    palette = data[at + 4 : at + 4 + int.from_bytes(data[at - 4 : at], "big")]
+    return palette[: len(_PALETTE)] == _PALETTE[: len(palette)]
 
 
 def mask_indices(data, name):
     """The class indices of a mask, uint8 (height, width). Raises FormatError for one that holds anything else."""
     try:
         with PillowImage.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.mode in ("RGBA", "LA", "I", "I;16", "1", "PA"):
-                image = image.convert("RGB" if image.mode == "RGBA" else "L")
+            if (image.mode == "P" and not _has_official_palette(data)) or image.mode == "RGBA":
+                image = image.convert("RGB")
+            elif image.mode not in ("P", "L", "RGB"):
+                image = image.convert("L")
             pixels = np.asarray(image)
-            mode = image.mode
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
         raise FormatError(f"{name}: the mask cannot be decoded: {error}. {_AGAIN}") from None
-    if mode == "RGB":
-        codes = (pixels.astype(np.int32) << np.array([16, 8, 0])).sum(axis=2)
-        colors = np.array([(red << 16) + (green << 8) + blue for red, green, blue in MASK_COLORS.values()])
-        order = np.argsort(colors)
-        at = np.minimum(np.searchsorted(colors[order], codes), len(colors) - 1)
-        indices = order[at].astype(np.uint8)
-        if (colors[indices] != codes).any():
-            strange = pixels[colors[indices] != codes][0].tolist()
-            raise FormatError(f"{name}: the colour {strange} is none of the {len(colors)} official ones. {_AGAIN}")
-        return indices
+    if pixels.ndim == 3:
+        return _classes_of_colors(pixels, name)
+    depth = data[24]
+    if data[25] == 0 and depth < 8:  # Pillow stretches grey of few bits to 0-255
+        pixels = pixels // (255 // (2**depth - 1))
     if pixels.size and pixels.max() >= len(MASK_CLASSES):
         raise FormatError(f"{name}: class {pixels.max()}, expected 0 to {len(MASK_CLASSES) - 1}. {_AGAIN}")
     return pixels
 
 
+def _classes_of_colors(pixels, name):
+    codes = (pixels.astype(np.int32) << np.array([16, 8, 0])).sum(axis=2)
+    colors = np.array([(red << 16) + (green << 8) + blue for red, green, blue in MASK_COLORS.values()])
+    order = np.argsort(colors)
+    indices = order[np.minimum(np.searchsorted(colors[order], codes), len(colors) - 1)].astype(np.uint8)
+    if (colors[indices] != codes).any():
+        strange = pixels[colors[indices] != codes][0].tolist()
+        raise FormatError(f"{name}: the colour {strange} is none of the {len(colors)} official ones. {_AGAIN}")
+    return indices
+
+
 def encode_mask(indices):
     """The PNG of class indices, uint8 (height, width), with the official palette."""
     image = PillowImage.fromarray(indices)
-    image.putpalette([value for color in MASK_COLORS.values() for value in color])
+    image.putpalette(_PALETTE)
     file = io.BytesIO()
     image.save(file, "PNG", optimize=False)
     return file.getvalue()
