@@ -255,7 +255,7 @@ def _agree(missing):
     say("To be downloaded:")
     for file in missing:
         about = "" if file.role in CHECKSUMS else "about "
-        say(f"  {about:>6}{_size(_total([file])):>9}  {file.path} ({file.what})")
+        say(f"  {about:>6}{_size(REMOTES[file.role].about):>9}  {file.path} ({file.what})")
     say(f"{len(missing)} files, about {_size(_total(missing))}.")
     if sys.stdin.isatty() and sys.stderr.isatty():
         say("Do you agree? Type yes to go on:")
@@ -300,7 +300,7 @@ def _download(out, missing, unsound, drive):
 
 
 def _total(missing):
-    return sum(CHECKSUMS[file.role][0] if file.role in CHECKSUMS else REMOTES[file.role].about for file in missing)
+    return sum(REMOTES[file.role].about for file in missing)
 
 
 def _arrived(out, missing):

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from celeba_dialog import CHECKSUMS
+
 # The folders of the release on Drive. A file without a known id is looked up in the folder that holds it.
 HQ_FOLDER = "1YRRaC3LWLHorVhFNJPzVqLrUlA10eLEJ"
 HQ_LABEL_FOLDER = "1aEBwVe4syZjCayambAnonfAI2m3JsMcP"
@@ -17,7 +19,7 @@ class Remote(NamedTuple):
     """Where a file of the release lies on Drive."""
 
     folder: str  # id of the folder that holds it
-    about: int  # bytes, an estimate for the plan and the disk space
+    about: int  # bytes, for the plan and the disk space: an estimate where none were published
     id: str = ""  # empty: known through its folder only
 
 
@@ -27,20 +29,22 @@ REMOTES = {
     "hq_masks": Remote(HQ_MASK_FOLDER, 300_000_000, "1q2DWtGA1h4NcS1Az4OX-5sbLXsGWJZWq"),
     "hq_parts": Remote(HQ_MASK_FOLDER, 1_000_000_000, "1MUYHw-IGP5FHy0yJzgvXNZojlcnCq7IE"),
     "hq_labels": Remote(HQ_LABEL_FOLDER, 600_000, "1oscEGdTfvBqohlagtp9dfgduGOfgXZxx"),
-    "hq_attributes": Remote(HQ_LABEL_FOLDER, 4_000_000, "1QvfDVRW7W3-MOCro1EPdnhuXnQ1STOGG"),
+    "hq_attributes": Remote(HQ_LABEL_FOLDER, CHECKSUMS["hq_attributes"][0], "1QvfDVRW7W3-MOCro1EPdnhuXnQ1STOGG"),
     "hq_captions": Remote(HQ_TEXT_FOLDER, 25_000_000, "1tKgZfjpr9BZWpIS6ikGbSSACdt9NTlkg"),
     "hq_requests": Remote(HQ_TEXT_FOLDER, 3_000_000),
     "hq_requests_txt": Remote(HQ_TEXT_FOLDER, 3_000_000),
     "hq_request_labels": Remote(HQ_TEXT_FOLDER, 8_000_000),
     "hq_identity": Remote(HQ_FOLDER, 500_000, "1yd0bfYkcQ9_BqIxhjyjZ6UHgNVg7n63V"),
     "mapping": Remote(HQ_FOLDER, 1_000_000, "10msPsx1Fouh5h8m8LoSaPTh9R4dv_mLG"),
-    "standard_images": Remote(STANDARD_IMAGE_FOLDER, 1_500_000_000, "0B7EVK8r0v71pZjFTYXZWM3FlRnM"),
+    "standard_images": Remote(STANDARD_IMAGE_FOLDER, CHECKSUMS["standard_images"][0], "0B7EVK8r0v71pZjFTYXZWM3FlRnM"),
     "standard_labels": Remote(STANDARD_FOLDER, 5_000_000, "1wZcVEjJ5LwP1Ciuc3j_RFw9Vcusj4UEU"),
     "labels_train": Remote(STANDARD_FOLDER, 4_000_000),
     "labels_validation": Remote(STANDARD_FOLDER, 500_000),
     "labels_test": Remote(STANDARD_FOLDER, 500_000),
-    "standard_attributes": Remote(STANDARD_FOLDER, 30_000_000, "0B7EVK8r0v71pblRyaVFSWGxPY0U"),
-    "standard_identity": Remote(STANDARD_FOLDER, 4_000_000, "1_ee_0u7vcNLOfNLegJRHmolfH5ICW-XS"),
+    "standard_attributes": Remote(STANDARD_FOLDER, CHECKSUMS["standard_attributes"][0], "0B7EVK8r0v71pblRyaVFSWGxPY0U"),
+    "standard_identity": Remote(
+        STANDARD_FOLDER, CHECKSUMS["standard_identity"][0], "1_ee_0u7vcNLOfNLegJRHmolfH5ICW-XS"
+    ),
     "partition": Remote(STANDARD_FOLDER, 3_000_000, "0B7EVK8r0v71pY0NSMzRuSXJEVkk"),
     "standard_captions": Remote(STANDARD_CAPTION_FOLDER, 170_000_000, "1ndtYb3tlopQhpBYUHpBpVPYBFbz9-kb_"),
     "standard_requests": Remote(STANDARD_REQUEST_FOLDER, 20_000_000),
