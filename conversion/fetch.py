@@ -93,7 +93,7 @@ def run(args):
         if any(_lacks(there, subset) for subset in subsets):
             say("What to do about each stands above. The same command, repeated, leaves alone what is there.")
             return 1
-        say("What they hold is in other files too, so that nothing is lacking.")
+        say("No configuration lacks anything without them.")
     else:
         say(f"All {len(wanted)} files are in {out}.")
     # Commands do not import each other; this one ends with the other's work, so it is the exception.
