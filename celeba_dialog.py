@@ -400,7 +400,7 @@ def read_ranges(path, ranges):
 
 
 def _pread(path, start, length):
-    if not path.lower().endswith(".zip"):
+    if not path.lower().endswith(".zip") or not hasattr(os, "pread"):  # Windows has none
         with open(path, "rb") as file:
             file.seek(start)
             return file.read() if length is None else file.read(length)
@@ -688,7 +688,7 @@ def _zip_source(path, name):
             votes = _votes(read_range(path, start, length))
         role = votes.most_common(1)[0][0] if votes else None
     except DamagedFileError as error:
-        problem = str(error).split(": ", 1)[1]
+        problem = str(error).removeprefix(f"{path}: ")
         role = next((role for role, pattern in _ZIP_NAMES.items() if re.fullmatch(pattern, name)), None)
     if role:
         yield Source(role, path, size, stamp, problem)
