@@ -1,0 +1,253 @@
+"""The dataset card: README.md of the built folder and its pictures, made from the manifest.
+
+What the card says stands in dataset_card/; here it gets its facts. The YAML at its head is what `datasets` and the Hub
+read: which files belong to which config and split, their features and sizes.
+"""
+
+import hashlib
+import json
+import textwrap
+from pathlib import Path
+
+from celeba_dialog import AGREEMENT_URL
+from celeba_dialog import ATTRIBUTES
+from celeba_dialog import DEGREE_MEANINGS
+from celeba_dialog import DEGREES
+from celeba_dialog import FILES
+from celeba_dialog import HOMEPAGE
+from celeba_dialog import HQ
+from celeba_dialog import MASK_COLORS
+from celeba_dialog import MASK_SIDE
+from celeba_dialog import RELEASE_NAMES
+from celeba_dialog import SPLIT_ENDS
+from celeba_dialog import SPLITS
+from celeba_dialog import STANDARD
+from celeba_dialog import SUBSETS
+from celeba_dialog import EnvironmentFault
+from celeba_dialog import features_of
+from conversion import charts
+from conversion import schema
+
+TEXTS = Path(__file__).resolve().parent.parent / "dataset_card"
+
+# The Hub's ids of the tasks that the authors of the images, labels and captions name, and its ids below each.
+TASKS = {
+    "image-classification": ("multi-class-image-classification", "multi-label-image-classification"),
+    "image-to-image": (),
+    "image-to-text": ("image-captioning",),
+    "text-to-image": (),
+}
+MASK_TASKS = {"image-segmentation": ("semantic-segmentation",)}  # and those of the authors of the masks
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def render(manifest, example):
+    """The card of a built folder: {"README.md": bytes, "statistics.png": bytes, "legend.png": bytes}.
+
+    Args:
+        manifest: what build writes to manifest.json.
+        example: one row, a dict of columns; a short string in the place of each image.
+
+    `legend.png`, the colours of the masks, is there where a config has masks. The same arguments and library versions
+    give the same bytes. Raises EnvironmentFault where a package for it is missing.
+    """
+    try:
+        import jinja2  # noqa: F401, DatasetCard needs it
+        from huggingface_hub import DatasetCard
+        from huggingface_hub import DatasetCardData
+    except ImportError as error:
+        raise EnvironmentFault(f"The dataset card needs Jinja2 ({error}). Try: pip install jinja2") from error
+    card = DatasetCard.from_template(
+        DatasetCardData(**_metadata(manifest)), template_path=TEXTS / "card.md.jinja", **_facts(manifest, example)
+    )
+    files = {"README.md": f"{card}\n".encode(errors="replace"), "statistics.png": charts.statistics(_groups(manifest))}
+    if _has_masks(manifest):
+        files["legend.png"] = charts.legend()
+    return files
+
+
+# ----------------------------------------------------------------------------------------------------------------- YAML
+
+
+def _metadata(manifest):
+    configs = manifest["configs"]
+    tasks = TASKS | (MASK_TASKS if _has_masks(manifest) else {})
+    largest = {}  # subset -> images; its configs hold the same ones
+    for config in configs.values():
+        largest[config["subset"]] = max(_rows(config), largest.get(config["subset"], 0))
+    return {
+        "pretty_name": "CelebA-Dialog",
+        "license": "other",
+        "license_name": "celeba-dialog-agreement",  # the Hub wants an id here
+        "license_link": AGREEMENT_URL,
+        "language": ["en"],
+        "size_categories": [next(name for end, name in SIZES if sum(largest.values()) < end)],
+        "task_categories": list(tasks),
+        "task_ids": [id for ids in tasks.values() for id in ids],
+        "source_datasets": ["extended|other-celeba"]
+        + (["extended|other-celeba-hq", "extended|other-celebamask-hq"] if "hq" in largest else []),
+        "tags": ["faces", "face-attributes", "fine-grained-attributes", "face-editing", "face-parsing", "captions"],
+        "configs": [_config(name, config, manifest) for name, config in configs.items()],
+        "dataset_info": [_info(name, config) for name, config in configs.items()],
+        "extra_gated_prompt": _text("agreement.md"),
+    }
+
+
+def _config(name, config, manifest):
+    return {
+        "config_name": name,
+        "version": manifest["versions"]["celeba_dialog"],
+        # `datasets` keeps what it has loaded under a hash of `configs` and `dataset_info`, not of the shards: a
+        # rebuild whose rows changed has to show here, or the old rows are served for ever.
+        "description": f"content {_content_digest(config)}",
+        "data_files": [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in config["splits"]],
+    } | ({"default": True} if name == "hq" else {})
+
+
+def _info(name, config):
+    splits = config["splits"]
+    return {
+        "config_name": name,
+        "features": schema.portable_yaml(features_of(config["subset"], config["parts"])),
+        "splits": [
+            {"name": split, "num_bytes": entry["memory_bytes"], "num_examples": entry["rows"]}
+            for split, entry in splits.items()
+        ],
+        "download_size": sum(entry["bytes"] for entry in splits.values()),
+        "dataset_size": sum(entry["memory_bytes"] for entry in splits.values()),
+    }
+
+
+def _content_digest(config):
+    """SHA-256 over the paths and SHA-256 of a config's shards, as hexadecimal digits."""
+    shards = [shard for split in config["splits"].values() for shard in split["shards"]]
+    return hashlib.sha256("".join(f"{shard['sha256']}  {shard['path']}\n" for shard in shards).encode()).hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------------------------- facts
+
+
+def _facts(manifest, example):
+    """What the template needs, by name."""
+    configs = manifest["configs"]
+    main = "hq" if "hq" in configs else next(iter(configs))
+    columns = {}  # column -> feature, those of all configs
+    for config in configs.values():
+        columns |= schema.portable_json(features_of(config["subset"], config["parts"]))["info"]["features"]
+    return {
+        "configs": [_shown_config(name, config) for name, config in configs.items()],
+        "main": main,  # the config and split of the recipes
+        "main_split": next(iter(configs[main]["splits"])),
+        "subsets": [subset for subset in SUBSETS.values() if any(c["subset"] == subset.name for c in configs.values())],
+        "columns": {name: _type(feature) for name, feature in columns.items()},
+        "example": _shown_row(example, columns),
+        "groups": _groups(manifest),
+        "splits": SPLITS,
+        "split_ranges": list(zip((1, *(end + 1 for end in SPLIT_ENDS)), SPLIT_ENDS)),
+        "degrees": DEGREES,
+        "degree_meanings": DEGREE_MEANINGS,
+        "release_names": RELEASE_NAMES,
+        "attributes": ATTRIBUTES,
+        "mask_colors": MASK_COLORS,
+        "mask_side": MASK_SIDE,
+        "has_masks": _has_masks(manifest),
+        "hq": HQ,
+        "standard": STANDARD,
+        "incomplete": manifest["release"]["incomplete"],
+        "sources": [source | {"what": FILES[source["role"]].what} for source in manifest["sources"]],
+        "versions": manifest["versions"],
+        "homepage": HOMEPAGE,
+        "agreement": _text("agreement.md"),
+        "citations": _text("citations.bib"),
+        "size": lambda size: f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB",
+        "share": lambda part, whole: f"{100 * part / whole:.1f}%" if whole else "-",
+    }
+
+
+def _text(name):
+    return (TEXTS / name).read_text(encoding="utf-8").strip()
+
+
+def _has_masks(manifest):
+    return any(config["subset"] == "hq" for config in manifest["configs"].values())
+
+
+def _rows(config):
+    return sum(split["rows"] for split in config["splits"].values())
+
+
+def _shown_config(name, config):
+    subset, side = SUBSETS[config["subset"]], config["image_size"]
+    width, height = (side, side) if side else subset.side
+    masks = "none"
+    if subset is HQ:
+        masks = f"palette, {min(width, MASK_SIDE)}×{min(width, MASK_SIDE)}" + (", and parts" if config["parts"] else "")
+    return {
+        "name": name,
+        "subset": subset.name,
+        "image": f"{width}×{height}, " + ("resized" if side else "as released"),
+        "masks": masks,
+        "parts": config["parts"],
+        "rows": _rows(config),
+        "bytes": sum(split["bytes"] for split in config["splits"].values()),
+        "content": _content_digest(config),
+    }
+
+
+def _groups(manifest):
+    """Configs with the same labels, which is what their statistics are told of: [{"names": […], "splits": {…}}]."""
+    groups = {}
+    for name, config in manifest["configs"].items():
+        splits = {split: {"rows": entry["rows"]} | entry["labels"] for split, entry in config["splits"].items()}
+        groups.setdefault(json.dumps(splits), {"names": [], "splits": splits})["names"].append(name)
+    return list(groups.values())
+
+
+def _type(feature):
+    """A feature in words, as a cell of a Markdown table."""
+    if isinstance(feature, list):
+        return f"list of a struct of<br>{_fields(feature[0])}"
+    kind = feature.get("_type")
+    if kind is None:
+        return f"struct of<br>{_fields(feature)}"
+    if kind == "Sequence":
+        return f"`Sequence` of {feature['length']} × {_type(feature['feature'])}"
+    if kind == "ClassLabel":
+        return "`ClassLabel`: " + ", ".join(f"{index} `{name}`" for index, name in enumerate(feature["names"]))
+    return f"`{feature.get('dtype', kind)}`"
+
+
+def _fields(struct):
+    return "<br>".join(f"`{name}` {_type(feature)}" for name, feature in struct.items())
+
+
+def _shown_row(example, columns):
+    """A row as text: a line per value, with the names of the classes beside their numbers."""
+    lines = []
+    for name, feature in columns.items():
+        if name not in example:
+            continue
+        value = example[name]
+        if name == "attributes":
+            lines += [f"{name}:", *_wrapped(", ".join(map(str, value)))]
+            lines += _wrapped("yes for " + ", ".join(a for a, yes in zip(ATTRIBUTES, value) if yes == 1), "  # ")
+        elif isinstance(feature, list):
+            lines.append(f"{name}: {json.dumps(value, ensure_ascii=False)}")
+        elif "_type" in feature:
+            lines.append(f"{name}: {_shown_value(value, feature)}")
+        else:
+            lines.append(f"{name}:")
+            lines += [f"  {field}: {_shown_value(value[field], kind)}" for field, kind in feature.items()]
+    return "\n".join(lines)
+
+
+def _shown_value(value, feature):
+    if feature["_type"] == "ClassLabel":
+        return f"{value}  # {feature['names'][value] if value >= 0 else 'missing'}"
+    if feature["_type"] == "Image" or value is None:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _wrapped(text, indent="  "):
+    return textwrap.wrap(text, 110, initial_indent=indent, subsequent_indent=indent)
