@@ -345,6 +345,7 @@ class UsageError(CelebADialogError):
 
 _MAX_MEMBER = 64 << 20  # bytes of one image: 600 times an HQ image, and no harm to a machine
 _MAX_TEXT = 1 << 30  # bytes of one text or JSON file: six times the largest official one
+_END = 22 + 65535  # bytes that the end record of a zip and its comment may take
 _MAX_DIRECTORY = 256 << 20  # bytes of one zip directory: six times the largest official one
 
 _open_zips = {}  # path -> (descriptor, status), of this process; images in folders are opened one by one
@@ -468,7 +469,10 @@ _ZIP_NAMES = {  # what a zip of that role is called, for one that cannot be open
 }
 
 _HQ_KEY = re.compile(rb"(?:0|[1-9][0-9]{0,4})\.jpg")
-_STANDARD_KEY = re.compile(rb"[0-9]{6}\.jpg")
+_STANDARD_KEY = re.compile(rb"(?<![0-9])[0-9]{6}\.jpg")
+
+
+_AGAIN = "Download it again."
 
 
 class Source(NamedTuple):
@@ -664,13 +668,14 @@ def _text_source(path, name, kind):
     size, stamp = _status(path)
     head = read_range(path, 0, min(size, 4096))
     problem = ""
-    if _HQ_KEY.search(head) and not re.search(rb"(?<![0-9])[0-9]{6}\.jpg", head) or kind == "mapping":
+    if _STANDARD_KEY.search(head):
+        subset = "hq" if kind == "mapping" else "standard"
+    elif _HQ_KEY.search(head):
         subset = "hq"
-    elif _STANDARD_KEY.search(head):
-        subset = "standard"
     else:  # no file name in it: of no use, but what it was meant to be matters for the message
         subset = "hq" if "hq" in path.lower().rsplit("/", 2)[-1] or "(hq)" in path.lower() else "standard"
-        problem = _what_is(head, size) + " Download it again."
+        subset = next(iter(_KIND_ROLES.get(kind, {subset: None})))
+        problem = f"{_what_is(head, size)} {_AGAIN}"
     role = _KIND_ROLES.get(kind, {"hq": "hq_" + kind, "standard": "standard_" + kind}).get(subset)
     if role:
         yield Source(role, path, size, stamp, problem)
@@ -679,7 +684,7 @@ def _text_source(path, name, kind):
 def _zip_source(path, name):
     size, stamp = _status(path)
     try:
-        tail = read_range(path, max(0, size - 65536), min(size, 65536))
+        tail = read_range(path, max(0, size - _END), min(size, _END))
         start, length, _, _ = _end_of_zip(path, size, tail)
         problem = ""
         # The last entries of the directory tell what the zip holds; reading all of it would take a second.
@@ -726,7 +731,7 @@ def _what_is(head, size):
 # its CRC-32 and its method. Those four are -1 for a file in a folder.
 MEMBER = pa.struct(
     [
-        ("source", pa.int16()),
+        ("source", pa.int32()),
         ("name", pa.string()),
         ("offset", pa.int64()),
         ("packed", pa.int64()),
@@ -735,8 +740,6 @@ MEMBER = pa.struct(
         ("method", pa.int8()),
     ]
 )
-
-_AGAIN = "Download it again."
 
 
 def _base_name(name):
@@ -751,8 +754,11 @@ def _end_of_zip(path, size, tail):
 
     Raises DamagedFileError where there is no sound end record. The message is for the place after the file's name.
     """
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0 or len(tail) < end + 22:
+    ends = [match.start() for match in re.finditer(rb"PK\x05\x06(?=.{18})", tail, re.S)]
+    # The record whose comment ends with the file; a comment may hold what looks like a record.
+    whole = [end for end in ends if end + 22 + int.from_bytes(tail[end + 20 : end + 22], "little") == len(tail)]
+    end = (whole or ends or [-1])[-1]
+    if end < 0:
         head = read_range(path, 0, min(size, 1024))
         if head.startswith(b"PK"):
             raise DamagedFileError(f"{path}: the zip is cut off: it has no directory at its end. {_AGAIN}")
@@ -777,8 +783,7 @@ def _end_of_zip(path, size, tail):
 def _zip_directory(source, shown):
     """The members of a zip that serve its role, as columns; the names are complete paths in the zip."""
     path, size, pattern = source.path, source.size, _MEMBERS[source.role]
-    tail_length = min(size, 65536 + 22)
-    tail = read_range(path, size - tail_length, tail_length)
+    tail = read_range(path, max(0, size - _END), min(size, _END))
     try:
         start, length, entries, ahead = _end_of_zip(path, size, tail)
     except DamagedFileError as error:
@@ -801,6 +806,8 @@ def _zip_directory(source, shown):
                 unpacked, packed, offset = _zip64(extra, unpacked, packed, offset)
             at += 46 + name_length + extra_length + comment_length
             offset += ahead
+            if offset + packed > size:
+                raise struct.error
             spans[index] = offset, offset + 30 + name_length + packed
             base = _base_name(name)
             match = pattern.fullmatch(base)
@@ -898,16 +905,16 @@ def find_members(release, role):
 
 
 def _same_member(release, role, columns, first, second):
-    """Raises ConflictError where two members of one base name differ in size or CRC-32, as far as those are known."""
+    """Raises ConflictError where two members of one base name differ in size or CRC-32."""
 
     def size_and_crc(row):
-        source = release.sources[role][columns[0][row]]
-        if columns[6][row] < 0:
-            return _status(source.path + columns[3][row])[0], None
-        return columns[6][row], columns[7][row]
+        if columns[6][row] >= 0:
+            return columns[6][row], columns[7][row]
+        data = _read_file(release.sources[role][columns[0][row]].path + columns[3][row])
+        return len(data), zlib.crc32(data)
 
     (size, crc), (other_size, other_crc) = size_and_crc(first), size_and_crc(second)
-    if size != other_size or (None not in (crc, other_crc) and crc != other_crc):
+    if (size, crc) != (other_size, other_crc):
         names = [
             release.shown(release.sources[role][columns[0][row]].path) + ": " + columns[3][row]
             for row in (first, second)
@@ -1011,8 +1018,8 @@ def split_text(data, shown, width, expected, is_key, key_column=0, bare_ok=False
     keys, values, lines, bare = [], [], [], []
     while start < len(data):
         end = len(data) if len(data) - start <= _BLOCK else data.rfind(b"\n", start, start + _BLOCK) + 1
-        if end == 0:  # a line longer than a block
-            end = data.find(b"\n", start + _BLOCK) + 1 or len(data)
+        if end == 0:
+            raise FormatError(f"{shown}: line {line}: more than {_BLOCK:,} bytes without a line end. {_AGAIN}")
         block = data[start:end]
         block_keys, numbers, block_lines, block_bare, passed = _split_block(
             block, shown, line, width, key_column, bare_ok
@@ -1036,7 +1043,7 @@ def _head(data, shown, is_key):
     """(words of the header or None, the count line's number or None, offset of the first row, its line)."""
     header = count = None
     start, line = 0, 1
-    while start < len(data):
+    while start < len(data) and line < 1000:
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
         words = data[start : min(end, start + 65536)].split()
@@ -1269,9 +1276,10 @@ _JSON_BLANK_END = re.compile(r"[ \t\r\n]*[}]")
 
 
 def json_entries(data, shown):
-    """The (key, value) pairs of one JSON object, one after the other, a repeated key as often as it stands there.
+    """The (key, value) pairs of one JSON object, one after the other. A repeated key comes once.
 
-    Raises FormatError with the line where the text is not JSON, is cut off or is no object.
+    Raises FormatError with the line where the text is not JSON, is cut off or is no object, or where a key stands
+    twice with different values.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -1284,53 +1292,61 @@ def json_entries(data, shown):
             raise DamagedFileError(f"{shown}: {_what_is(data[:4096], len(data))} {_AGAIN}")
         raise FormatError(f"{shown}: line 1: starts with {text.lstrip()[:20]!r}, expected a JSON object: {{. {_AGAIN}")
     scan = JSONDecoder().scan_once
-    at = match.end()
+    # The text is looked at through a window, so that no entry can be of a size that harms the machine.
+    base, at = 0, match.end()
+    window = text[:_BLOCK]
+    seen = {}
     end = _JSON_BLANK_END.match(text, at)
-    try:
-        while not end:
-            match = _KEY_AHEAD.match(text, at)
+    while not end:
+        try:
+            match = _KEY_AHEAD.match(window, at)
             if not match:
                 raise StopIteration(at)
             key = json.loads(f'"{match[1]}"') if "\\" in match[1] else match[1]
-            value, at = scan(text, match.end())
+            value, after = scan(window, match.end())
+            comma = _COMMA_OR_END.match(window, after)
+            if not comma:
+                raise StopIteration(after)
+        except RecursionError:
+            raise _no_json(text, base + at, shown, "nested far too deeply") from None
+        except (StopIteration, ValueError) as error:
+            if at and base + len(window) < len(text):  # perhaps only the window ends here
+                base, at = base + at, 0
+                window = text[base : base + _BLOCK]
+                continue
+            if isinstance(error, JSONDecodeError):
+                at = error.pos
+            elif isinstance(error, StopIteration):
+                at = error.value
+            raise _no_json(text, base + at, shown) from None
+        said = hash(window[match.end() : after])
+        if key not in seen:
+            seen[key] = said
             yield key, value
-            match = _COMMA_OR_END.match(text, at)
-            if not match:
-                raise StopIteration(at)
-            at = match.end()
-            end = match if match[1] == "}" else None
-        if text[end.end() :].strip(" \t\r\n"):
-            raise StopIteration(end.end())
-    except (StopIteration, ValueError, RecursionError) as error:
-        if isinstance(error, RecursionError):
-            what = "nested far too deeply"
-        else:
-            at = (
-                error.pos
-                if isinstance(error, JSONDecodeError)
-                else (error.args[0] if isinstance(error, StopIteration) else at)
-            )
-            found = text[at : at + 20]
-            what = (
-                f"{found!r} is not JSON" if found.strip() else "the text ends in the middle of an entry: it is cut off"
-            )
-        raise FormatError(f"{shown}: line {text.count(chr(10), 0, at) + 1}: {what}. {_AGAIN}") from None
+        elif seen[key] != said:
+            raise FormatError(f"{shown}: key {key!r} stands twice, with different values. {_AGAIN}")
+        at = comma.end()
+        end = comma if comma[1] == "}" else None
+    rest = base + end.end()
+    if text[rest:].strip(" \t\r\n"):
+        raise _no_json(text, rest, shown)
+
+
+def _no_json(text, at, shown, what=None):
+    found = text[at : at + 20]
+    if what is None and found.strip():
+        what = f"{found!r} is not JSON, or the entry it belongs to is far too long"
+    what = what or "the text ends in the middle of an entry: it is cut off"
+    return FormatError(f"{shown}: line {text.count(chr(10), 0, at) + 1}: {what}. {_AGAIN}")
 
 
 def _json_rows(data, shown, subset):
-    """(file number, key, value) of every entry, each file number once. Repeated entries must say the same."""
+    """(file number, key, value) of every entry, each file number once."""
     pattern = re.compile((_HQ_KEY if subset is HQ else _STANDARD_KEY).pattern.decode())
-    seen = {}
     for key, value in json_entries(data, shown):
         if not pattern.fullmatch(key) or not subset.first <= int(key[:-4]) < subset.first + subset.images:
             raise _not_a_key("a key", key, shown, subset)
-        number = int(key[:-4])
-        if number in seen:
-            if seen[number] != hash(repr(value)):
-                raise FormatError(f"{shown}: key {key!r} stands twice, with different values. {_AGAIN}")
-            continue
-        seen[number] = hash(repr(value))
-        yield number, key, value
+        yield int(key[:-4]), key, value
 
 
 def _says_nothing(value):
@@ -1344,11 +1360,13 @@ def _wrong_shape(shown, key, found, expected):
 
 def _text_or_none(value, key, shown, what):
     """A text; `null`, the empty text and the like are None."""
+    if type(value) is str and len(value) > 4 and value.isascii():  # nearly always, and there are millions
+        return value
     if _says_nothing(value):
         return None
     if not isinstance(value, str):
         raise FormatError(f"{shown}: key {key!r}: {what} is {str(value)[:40]!r}, expected a text or null. {_AGAIN}")
-    if "\ud800" <= max(value) <= "\udfff" or not value.isascii():
+    if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -1396,7 +1414,7 @@ def read_requests_txt(data, shown, subset):
     column = _slots(subset)
     seen = {}
     keys = re.compile(_HQ_KEY.pattern if subset is HQ else _STANDARD_KEY.pattern)
-    for index, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+    for index, line in enumerate(io.BytesIO(data.removeprefix(b"\xef\xbb\xbf")), 1):
         words = line.split(None, 1)
         if not words:
             continue

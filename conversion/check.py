@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 
 import numpy as np
 
@@ -243,10 +244,11 @@ def as_text(report):
         lines.append(f"config {name}: {f'incomplete without {what}' if lacks else 'complete'}")
     todo = [line["next"] for line in report["files"] if line["next"]]
     if todo:
-        lines += ["\nNext, fetch into the release folder (or: python -m conversion fetch RELEASE --accept-agreement)"]
+        command = f"python -m conversion fetch {shlex.quote(report['release'])} --accept-agreement"
+        lines += [f"\nNext: {command}, or by hand, into any folder below:"]
         lines += [f"  {text}" for text in todo]
     elif report["complete"]:
-        lines.append("\nNext: python -m conversion build RELEASE celeba_dialog")
+        lines.append(f"\nNext: python -m conversion build {shlex.quote(report['release'])} celeba_dialog")
     return "\n".join(lines)
 
 
