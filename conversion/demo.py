@@ -228,7 +228,8 @@ def _cast(hq, standard, seed):
         latest[split] = identity
         male = sex.setdefault(identity, len(sex) % 2 == 0)
         degrees = dict.fromkeys(COLUMNS, 0) | {"age": 1} if unlabeled else deal(male)
-        person = faces.invent(_random(seed, "identity", identity), _random(seed, "image", number), male, degrees)
+        character, day = _random(seed, "identity", identity), _random(seed, "image", number)
+        person = faces.invent(character, day, male, degrees, blurry=unlabeled)
         in_standard = hq_number is None or hq_number in chosen
         members.append(Member(split, number, hq_number, in_standard, identity, not unlabeled, person))
     return members
@@ -391,7 +392,7 @@ def _entries(members, seed, side):
     for member in files.progress(members, desc="drawing", unit="faces"):
         layers = faces.draw(member.person)
         if member.hq_number is not None:
-            picture = faces.picture(layers, faces.HQ_VIEW, (side, side))
+            picture = faces.picture(member.person, layers, faces.HQ_VIEW, (side, side))
             columns = {
                 "image": _image(_jpeg(picture), HQ, member.hq_number),
                 "celeba_file_name": STANDARD.file_name(member.number),
@@ -399,7 +400,7 @@ def _entries(members, seed, side):
             }
             found["hq"][member.hq_number] = _entry(HQ, member, member.hq_number, columns, seed)
         if member.in_standard:
-            picture = faces.picture(layers, faces.STANDARD_VIEW, STANDARD.side, finer=4)
+            picture = faces.picture(member.person, layers, faces.STANDARD_VIEW, STANDARD.side, finer=4)
             columns = {
                 "image": _image(_jpeg(picture), STANDARD, member.number),
                 "hq_file_name": None if member.hq_number is None else HQ.file_name(member.hq_number),
