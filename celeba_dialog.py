@@ -469,7 +469,8 @@ _ZIP_NAMES = {  # what a zip of that role is called, for one that cannot be open
 }
 
 _HQ_KEY = re.compile(rb"(?:0|[1-9][0-9]{0,4})\.jpg")
-_STANDARD_KEY = re.compile(rb"(?<![0-9])[0-9]{6}\.jpg")
+_STANDARD_KEY = re.compile(rb"[0-9]{6}\.jpg")
+_ANY_KEY = re.compile(rb"(?<![0-9])([0-9]{6}|0|[1-9][0-9]{0,4})\.jpg")
 
 
 _AGAIN = "Download it again."
@@ -533,6 +534,11 @@ class Release:
                     f"This is not {FILES[role].name}; download that again."
                 )
         data = [read_range(source.path) for source in sources]
+        for source in sources:
+            if _status(source.path) != (source.size, source.stamp):
+                raise DamagedFileError(
+                    f"{self.shown(source.path)}: changed while it was read. Try again when nothing writes to it."
+                )
         for other, source in zip(data[1:], sources[1:]):
             if other.replace(b"\r\n", b"\n") != data[0].replace(b"\r\n", b"\n"):
                 raise ConflictError(
@@ -668,10 +674,9 @@ def _text_source(path, name, kind):
     size, stamp = _status(path)
     head = read_range(path, 0, min(size, 4096))
     problem = ""
-    if _STANDARD_KEY.search(head):
-        subset = "hq" if kind == "mapping" else "standard"
-    elif _HQ_KEY.search(head):
-        subset = "hq"
+    first = _ANY_KEY.search(head)
+    if first:
+        subset = "standard" if len(first[1]) == STANDARD.digits and kind != "mapping" else "hq"
     else:  # no file name in it: of no use, but what it was meant to be matters for the message
         subset = "hq" if "hq" in path.lower().rsplit("/", 2)[-1] or "(hq)" in path.lower() else "standard"
         subset = next(iter(_KIND_ROLES.get(kind, {subset: None})))
@@ -762,9 +767,8 @@ def _end_of_zip(path, size, tail):
         head = read_range(path, 0, min(size, 1024))
         if head.startswith(b"PK"):
             raise DamagedFileError(f"{path}: the zip is cut off: it has no directory at its end. {_AGAIN}")
-        what = (
-            _what_is(head, size) if size == 0 or b"<" in head[:64] else f"this is no zip: it starts with {head[:8]!r}."
-        )
+        page = size == 0 or head.lstrip().startswith(b"<")
+        what = _what_is(head, size) if page else f"this is no zip: it starts with {head[:8]!r}."
         raise DamagedFileError(f"{path}: {what} {_AGAIN}")
     entries, length, offset = struct.unpack_from("<HLL", tail, end + 10)
     place = size - len(tail) + end
@@ -1327,9 +1331,9 @@ def json_entries(data, shown):
             raise FormatError(f"{shown}: key {key!r} stands twice, with different values. {_AGAIN}")
         at = comma.end()
         end = comma if comma[1] == "}" else None
-    rest = base + end.end()
-    if text[rest:].strip(" \t\r\n"):
-        raise _no_json(text, rest, shown)
+    rest = text[base + end.end() :].lstrip(" \t\r\n")
+    if rest:
+        raise _no_json(text, len(text) - len(rest), shown)
 
 
 def _no_json(text, at, shown, what=None):
@@ -1419,7 +1423,9 @@ def read_requests_txt(data, shown, subset):
         if not words:
             continue
         key = words[0].decode("utf-8", "replace")
-        if b"\0" in line or len(line) > 65536 or not words[0].endswith(b".jpg"):
+        if b"\0" in line or len(line) > 65536:
+            raise FormatError(f"{shown}: line {index}: a NUL byte, or more than 65,536 bytes. {_AGAIN}")
+        if not words[0].endswith(b".jpg"):
             raise _no_text(data, shown, index, words)
         if not keys.fullmatch(words[0]) or not subset.first <= int(key[:-4]) < subset.first + subset.images:
             raise _not_a_key(f"line {index}", key, shown, subset)
@@ -1701,21 +1707,27 @@ def _optional(release, role, read, subset, counts):
     return value
 
 
+def _merge(degrees, lists, role, subset):
+    """Degrees with those of one more list. Raises ConflictError where it says something else than another list."""
+    both = ((degrees >= 0) & (lists[role] >= 0) & (degrees != lists[role])).any(axis=1)
+    if both.any():
+        number = int(np.argmax(both))
+        other = next(name for name, table in lists.items() if table is not None and (table[number] >= 0).any())
+        raise ConflictError(
+            f"{FILES[other].name} and {FILES[role].name}: different degrees of {subset.file_name(number)}. {_AGAIN}"
+        )
+    return np.where(lists[role] >= 0, lists[role], degrees)
+
+
 def _label_columns(release, subset, numbers, counts):
     degrees = _optional(release, f"{subset.name}_labels", read_degrees, subset, counts)
     if degrees is None:
         degrees = np.full((subset.first + subset.images, len(DEGREES)), -1, np.int8)
+        lists = {}
         for split in SPLITS if subset is STANDARD else ():
-            part = _optional(release, f"labels_{split}", read_degrees, subset, counts)
-            if part is None:
-                continue
-            both = (degrees >= 0) & (part >= 0) & (degrees != part)
-            if both.any():
-                name = subset.file_name(np.argwhere(both)[0][0])
-                raise ConflictError(
-                    f"{FILES[f'labels_{split}'].name}: other degrees of {name} than another list. {_AGAIN}"
-                )
-            degrees = np.where(part >= 0, part, degrees)
+            role = f"labels_{split}"
+            lists[role] = _optional(release, role, read_degrees, subset, counts)
+            degrees = degrees if lists[role] is None else _merge(degrees, lists, role, subset)
     columns = {name: pa.array(degrees[numbers, index]) for index, name in enumerate(DEGREES)}
     attributes = _optional(release, f"{subset.name}_attributes", read_attributes, subset, counts)
     if attributes is None:
