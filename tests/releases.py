@@ -1,0 +1,131 @@
+"""Release folders to change and read: helpers of the tests of the reader."""
+
+import io
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+
+from PIL import Image
+
+import celeba_dialog
+from celeba_dialog import FILES
+from celeba_dialog import MASK_COLORS
+from celeba_dialog import Release
+
+PALETTE = [value for color in MASK_COLORS.values() for value in color]
+TEXTS = [role for role, file in FILES.items() if file.path.endswith((".txt", ".json"))]
+ZIPS = [role for role, file in FILES.items() if file.path.endswith(".zip")]
+
+
+def index_of(root, config="hq"):
+    """The Index of `hq`, `hq_parts` or `standard`, made from the files and kept nowhere."""
+    subset, _, parts = config.partition("_")
+    return celeba_dialog._as_index(celeba_dialog.build_index(Release(root), subset, bool(parts)))
+
+
+def images_of(index):
+    """The images of all rows of an Index, as they are in the release."""
+    return celeba_dialog.read_images(index, index.table, [None])[None]
+
+
+def read(root, config):
+    """All rows of `hq`, `hq_parts` or `standard`, read from a release folder."""
+    index = index_of(root, config)
+    return list(celeba_dialog.examples(index.table, images_of(index)))
+
+
+def at(root, role):
+    """Where an official file of the demo lies."""
+    return Path(root) / FILES[role].path
+
+
+def edit(root, role, change):
+    """Puts a text file through a function of its bytes."""
+    path = at(root, role)
+    path.write_bytes(change(path.read_bytes()))
+
+
+def members(path):
+    """[(name, bytes)] of a zip."""
+    with zipfile.ZipFile(path) as archive:
+        return [(name, archive.read(name)) for name in archive.namelist()]
+
+
+def pack(path, entries, method=zipfile.ZIP_STORED):
+    """Writes a zip of (name, bytes)."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in entries:
+            archive.writestr(zipfile.ZipInfo(name), data, method)
+
+
+def unpack(root, role, folder):
+    """Extracts a zip and removes it."""
+    with zipfile.ZipFile(at(root, role)) as archive:
+        archive.extractall(folder)
+    at(root, role).unlink()
+
+
+def change_json(root, role, change):
+    """Puts a JSON file through a function of its object."""
+    entries = json.loads(at(root, role).read_bytes())
+    at(root, role).write_text(json.dumps(change(entries) or entries, indent=4))
+
+
+def chunk(kind, data):
+    return struct.pack(">L", len(data)) + kind + data + struct.pack(">L", zlib.crc32(kind + data))
+
+
+def png(width, height, depth, color, pixels, extra=b""):
+    """A PNG made by hand."""
+    header = struct.pack(">LLBBBBB", width, height, depth, color, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(pixels, 9))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + body + chunk(b"IEND", b"")
+
+
+def jpeg(side=8):
+    file = io.BytesIO()
+    Image.new("RGB", (side, side), (200, 150, 100)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def raw_zip(entries, *, count=None, length=None, offset=None, tail=b""):
+    """A zip made by hand; entries are dicts with `name`, `data` and whatever their directory entry should say else."""
+    body, directory = b"", b""
+    for entry in entries:
+        name, data = entry["name"].encode(), entry["data"]
+        crc, flags, method = entry.get("crc", zlib.crc32(data)), entry.get("flags", 0), entry.get("method", 0)
+        packed, size = entry.get("packed", len(data)), entry.get("size", len(data))
+        place, extra = entry.get("offset", len(body)), entry.get("extra", b"")
+        header = (20, flags, method, 0, 0, crc, packed, size, len(name))
+        body += struct.pack("<4sHHHHHLLLHH", b"PK\3\4", *header, 0) + name + data
+        fields = (*header, len(extra), 0, 0, 0, 0, place)
+        directory += struct.pack("<4sHHHHHHLLLHHHHHLL", b"PK\1\2", 20, *fields) + name + extra
+    count = len(entries) if count is None else count
+    length = len(directory) if length is None else length
+    offset = len(body) if offset is None else offset
+    return body + directory + struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, count, count, length, offset, 0) + tail
+
+
+def deflated(data):
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return compressor.compress(data) + compressor.flush()
+
+
+def run(code, *arguments, **limits):
+    """Runs code in a process of its own, under limits of the `resource` module; returns what it printed."""
+    lines = [
+        f"import resource; resource.setrlimit(resource.{name}, ({value}, {value}))" for name, value in limits.items()
+    ]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", "\n".join(["import celeba_dialog, sys", *lines, code]), *map(str, arguments)],
+        cwd=Path(celeba_dialog.__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
