@@ -11,6 +11,7 @@ from pathlib import Path
 
 from celeba_dialog import AGREEMENT_URL
 from celeba_dialog import ATTRIBUTES
+from celeba_dialog import CONFIGS
 from celeba_dialog import DEGREE_MEANINGS
 from celeba_dialog import DEGREES
 from celeba_dialog import FILES
@@ -57,6 +58,7 @@ def render(manifest, example):
         from huggingface_hub import DatasetCardData
     except ImportError as error:
         raise EnvironmentFault(f"The dataset card needs Jinja2 ({error}). Try: pip install jinja2") from error
+    manifest = manifest | {"configs": _in_order(manifest["configs"])}
     card = DatasetCard.from_template(
         DatasetCardData(**_metadata(manifest)), template_path=TEXTS / "card.md.jinja", **_facts(manifest, example)
     )
@@ -64,6 +66,16 @@ def render(manifest, example):
     if _has_masks(manifest):
         files["legend.png"] = charts.legend()
     return files
+
+
+def _in_order(configs):
+    """Configs and their splits in the usual order, whatever the order in the manifest, whose keys are sorted."""
+    return {
+        name: configs[name]
+        | {"splits": {split: configs[name]["splits"][split] for split in SPLITS if split in configs[name]["splits"]}}
+        for name in CONFIGS
+        if name in configs
+    }
 
 
 # ----------------------------------------------------------------------------------------------------------------- YAML
@@ -154,8 +166,13 @@ def _facts(manifest, example):
         "hq": HQ,
         "standard": STANDARD,
         "incomplete": manifest["release"]["incomplete"],
-        "sources": [source | {"what": FILES[source["role"]].what} for source in manifest["sources"]],
-        "versions": manifest["versions"],
+        "sources": [
+            source | {"what": FILES[role].what}
+            for role in FILES
+            for source in manifest["sources"]
+            if source["role"] == role
+        ],
+        "versions": dict(sorted(manifest["versions"].items())),
         "homepage": HOMEPAGE,
         "agreement": _text("agreement.md"),
         "citations": _text("citations.bib"),
@@ -199,7 +216,7 @@ def _groups(manifest):
     groups = {}
     for name, config in manifest["configs"].items():
         splits = {split: {"rows": entry["rows"]} | entry["labels"] for split, entry in config["splits"].items()}
-        groups.setdefault(json.dumps(splits), {"names": [], "splits": splits})["names"].append(name)
+        groups.setdefault(json.dumps(splits, sort_keys=True), {"names": [], "splits": splits})["names"].append(name)
     return list(groups.values())
 
 
@@ -229,25 +246,27 @@ def _shown_row(example, columns):
             continue
         value = example[name]
         if name == "attributes":
-            lines += [f"{name}:", *_wrapped(", ".join(map(str, value)))]
-            lines += _wrapped("yes for " + ", ".join(a for a, yes in zip(ATTRIBUTES, value) if yes == 1), "  # ")
-        elif isinstance(feature, list):
-            lines.append(f"{name}: {json.dumps(value, ensure_ascii=False)}")
-        elif "_type" in feature:
-            lines.append(f"{name}: {_shown_value(value, feature)}")
-        else:
+            has = [attribute for attribute, yes in zip(ATTRIBUTES, value) if yes == 1]
+            lines += [f"{name}:", *_wrapped(", ".join(map(str, value)), "  ", "  ")]
+            lines += _wrapped(f"yes for {', '.join(has) or 'none'}", "  # ", "  # ")
+        elif isinstance(feature, dict) and "_type" not in feature:
             lines.append(f"{name}:")
-            lines += [f"  {field}: {_shown_value(value[field], kind)}" for field, kind in feature.items()]
+            for field, kind in feature.items():
+                lines += _wrapped(f"{field}: {_shown_value(value[field], kind)}", "  ", "    ")
+        else:
+            lines += _wrapped(f"{name}: {_shown_value(value, feature)}", "", "  ")
     return "\n".join(lines)
 
 
 def _shown_value(value, feature):
-    if feature["_type"] == "ClassLabel":
-        return f"{value}  # {feature['names'][value] if value >= 0 else 'missing'}"
-    if feature["_type"] == "Image" or value is None:
+    if value == -1:
+        return "-1  # missing"
+    if value is None or isinstance(feature, list) or feature["_type"] == "Image":
         return str(value)
+    if feature["_type"] == "ClassLabel":
+        return f"{value}  # {feature['names'][value]}"
     return json.dumps(value, ensure_ascii=False)
 
 
-def _wrapped(text, indent="  "):
-    return textwrap.wrap(text, 110, initial_indent=indent, subsequent_indent=indent)
+def _wrapped(text, first, rest):
+    return textwrap.wrap(text, 90, initial_indent=first, subsequent_indent=rest)

@@ -18,7 +18,7 @@ COLORS = dict(zip(SPLITS, ((0, 114, 178), (230, 159, 0), (0, 158, 115))))  # tol
 
 PANEL = 280  # height of the bars of a degree
 ROW = 34  # height of an attribute
-GROUP = 190 + PANEL + 110 + ROW * len(ATTRIBUTES) // 2  # height of all that is told of one group
+GROUP = 190 + PANEL + 140 + ROW * len(ATTRIBUTES) // 2  # height of all that is told of one group
 
 
 def statistics(groups):
@@ -52,7 +52,7 @@ def _draw_group(draw, top, group):
 
     known = {split: counts["rows"] - counts["attributes_missing"] for split, counts in splits.items()}
     shares = {split: _shares(counts["attributes"], known[split]) for split, counts in splits.items()}
-    top += 190 + PANEL + 40
+    top += 190 + PANEL + 70
     for index, name in enumerate(ATTRIBUTES):
         column, row = divmod(index, len(ATTRIBUTES) // 2)
         left = MARGIN + column * (WIDTH // 2 - MARGIN // 2)

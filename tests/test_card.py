@@ -1,0 +1,462 @@
+"""The dataset card and the portable features, against plain pyarrow, YAML and the real `datasets`."""
+
+import hashlib
+import io
+import json
+import re
+import sys
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+
+import celeba_dialog
+from conversion import card
+from conversion import charts
+from conversion import schema
+
+SPLITS = {"train": 6, "validation": 3, "test": 2}
+DEGREES = ("bangs", "eyeglasses", "beard", "smiling", "age")
+ENCODED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+# The published columns, spelled out once more by hand: what is in the Parquet files must not follow from our code.
+TYPES = {
+    "image": ENCODED,
+    "mask": ENCODED,
+    **dict.fromkeys(DEGREES, pa.int64()),
+    "attributes": pa.list_(pa.int64(), 40),
+    "caption": pa.string(),
+    "attribute_captions": pa.struct([(name, pa.string()) for name in DEGREES]),
+    "request": pa.string(),
+    "request_labels": pa.struct(
+        [("attribute", pa.int64()), ("mode", pa.int64()), ("direction", pa.int64())]
+        + [("value", pa.int8()), ("target", pa.int8())]
+    ),
+    "identity": pa.int32(),
+    "file_name": pa.string(),
+    "celeba_file_name": pa.string(),
+    "hq_file_name": pa.string(),
+    "parts": pa.list_(pa.struct([("part", pa.int64()), ("mask", ENCODED)])),
+}
+HQ_COLUMNS = [name for name in TYPES if name not in ("hq_file_name", "parts")]
+COLUMNS = {
+    "hq": HQ_COLUMNS,
+    "hq_256": HQ_COLUMNS,
+    "hq_parts": [*HQ_COLUMNS, "parts"],
+    "standard": [name for name in TYPES if name not in ("mask", "celeba_file_name", "parts")],
+}
+PARTS = {"hq": [], "hq_256": [], "standard": [], "hq_parts": ["parts"]}
+
+
+def picture(mode, number, kind):
+    buffer = io.BytesIO()
+    image = Image.new(mode, (8, 8), number if mode == "P" else (number * 20, 90, 40))
+    if mode == "P":
+        image.putpalette([value for color in celeba_dialog.MASK_COLORS.values() for value in color])
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def row(number, salt=""):
+    """A made-up row with all columns. Row 1 has sunglasses, row 2 no labels and texts, row 4 no mask."""
+    labelled = number != 2
+    mask = {"bytes": picture("P", 13 + number % 5, "PNG"), "path": f"{number}.png"}
+    return {
+        "image": {"bytes": picture("RGB", number, "JPEG"), "path": f"{number}.jpg"},
+        "mask": None if number == 4 else mask,
+        **dict.fromkeys(DEGREES, number % 6 if labelled else -1),
+        "eyeglasses": (5 if number == 1 else 0) if labelled else -1,
+        "attributes": [number % 2] * 40 if labelled else [-1] * 40,
+        "caption": f"Number {number}{salt}." if labelled else None,
+        "attribute_captions": {name: f"{name} {number}" if labelled else None for name in DEGREES},
+        "request": f"Change {number}." if labelled else None,
+        "request_labels": {"attribute": 3, "mode": 0, "direction": -1, "value": -1, "target": number % 6},
+        "identity": 100 + number,
+        "file_name": f"{number}.jpg",
+        "celeba_file_name": f"{number:06d}.jpg",
+        "hq_file_name": None,
+        "parts": [{"part": 12, "mask": mask}] * number,
+    }
+
+
+def labels(rows, columns):
+    counts = {name: [sum(row[name] == degree for row in rows) for degree in range(-1, 6)] for name in DEGREES}
+    counts["attributes"] = [sum(row["attributes"][index] == 1 for row in rows) for index in range(40)]
+    counts["attributes_missing"] = sum(row["attributes"][0] == -1 for row in rows)
+    counts["captions"] = sum(row["caption"] is not None for row in rows)
+    counts["requests"] = sum(row["request"] is not None for row in rows)
+    if "mask" in columns:
+        counts["masks"] = sum(row["mask"] is not None for row in rows)
+    return counts
+
+
+def built(folder, names=("hq", "hq_256", "hq_parts", "standard"), incomplete=(), salt="", splits=SPLITS):
+    """Writes shards with plain pyarrow and the card; returns the manifest."""
+    configs = {}
+    for name in names:
+        subset, parts = ("standard" if name == "standard" else "hq"), name == "hq_parts"
+        features = celeba_dialog.features_of(subset, parts)
+        metadata = {"huggingface": json.dumps(schema.portable_json(features))}
+        arrow = pa.schema([(column, TYPES[column]) for column in COLUMNS[name]], metadata)
+        entries = {}
+        for split, count in splits.items():
+            rows = [row(number, salt) for number in range(count)]
+            table = pa.Table.from_pylist([{column: row[column] for column in COLUMNS[name]} for row in rows], arrow)
+            path = f"{name}/{split}-00000-of-00001.parquet"
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, folder / path, compression="NONE")
+            data = (folder / path).read_bytes()
+            shard = {"path": path, "rows": count, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            entries[split] = {
+                "rows": count,
+                "bytes": len(data),
+                "memory_bytes": table.nbytes,
+                "labels": labels(rows, COLUMNS[name]),
+                "shards": [shard],
+            }
+        size = 256 if name == "hq_256" else None
+        configs[name] = {"subset": subset, "image_size": size, "parts": parts, "digest": "d", "splits": entries}
+    manifest = {
+        "format": 1,
+        "dataset": "celeba_dialog",
+        "release": {"digest": "abc", "incomplete": list(incomplete)},
+        "sources": [
+            {"role": "hq_images", "path": "image.zip", "size": 1234567, "sha256": "5" * 64},
+            {"role": "hq_masks", "path": "a|b/masks/", "size": 89, "files": 4321, "sha256": "6" * 64},
+        ],
+        "configs": configs,
+        "versions": {"celeba_dialog": "1.0.0", "datasets": "5.2.0", "pyarrow": "26.0.1"},
+    }
+    for name, data in card.render(manifest, example()).items():
+        (folder / name).write_bytes(data)
+    return manifest
+
+
+def example():
+    return row(1) | {"image": "<JPEG, 8x8>", "mask": "<PNG, 8x8>", "parts": []}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("built") / "celeba_dialog"
+    built(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(folder):
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def head(text):
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+@pytest.fixture
+def here(folder, monkeypatch, tmp_path):
+    """The working directory is where the built folder lies, and the cache is empty."""
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return folder
+
+
+# --------------------------------------------------------------------------------------------------- portable features
+
+
+def test_json_has_the_forms_that_every_version_of_datasets_reads():
+    features = schema.portable_json(celeba_dialog.features_of("hq", parts=True))["info"]["features"]
+    assert features["attributes"] == {
+        "feature": {"names": ["no", "yes"], "_type": "ClassLabel"},
+        "length": 40,
+        "_type": "Sequence",
+    }
+    assert isinstance(features["parts"], list) and len(features["parts"]) == 1
+    assert features["parts"][0]["mask"] == {"_type": "Image"}
+    assert features["parts"][0]["part"]["names"][12] == "hair"
+    assert features["caption"] == {"dtype": "string", "_type": "Value"}
+    assert features["attribute_captions"]["beard"] == {"dtype": "string", "_type": "Value"}
+    assert '"List"' not in json.dumps(features)
+
+
+def test_yaml_has_the_forms_that_every_version_of_datasets_reads():
+    columns = {
+        column.pop("name"): column for column in schema.portable_yaml(celeba_dialog.features_of("hq", parts=True))
+    }
+    assert columns["attributes"] == {"sequence": {"class_label": {"names": {"0": "no", "1": "yes"}}}, "length": 40}
+    assert columns["image"] == {"dtype": "image"}
+    assert columns["identity"] == {"dtype": "int32"}
+    assert columns["attribute_captions"]["struct"][2] == {"name": "beard", "dtype": "string"}
+    assert [field["name"] for field in columns["parts"]["list"]] == ["part", "mask"]
+    names = columns["smiling"]["dtype"]["class_label"]["names"]
+    assert names["0"] == "none" and names["5"] == "very_big_smile" and list(names) == list("012345")
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_both_forms_are_the_features_again(name):
+    features = celeba_dialog.features_of("standard" if name == "standard" else "hq", name == "hq_parts")
+    assert list(features) == COLUMNS[name]
+    assert datasets.Features.from_dict(schema.portable_json(features)["info"]["features"]) == features
+    assert datasets.Features._from_yaml_list(schema.portable_yaml(features)) == features
+
+
+# ---------------------------------------------------------------------------------------------------------- loading it
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_datasets_loads_what_the_card_describes(here, name):
+    features = celeba_dialog.features_of("standard" if name == "standard" else "hq", name == "hq_parts")
+    loaded = datasets.load_dataset("celeba_dialog", name)
+    streamed = datasets.load_dataset("celeba_dialog", name, streaming=True)
+    assert {split: len(rows) for split, rows in loaded.items()} == SPLITS
+    assert list(streamed) == list(SPLITS)
+    assert loaded["train"].features == features == streamed["train"].features
+    assert str(loaded["train"].version) == "1.0.0"
+    for rows in (loaded["train"], streamed["train"]):
+        for number, found in enumerate(rows):
+            expected = row(number)
+            assert list(found) == COLUMNS[name]
+            for column in set(found) - {"image", "mask", "parts"}:
+                assert found[column] == expected[column]
+            assert found["image"].size == (8, 8)
+            if "mask" in found and number != 4:
+                assert np.array(found["mask"]).tolist() == [[13 + number % 5] * 8] * 8
+            elif "mask" in found:
+                assert found["mask"] is None
+            if "parts" in found:
+                assert [part["part"] for part in found["parts"]] == [12] * number
+
+
+def test_hq_is_the_default(here):
+    assert datasets.load_dataset("celeba_dialog", split="test").features == celeba_dialog.features_of("hq")
+
+
+def test_names_and_splits_are_listed_in_the_usual_order(here):
+    assert datasets.get_dataset_config_names("celeba_dialog") == ["hq", "hq_256", "hq_parts", "standard"]
+    assert datasets.get_dataset_split_names("celeba_dialog", "standard") == ["train", "validation", "test"]
+
+
+def test_rows_that_changed_are_not_served_from_the_cache(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    sizes = []
+    for salt in ("x", "y"):
+        manifest = built(tmp_path / "celeba_dialog", ["hq"], salt=salt, splits={"train": 3})
+        sizes.append(manifest["configs"]["hq"]["splits"]["train"]["bytes"])
+        assert datasets.load_dataset("celeba_dialog", "hq", split="train")[0]["caption"] == f"Number 0{salt}."
+    assert sizes[0] == sizes[1], "sizes differ, so that this test would pass without a digest"
+
+
+# ------------------------------------------------------------------------------------------------------------ the YAML
+
+
+def test_the_yaml_tells_datasets_and_the_hub_what_is_there(head, folder):
+    configs = {config["config_name"]: config for config in head["configs"]}
+    assert list(configs) == ["hq", "hq_256", "hq_parts", "standard"]
+    assert [name for name, config in configs.items() if config.get("default")] == ["hq"]
+    assert configs["hq_256"]["version"] == "1.0.0"
+    assert configs["standard"]["data_files"] == [
+        {"split": "train", "path": "standard/train-*.parquet"},
+        {"split": "validation", "path": "standard/validation-*.parquet"},
+        {"split": "test", "path": "standard/test-*.parquet"},
+    ]
+    digests = {re.fullmatch("content ([0-9a-f]{64})", config["description"])[1] for config in configs.values()}
+    assert len(digests) == 4
+
+    for info in head["dataset_info"]:
+        shards = sorted((folder / info["config_name"]).iterdir())
+        assert info["download_size"] == sum(shard.stat().st_size for shard in shards)
+        tables = {shard.name.split("-")[0]: pq.read_table(shard) for shard in shards}
+        for split in info["splits"]:
+            assert split["num_examples"] == tables[split["name"]].num_rows
+            assert split["num_bytes"] > 0
+        assert info["dataset_size"] == sum(split["num_bytes"] for split in info["splits"])
+
+
+def test_the_yaml_names_license_tasks_and_sources(head):
+    assert head["pretty_name"] == "CelebA-Dialog"
+    assert head["license"] == "other"
+    assert re.fullmatch("[a-z0-9.-]+", head["license_name"])  # as the Hub wants it
+    assert head["license_link"] == "https://mmlab.ie.cuhk.edu.hk/projects/CelebA/CelebA_Dialog.html"
+    assert head["language"] == ["en"]
+    assert head["size_categories"] == ["n<1K"]
+    assert set(head["task_categories"]) == {
+        "image-classification",
+        "image-segmentation",
+        "image-to-image",
+        "image-to-text",
+        "text-to-image",
+    }
+    assert "multi-label-image-classification" in head["task_ids"] and "image-captioning" in head["task_ids"]
+    assert all(source.startswith("extended|other-") for source in head["source_datasets"])
+    assert "non-commercial research" in head["extra_gated_prompt"]
+    assert "within the same\n  organization" in head["extra_gated_prompt"]
+
+
+def test_sizes_are_those_of_images_not_of_configs(tmp_path):
+    manifest = built(tmp_path, ["hq", "hq_256", "standard"], splits={"train": 1})
+    for name, count in (("hq", 24000), ("hq_256", 24000), ("standard", 60000)):
+        manifest["configs"][name]["splits"]["train"]["rows"] = count
+    readme = card.render(manifest, example())["README.md"].decode()
+    assert yaml.safe_load(readme.split("---\n")[1])["size_categories"] == ["10K<n<100K"]
+
+
+def test_the_hubs_library_reads_it_and_writes_it_back_unchanged(folder, head, tmp_path):
+    from huggingface_hub import DatasetCard
+    from huggingface_hub import metadata_load
+
+    loaded = DatasetCard.load(folder / "README.md")
+    assert loaded.data.to_dict() == head == metadata_load(folder / "README.md")
+    loaded.save(tmp_path / "again.md")
+    assert (tmp_path / "again.md").read_bytes().rstrip() == (folder / "README.md").read_bytes().rstrip()
+
+
+# ------------------------------------------------------------------------------------------------------------ the text
+
+
+def test_everything_there_is_has_its_place_in_the_text(text):
+    body = text.split("---\n", 2)[2]
+    tables = {}
+    for heading, content in re.findall("^##+ (.*)\n((?:(?!##).*\n)*)", body, re.MULTILINE):
+        tables[heading] = [line for line in content.splitlines() if line.startswith("|")]
+
+    assert all(any(line.startswith(f"| `{name}` |") for line in tables["Columns"]) for name in TYPES)
+    assert all(any(line.startswith(f"| `{name}`") for line in tables["Loading"]) for name in COLUMNS)
+    classes = [line.split("|")[3].strip() for line in tables["Degrees"][2:]]
+    assert classes == [f"`{name}`" for names in celeba_dialog.DEGREES.values() for name in names]
+    meanings = [line.split("|")[4].strip() for line in tables["Degrees"][2:]]
+    assert meanings == [meaning for column in celeba_dialog.DEGREE_MEANINGS.values() for meaning in column]
+    masks = [[cell.strip("` ") for cell in line.split("|")[1:4]] for line in tables["Masks"][2:]]
+    assert [mask[:2] for mask in masks] == [[str(i), name] for i, name in enumerate(celeba_dialog.MASK_CLASSES)]
+    assert masks[13] == ["13", "hair", "#0000CC"]
+    named = [line.split("|")[2].strip() for line in tables["Binary attributes"][2:]]
+    assert named == [f"`{name}`" for name in celeba_dialog.ATTRIBUTES]
+    for line in tables["Columns"][2:] + tables["Masks"][2:] + tables["What it was built from"][2:]:
+        assert all(cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]), line
+    assert "`ClassLabel`: 0 `target`, 1 `change_definite`, 2 `change_indefinite`" in body
+    assert not re.search(r"\{\{|\}\}|\{%|undefined|  \n", body)
+
+
+def test_numbers_are_those_of_the_build(text):
+    assert "| `hq`, `hq_256`, `hq_parts` | 6 | 3 | 2 |" in text  # rows per split
+    assert "| *complete release: hq* | *24,183* | *2,993* | *2,824* |" in text
+    assert "| `hq`, `hq_256`, `hq_parts` | train | 1 | 1 | 1 | 1 | 1 |" in text  # rows without what
+    assert "| `standard` | train | 1 | 1 | 1 | 1 | no masks |" in text
+    assert "| `eyeglasses` | train | 1 | 4 | 0 | 0 | 0 | 0 | 1 |" in text
+    assert "| 35 | `Wearing_Hat` | 3 (60.0%) | 1 (50.0%) | 1 (50.0%) | 3 (60.0%) | 1 (50.0%) | 1 (50.0%) |" in text
+    assert f"`image.zip` | 1,234,567 | `{'5' * 64}`" in text
+    assert r"`a\|b/masks/` (4,321 files)" in text
+    assert "1 to 162770, validation is 162771 to 182637, test is 182638 to 202599" in text
+    assert "1 HQ image and 21 standard\nones" in text
+
+
+def test_the_example_names_the_classes(text):
+    block = re.search("```text\n(.*?)```", text, re.DOTALL)[1]
+    assert "image: <JPEG, 8x8>\nmask: <PNG, 8x8>\nbangs: 1  # very_short\neyeglasses: 5  # thick_sunglasses\n" in block
+    assert "# yes for 5_o_Clock_Shadow, Arched_Eyebrows," in block
+    assert 'caption: "Number 1."\n' in block
+    assert "  attribute: 3  # smiling\n  mode: 0  # target\n  direction: -1  # missing\n" in block
+
+
+def test_agreement_and_citations_are_in_it(text):
+    assert (card.TEXTS / "agreement.md").read_text(encoding="utf-8").strip() in text
+    assert celeba_dialog.CITATION in text
+    for title in ("MaskGAN", "Progressive Growing of {GANs}", "Deep Learning Face Attributes in the Wild"):
+        assert title in text
+    assert len(re.findall(r"^@inproceedings\{", text, re.MULTILINE)) == 4
+
+
+def test_a_partial_build_says_so_first(tmp_path, text):
+    built(tmp_path, ["hq"], incomplete=["image.zip: 11 of 30,000 images", "captions_hq.json: missing"])
+    partial = (tmp_path / "README.md").read_text(encoding="utf-8")
+    start = partial.split("\n# CelebA-Dialog\n")[1][:600]
+    assert "This build is partial" in start
+    assert "> * image.zip: 11 of 30,000 images\n> * captions_hq.json: missing\n" in start
+    assert "partial" not in text
+
+
+def test_standard_alone_needs_neither_masks_nor_hq(tmp_path, monkeypatch):
+    built(tmp_path / "celeba_dialog", ["standard"], splits={"test": 2})
+    alone = (tmp_path / "celeba_dialog" / "README.md").read_text(encoding="utf-8")
+    assert not (tmp_path / "celeba_dialog" / "legend.png").exists()
+    assert "legend.png" not in alone and "MASK_CLASSES" not in alone and "image-segmentation" not in alone
+    assert 'load_dataset("celeba_dialog", "standard", split="test")' in alone
+    monkeypatch.chdir(tmp_path)
+    assert len(datasets.load_dataset("celeba_dialog", split="test", cache_dir=str(tmp_path / "cache"))) == 2
+
+
+def test_recipes_run(here, text):
+    pytest.importorskip("torch")
+    recipes = re.findall("```python\n(.*?)```", text, re.DOTALL)
+    assert len(recipes) == 6
+    found = {}
+    for recipe in recipes:
+        exec(compile(recipe, "README.md", "exec"), found)  # noqa: S102, our own text
+    assert found["wears_hat"] == 0
+    assert found["planes"].shape == (19, 8, 8) and found["hair"].all()
+    assert found["dataset"].column_names == ["image", "text"]
+    assert len(found["dataset"]) == 5
+    assert found["captions"]["train"].column_names == ["caption", "attribute_captions"]
+    assert found["sunglasses"]["file_name"] == ["1.jpg"]
+    assert found["loss"].isfinite()
+
+
+# -------------------------------------------------------------------------------------------------------- the pictures
+
+
+def blue(data):
+    """How much of a picture is in the colour of train."""
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+    return int((np.abs(pixels - (0, 114, 178)).sum(axis=-1) < 12).sum())
+
+
+def counted(attributes, degrees, missing=0):
+    """What the manifest has of one split with eight rows."""
+    counts = dict.fromkeys(DEGREES, degrees) | {"attributes": [attributes] * 40, "attributes_missing": missing}
+    return [{"names": ["hq"], "splits": {"train": {"rows": 8} | counts}}]
+
+
+def test_bars_grow_with_the_shares():
+    areas = [blue(charts.statistics(counted(count, [0, 8, 0, 0, 0, 0, 0]))) for count in (0, 2, 4, 8)]
+    assert areas == sorted(set(areas))
+    assert areas[3] - areas[0] == pytest.approx(2 * (areas[2] - areas[0]), rel=0.02)
+    even = blue(charts.statistics(counted(0, [2, 1, 1, 1, 1, 1, 1])))
+    assert even == pytest.approx(areas[0], rel=0.1)  # six bars of a sixth, where the other has one of all
+
+
+def test_labels_that_are_all_missing_leave_empty_charts(tmp_path):
+    manifest = built(tmp_path, ["hq"], splits={"train": 2})
+    counts = manifest["configs"]["hq"]["splits"]["train"]["labels"]
+    counts |= {name: [2, 0, 0, 0, 0, 0, 0] for name in DEGREES} | {"attributes": [0] * 40, "attributes_missing": 2}
+    rendered = card.render(manifest, example())
+    some = blue(charts.statistics(counted(4, [0, 8, 0, 0, 0, 0, 0])))
+    assert blue(rendered["statistics.png"]) < some / 20
+    assert b"| 39 | `Young` | 0 (-) |" in rendered["README.md"]
+
+
+def test_the_legend_shows_every_colour_as_it_is(folder):
+    legend = Image.open(folder / "legend.png").convert("RGB")
+    shown = {color for count, color in legend.getcolors(1 << 16) if count > 2000}
+    assert set(celeba_dialog.MASK_COLORS.values()) <= shown
+
+
+# ------------------------------------------------------------------------------------------------------------ the rest
+
+
+def test_the_same_manifest_gives_the_same_bytes(tmp_path):
+    manifest = built(tmp_path, ["hq", "standard"])
+    first = card.render(manifest, example())
+    assert sorted(first) == ["README.md", "legend.png", "statistics.png"]
+    assert card.render(json.loads(json.dumps(manifest, sort_keys=True)), example()) == first  # as read from its file
+    assert first["README.md"].endswith(b"```\n")
+
+
+def test_what_is_missing_to_write_it_is_said(tmp_path, monkeypatch):
+    manifest = built(tmp_path, ["hq"])
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(celeba_dialog.EnvironmentFault, match="pip install jinja2"):
+        card.render(manifest, example())
