@@ -263,14 +263,14 @@ class _Dealer:
 
 # ------------------------------------------------------------------------------------------------------ the sentences
 
-# Column -> per degree, ways to say it. They follow the words of the degrees and nothing else.
+# Column -> per degree, ways to say it. They follow the meaning of the degrees; a face "has" them, and "is" of an age.
 PHRASES = {
     "bangs": (
-        ("no bangs, the whole forehead shows", "a forehead with no fringe in front of it"),
-        ("a very short fringe that leaves most of the forehead free", "tiny bangs, just below the hairline"),
+        ("no bangs, so that the whole forehead shows", "a forehead with no fringe in front of it"),
+        ("a very short fringe that leaves most of the forehead free", "tiny bangs just below the hairline"),
         ("fairly short bangs over the upper forehead", "a fringe that hides less than half of the forehead"),
-        ("bangs of middle length that cover a good half of the forehead", "a medium fringe, past the middle"),
-        ("rather long bangs that leave a strip of forehead above the brows", "a long fringe, almost at the brows"),
+        ("bangs that cover a good half of the forehead", "a medium fringe past the middle of the forehead"),
+        ("rather long bangs that leave a strip of forehead", "a long fringe that ends a little above the brows"),
         ("long bangs right down to the brows", "a full fringe that hides the whole forehead"),
     ),
     "eyeglasses": (
@@ -283,71 +283,70 @@ PHRASES = {
     ),
     "beard": (
         ("no beard", "a smooth chin"),
-        ("a freshly shaved chin with a faint shadow", "the shadow of a beard"),
+        ("a freshly shaved chin with a faint shadow", "the bare shadow of a beard"),
         ("short stubble", "a few days of stubble"),
         ("a beard of medium length", "a beard that has grown for some weeks"),
         ("a long and tidy beard", "a long, neatly combed beard"),
-        ("a long bushy beard", "a wild and bushy beard"),
+        ("a long bushy beard", "a long, wild beard"),
     ),
     "smiling": (
         ("no smile", "a serious mouth"),
         ("a small smile with closed lips", "a gentle smile that shows no teeth"),
         ("a small smile that shows a few teeth", "a slight smile with a bit of teeth"),
-        ("a smile with a whole row of teeth", "a clear smile that shows the upper teeth"),
-        ("a big smile, the mouth a little open", "a broad smile with slightly parted teeth"),
-        ("a huge smile, the mouth wide open", "a laughing, wide open mouth"),
+        ("a smile with a whole row of teeth", "a clear smile that shows all the upper teeth"),
+        ("a big smile with slightly parted teeth", "a broad smile with the mouth a little open"),
+        ("a huge smile with the mouth wide open", "a laughing, wide open mouth"),
     ),
     "age": (
-        ("under fifteen", "still a child"),
-        ("between fifteen and thirty", "in the young years"),
-        ("in the thirties", "between thirty and forty"),
-        ("in the forties", "middle-aged"),
-        ("in the fifties", "between fifty and sixty"),
-        ("over sixty", "of old age"),
+        ("under fifteen", "not yet fifteen"),
+        ("between fifteen and thirty", "over fifteen but under thirty"),
+        ("between thirty and forty", "over thirty but not yet forty"),
+        ("between forty and fifty", "middle-aged"),
+        ("between fifty and sixty", "over fifty but not yet sixty"),
+        ("over sixty", "older than sixty"),
     ),
 }
 MORE = {
-    "bangs": "make the bangs {}longer",
-    "eyeglasses": "make the glasses {}heavier",
-    "beard": "let the beard grow {}",
-    "smiling": "make the smile {}bigger",
-    "age": "make the face {}older",
+    "bangs": "make the bangs longer",
+    "eyeglasses": "go for heavier glasses",
+    "beard": "let the beard grow",
+    "smiling": "make the smile bigger",
+    "age": "make the face older",
 }
 LESS = {
-    "bangs": "make the bangs {}shorter",
-    "eyeglasses": "make the glasses {}lighter",
-    "beard": "trim the beard {}",
-    "smiling": "make the smile {}smaller",
-    "age": "make the face {}younger",
+    "bangs": "make the bangs shorter",
+    "eyeglasses": "go for lighter glasses",
+    "beard": "trim the beard",
+    "smiling": "make the smile smaller",
+    "age": "make the face younger",
 }
-AMOUNTS = ("", "a touch ", "somewhat ", "quite a bit ", "a lot ", "as far as it goes ")
+STEPS = ("one step", "two steps", "three steps", "four steps", "five steps")
 OPENINGS = ("Please {}.", "Could you {}?", "I would like you to {}.", "Now {}.", "It would be nice if you could {}.")
+OVERALL = (
+    "This {noun} is {age} and has {first}. {Subject} has {rest}.",
+    "The picture shows a {noun} with {first}. {Subject} is {age} and has {rest}.",
+    "A {noun} with {rest}. {Subject} is {age} and has {first}.",
+)
 
 
 def _captions(person, rng):
     """The overall caption, and one caption per column as the release has them: None, "" or no key for none."""
     noun = ("boy" if person.male else "girl") if person.age == 0 else ("man" if person.male else "woman")
-    subject, possessive = ("he", "his") if person.male else ("she", "her")
-    said = {column: rng.choice(PHRASES[column][getattr(person, column)]) for column in COLUMNS}
-    parts = {column: rng.choice(PHRASES[column][getattr(person, column)]) for column in COLUMNS}
-    each = {
-        "bangs": f"There is {said['bangs']}."
-        if said["bangs"].startswith("no")
-        else f"This {noun} has {said['bangs']}.",
-        "eyeglasses": f"{subject.capitalize()} has {said['eyeglasses']} on {possessive} face."
-        if person.eyeglasses
-        else f"There is {said['eyeglasses']} on {possessive} face.",
-        "beard": f"{subject.capitalize()} has {said['beard']}.",
-        "smiling": f"The {noun} has {said['smiling']}.",
-        "age": f"The {noun} is {said['age']}.",
-    }
-    face = ["bangs", "eyeglasses", "smiling"] + (["beard"] if person.male and person.age else [])
-    rng.shuffle(face)
-    cut = rng.randint(1, len(face) - 1)
-    overall = (
-        f"This {noun}, {parts['age']}, has {' and '.join(parts[column] for column in face[:cut])}. "
-        f"{subject.capitalize()} has {' and '.join(parts[column] for column in face[cut:])}."
-    )
+    subject = "He" if person.male else "She"
+
+    def say(column):
+        return rng.choice(PHRASES[column][getattr(person, column)])
+
+    each = {}
+    for column in COLUMNS:
+        verb = "is" if column == "age" else "has"
+        each[column] = f"{rng.choice((subject, f'This {noun}', f'The {noun}'))} {verb} {say(column)}."
+    parts = [say(column) for column in ("bangs", "eyeglasses", "smiling")]
+    if person.male and person.age:
+        parts.append(say("beard"))
+    rng.shuffle(parts)
+    first, rest = parts[0], ", ".join(parts[1:-1]) + " and " + parts[-1]
+    overall = rng.choice(OVERALL).format(noun=noun, age=say("age"), first=first, rest=rest, Subject=subject)
     if not person.male:
         each["beard"] = rng.choice((None, None, "", each["beard"]))
     if rng.random() < 0.12:
@@ -365,13 +364,13 @@ def _request(person, rng):
     if mode == "target":
         asked["target"] = wanted
         goal = rng.choice(PHRASES[column][wanted])
-        deed = f"make this a face that is {goal}" if column == "age" else f"change the face: I want to see {goal}"
+        deed = f"make this face look {goal}" if column == "age" else f"give this face {goal}"
     else:
         asked["direction"] = "positive" if wanted > degree else "negative"
+        deed = (MORE if wanted > degree else LESS)[column]
         if mode == "change_definite":
             asked["value"] = abs(wanted - degree)
-        amount = AMOUNTS[asked["value"] or 0]
-        deed = (MORE if wanted > degree else LESS)[column].format(amount).strip()
+            deed += " by " + STEPS[asked["value"] - 1]
     return rng.choice(OPENINGS).format(deed), asked
 
 
