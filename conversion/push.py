@@ -25,7 +25,7 @@ from celeba_dialog import UsageError
 from conversion import files
 
 REQUIRED = ("README.md", "manifest.json")
-NAMES = (*REQUIRED, "statistics.png", "preview.png")  # all that belongs beside the shards
+NAMES = (*REQUIRED, "statistics.png", "legend.png", "preview.png")  # all that belongs beside the shards
 HUB_FILE = ".gitattributes"  # the Hub's own, in every repository
 AGAIN = "Run the same command again: what has arrived is not sent twice."
 
