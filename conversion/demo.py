@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import zipfile
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from celeba_dialog import ATTRIBUTES
@@ -110,18 +111,20 @@ def write_release(out, hq=24, standard=60, seed=0, side=1024):
     for subset, count in ((HQ, hq), (STANDARD, standard)):
         if not 1 <= count <= MOST:
             raise UsageError(f"--{subset.name} {count}: a demo has 1 to {MOST} {subset.name} images.")
-    out = os.path.abspath(os.path.expanduser(out))
-    _check_free(out)
-    entries = _entries(_cast(hq, standard, seed), seed, side)
+    out = os.path.realpath(os.path.expanduser(out))
     temporary = f"{out}.{os.getpid()}.tmp"
     try:
-        os.makedirs(temporary)
+        _check_free(out)
+        entries = _entries(_cast(hq, standard, seed), seed, side)
         _write(temporary, entries, f"--hq {hq} --standard {standard} --seed {seed}")
         if os.path.isdir(out):
             shutil.rmtree(out)
         os.rename(temporary, out)
     except OSError as error:
-        raise EnvironmentFault(f"{error.filename or out}: cannot write the demo: {error.strerror}.") from error
+        raise EnvironmentFault(
+            f"{error.filename or out}: cannot write the demo there: {error.strerror}. "
+            "Give another folder, or see to its permissions and space."
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Truth({subset: [entry.row for entry in found] for subset, found in entries.items()})
@@ -133,21 +136,27 @@ def _check_free(out):
         return
     if not os.path.isdir(out):
         raise UsageError(f"{out}: is a file. Give a new or empty folder.")
-    found = {
+    files_of_ours = {README, METADATA, *(file.path for file in FILES.values())}
+    ours = files_of_ours | {parent for path in files_of_ours for parent in _parents(path)}
+    found = [
         os.path.relpath(os.path.join(folder, name), out).replace(os.sep, "/")
-        for folder, _, names in os.walk(out)
-        for name in names
-    }
-    if not found and not os.listdir(out):
+        for folder, folders, names in os.walk(out)
+        for name in folders + names
+    ]
+    foreign = sorted(set(found) - ours)
+    if not found:
         return
-    ours = {README, METADATA, *(file.path for file in FILES.values())}
-    foreign = sorted(found - ours)
     if not foreign and README in found:
         with open(os.path.join(out, README), encoding="utf-8", errors="replace") as file:
             if file.readline().strip() == MARKER:
                 return
-    example = foreign[0] if foreign else "no README.txt of a demo"
-    raise UsageError(f"{out}: is not empty and not just an earlier demo ({example}). Give a new or empty folder.")
+    example = f"it holds {foreign[0]}" if foreign else f"it has no {README} of a demo"
+    raise UsageError(f"{out}: is neither empty nor an earlier demo: {example}. Give a new or empty folder.")
+
+
+def _parents(path):
+    """The folders above a relative path."""
+    return [str(parent) for parent in PurePosixPath(path).parents][:-1]
 
 
 # ---------------------------------------------------------------------------------------------------------- the cast

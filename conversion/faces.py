@@ -545,6 +545,8 @@ class _Drawing:
         if not degree:
             return
         color = darker(self.hair, 0.12)
+        if max(abs(a - b) for a, b in zip(color, self.skin, strict=True)) < 60:  # a beard as light as the skin
+            color = darker(color, 0.35)
         jaw = self.outline()
         jaw = jaw[(jaw[:, 0] >= 0) & (jaw[:, 1] > 560)]
         jaw = jaw[np.argsort(jaw[:, 1])]
@@ -644,7 +646,7 @@ class _Drawing:
         person = self.person
         thick = (7, 10, 11, 11, 11, 10)[person.age] * (1.7 if person.bushy else 1.25 if person.male else 0.85)
         u = np.linspace(0, 1, 17)
-        y = BROWS + 28 - (30 if person.arched else 14) * np.sin(np.pi * (0.1 + 0.9 * u)) - 6 * u
+        y = BROWS + 32 - (24 if person.arched else 12) * np.sin(np.pi * (0.1 + 0.9 * u)) - 6 * u
         y -= 6 if person.smiling > 3 else 0
         half = thick * (1 - 0.65 * u**2) * np.clip(6 * u + 0.55, 0, 1)
         color = darker(self.hair, 0.25 if person.gray else 0.45)
