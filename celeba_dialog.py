@@ -344,6 +344,7 @@ class UsageError(CelebADialogError):
 # Local paths are read with pread, which needs no lock and survives a fork; everything else goes through fsspec.
 
 _MAX_MEMBER = 64 << 20  # bytes of one image: 600 times an HQ image, and no harm to a machine
+_MAX_SIDE = 4096  # pixels of an image: four times an HQ image
 _MAX_TEXT = 1 << 30  # bytes of one text or JSON file: six times the largest official one
 _END = 22 + 65535  # bytes that the end record of a zip and its comment may take
 _MAX_DIRECTORY = 256 << 20  # bytes of one zip directory: six times the largest official one
@@ -509,7 +510,7 @@ class Release:
     def shown(self, path):
         """A path as the person knows it: below the release's root."""
         below = path[len(self.root) :].lstrip("/") if path.startswith(self.root) else path
-        return urllib.parse.unquote(below) if is_url(path) else below
+        return _printable(urllib.parse.unquote(below) if is_url(path) else below)
 
     def sound(self, role):
         """The sources of a role that can serve. Raises the first one's problem where none can; `[]` for no source."""
@@ -554,6 +555,11 @@ class Release:
             for source in self.sources.get(role, []):
                 digest.update(repr((role, self.shown(source.path), source.size, source.stamp)).encode())
         return digest.hexdigest()[:32]
+
+
+def _printable(text):
+    """A name without what would move the cursor of a terminal or split a line."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def normal_path(root):
@@ -816,7 +822,7 @@ def _zip_directory(source, shown):
             base = _base_name(name)
             match = pattern.fullmatch(base)
             if match:
-                name = name.decode("utf-8", "replace")
+                name = _printable(name.decode("utf-8", "replace"))
                 if flags & 1:
                     raise FormatError(f"{shown}: {name} is encrypted. Use the official zip, which is not.")
                 if method not in (0, 8):
@@ -1833,17 +1839,29 @@ def _has_official_palette(data):
     return palette[: len(_PALETTE)] == _PALETTE[: len(palette)]
 
 
+@contextlib.contextmanager
+def _opened(data, kind, name):
+    """A Pillow image of some bytes. Raises FormatError for what cannot be one, before or while it is decoded."""
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=[kind]) as image:
+            if max(image.size) > _MAX_SIDE:
+                width, height = image.size
+                raise FormatError(
+                    f"{name}: {width:,}×{height:,} pixels, where none here has over {_MAX_SIDE:,}. {_AGAIN}"
+                )
+            yield image
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
+        raise FormatError(f"{name}: the {kind} cannot be decoded: {error}. {_AGAIN}") from None
+
+
 def mask_indices(data, name):
     """The class indices of a mask, uint8 (height, width). Raises FormatError for one that holds anything else."""
-    try:
-        with PillowImage.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if (image.mode == "P" and not _has_official_palette(data)) or image.mode == "RGBA":
-                image = image.convert("RGB")
-            elif image.mode not in ("P", "L", "RGB"):
-                image = image.convert("L")
-            pixels = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
-        raise FormatError(f"{name}: the mask cannot be decoded: {error}. {_AGAIN}") from None
+    with _opened(data, "PNG", name) as image:
+        if (image.mode == "P" and not _has_official_palette(data)) or image.mode == "RGBA":
+            image = image.convert("RGB")
+        elif image.mode not in ("P", "L", "RGB"):
+            image = image.convert("L")
+        pixels = np.asarray(image)
     if pixels.ndim == 3:
         return _classes_of_colors(pixels, name)
     depth = data[24]
@@ -1855,7 +1873,7 @@ def mask_indices(data, name):
 
 
 def _classes_of_colors(pixels, name):
-    codes = (pixels.astype(np.int32) << np.array([16, 8, 0])).sum(axis=2)
+    codes = pixels.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     colors = np.array([(red << 16) + (green << 8) + blue for red, green, blue in MASK_COLORS.values()])
     order = np.argsort(colors)
     indices = order[np.minimum(np.searchsorted(colors[order], codes), len(colors) - 1)].astype(np.uint8)
@@ -1884,23 +1902,18 @@ def resize_mask(data, side, name):
 
 def resize_part(data, side, name):
     """A binary part mask of `side` pixels square by nearest neighbour, in its own mode; never larger than it was."""
-    try:
-        with PillowImage.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if max(image.size) <= side:
-                return data
-            file = io.BytesIO()
-            image.resize((side, side), PillowImage.Resampling.NEAREST).save(file, "PNG")
-    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
-        raise FormatError(f"{name}: the mask cannot be decoded: {error}. {_AGAIN}") from None
+    with _opened(data, "PNG", name) as image:
+        if max(image.size) <= side:
+            return data
+        file = io.BytesIO()
+        image.resize((side, side), PillowImage.Resampling.NEAREST).save(file, "PNG")
     return file.getvalue()
 
 
 def decode_image(data, name):
     """The pixels of a JPEG, as a Pillow image in RGB. Raises FormatError for one that does not decode."""
-    try:
-        return PillowImage.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB")
-    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
-        raise FormatError(f"{name}: the JPEG cannot be decoded: {error}. {_AGAIN}") from None
+    with _opened(data, "JPEG", name) as image:
+        return image.convert("RGB")
 
 
 def resize_image(image, side):
