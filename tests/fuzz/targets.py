@@ -44,8 +44,10 @@ def _text_target(name, subsets):
     TARGETS[name.removeprefix("read_")] = run
 
 
-for _name in ("degrees", "attributes", "identity", "captions", "requests", "requests_txt", "request_labels"):
+for _name in ("degrees", "attributes", "identity"):
     _text_target(f"read_{_name}", [(HQ,), (STANDARD,)])
+for _name in ("captions", "requests", "requests_txt", "request_labels"):  # a list as long as the subset each
+    _text_target(f"read_{_name}", [(HQ,)])
 for _name in ("mapping", "partition"):
     _text_target(f"read_{_name}", [()])
 
