@@ -80,27 +80,26 @@ _folder = tempfile.TemporaryDirectory(prefix="celeba-dialog-fuzz-")
 @target
 def zip_finder(data):
     """A zip of any name: found, listed and read to the end."""
-    path = Path(_folder.name) / "image.zip"
+    path = Path(_folder.name) / "zip" / "image.zip"
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
-    release = sound(Release, _folder.name)
+    release = sound(Release, path.parent)
     for role, sources in release.sources.items() if release else ():
         members = sound(celeba_dialog.find_members, release, role)
         if members:
             sound(celeba_dialog.read_members, members.places, [source.path for source in sources])
-    path.unlink()
 
 
 @target
 def search(data):
     """A text of any name: told which official file it is."""
-    paths = [Path(_folder.name) / name for name in ("captions.json", "identity.txt", "a-mapping.txt")]
-    for path in paths:
-        path.write_bytes(data)
-    release = sound(Release, _folder.name)
+    folder = Path(_folder.name) / "texts"
+    folder.mkdir(exist_ok=True)
+    for name in ("captions.json", "identity.txt", "a-mapping.txt"):
+        (folder / name).write_bytes(data)
+    release = sound(Release, folder)
     for role in release.sources if release else ():
         sound(release.text, role)
-    for path in paths:
-        path.unlink()
 
 
 @target
