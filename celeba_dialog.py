@@ -341,15 +341,14 @@ class UsageError(CelebADialogError):
 
 
 # ------------------------------------------------------------------------------------------------------- byte ranges
-# Local paths are read with pread, which needs no lock and survives a fork; everything else goes through fsspec.
+# Of local files and of whatever fsspec reaches. Nothing stays open between two calls, so there is nothing to share
+# between threads, to lose in a fork or to run out of.
 
 _MAX_MEMBER = 64 << 20  # bytes of one image: 600 times an HQ image, and no harm to a machine
 _MAX_SIDE = 4096  # pixels of an image: four times an HQ image
 _MAX_TEXT = 1 << 30  # bytes of one text or JSON file: six times the largest official one
 _END = 22 + 65535  # bytes that the end record of a zip and its comment may take
 _MAX_DIRECTORY = 256 << 20  # bytes of one zip directory: six times the largest official one
-
-_open_zips = {}  # path -> (descriptor, status), of this process; images in folders are opened one by one
 
 
 def is_url(path):
@@ -370,10 +369,10 @@ def filesystem(path):
 
 def read_range(path, start=0, length=None):
     """`length` bytes of a file from `start` on, or fewer where it ends; all the rest where `length` is None."""
-    fs = filesystem(path) if is_url(path) else None
+    if not is_url(path):
+        return read_ranges(path, [(start, -1 if length is None else length)])[0]
+    fs = filesystem(path)
     try:
-        if fs is None:
-            return _pread(path, start, length)
         if length is None:
             return fs.cat_file(path)[start:]
         # An open file, not cat_file, because only this refuses a server that answers with the whole file instead.
@@ -390,35 +389,16 @@ def read_range(path, start=0, length=None):
 
 def read_ranges(path, ranges):
     """The bytes of several (start, length) ranges of one file; at once where it is remote."""
-    if not is_url(path):
-        return [read_range(path, start, length) for start, length in ranges]
-    fs = filesystem(path)
+    fs = filesystem(path) if is_url(path) else None
     try:
-        starts = [start for start, _ in ranges]
-        ends = [start + length for start, length in ranges]
-        return fs.cat_ranges([path] * len(ranges), starts, ends, on_error="raise")
+        if fs:
+            starts = [start for start, _ in ranges]
+            ends = [start + length for start, length in ranges]
+            return fs.cat_ranges([path] * len(ranges), starts, ends, on_error="raise")
+        with open(path, "rb") as file:
+            return [file.read(length) for start, length in ranges if file.seek(start) >= 0]
     except Exception as error:
         raise _fault(path, error) from error
-
-
-def _pread(path, start, length):
-    if not path.lower().endswith(".zip") or not hasattr(os, "pread"):  # Windows has none
-        with open(path, "rb") as file:
-            file.seek(start)
-            return file.read() if length is None else file.read(length)
-    status = os.stat(path)
-    descriptor, known = _open_zips.get(path, (None, None))
-    if known is None or not os.path.samestat(known, status):
-        # A replaced file is opened anew. The old descriptor stays open: another thread may be reading from it.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        _open_zips[path] = descriptor, os.fstat(descriptor)
-    data = os.pread(descriptor, length, start)
-    while len(data) < length:  # a single call ends at 2 GiB, and network file systems may give less
-        more = os.pread(descriptor, length - len(data), start + len(data))
-        if not more:
-            break
-        data += more
-    return data
 
 
 def _fault(path, error):
