@@ -1,0 +1,379 @@
+"""Draw a contact sheet of some rows, or with --stats the histograms of the degrees, as one PNG.
+
+A row of the sheet is an image, the mask laid over it in the official colours (configs with masks), the part masks
+(hq_parts), the five degrees as meters, the caption and the editing request. The rows are spread evenly over those
+that --where selects, or over all.
+
+--where takes conditions such as  smiling >= 4 and eyeglasses > 0 and not Male.  Columns: the degrees (a number or the
+name of a class), the forty attributes by name (yes or no), split, row, caption, request, request_labels.attribute and
+its siblings, identity, file_name, celeba_file_name (hq) or hq_file_name (standard), mask (hq). Signs: = != < <= > >=
+and contains (for texts); joined by and, or, not and parentheses. A missing value meets no condition but `= missing`.
+"""
+
+import io
+import os
+import unicodedata
+
+import numpy as np
+from PIL import Image
+from PIL import ImageDraw
+from PIL import ImageFont
+
+import celeba_dialog
+from celeba_dialog import CONFIGS
+from celeba_dialog import DEGREES
+from celeba_dialog import LICENSE_NAME
+from celeba_dialog import MASK_CLASSES
+from celeba_dialog import MASK_COLORS
+from celeba_dialog import PARTS
+from celeba_dialog import REQUEST_DIRECTIONS
+from celeba_dialog import REQUEST_MODES
+from celeba_dialog import SPLITS
+from celeba_dialog import EnvironmentFault
+from celeba_dialog import FormatError
+from celeba_dialog import UsageError
+from conversion import files
+from conversion import rows
+from conversion import where
+
+MOST = 100  # rows of a sheet: about 30,000 pixels, which every viewer still opens
+
+WIDTH, MARGIN, GAP = 1480, 48, 28  # of the sheet, in pixels
+TILE = 256  # side of an HQ image
+METERS = 330  # width of the meters
+LEGEND_COLUMNS = 7
+INK, SOFT, FAINT, RULE, PAPER = "#1d2330", "#656d7c", "#c9ced7", "#e4e7ec", "#ffffff"
+BAR = {"bangs": "#2f6fb0", "eyeglasses": "#7a57a8", "beard": "#8a6233", "smiling": "#d0762b", "age": "#3b8757"}
+OPACITY = 0.55  # of the mask over the image
+
+
+def add_arguments(parser):
+    parser.add_argument("out", metavar="OUT", help="a built folder, or a release")
+    parser.add_argument("png", metavar="PNG", help="the picture to write")
+    parser.add_argument("--config", choices=list(CONFIGS), help="which config (default: the first that OUT has)")
+    parser.add_argument("--split", choices=SPLITS, help="one split only (default: all)")
+    parser.add_argument("--rows", type=int, default=8, metavar="N", help="rows of the sheet (default: %(default)s)")
+    parser.add_argument("--where", metavar="CONDITIONS", help="which rows, such as 'smiling >= 4 and not Male'")
+    parser.add_argument("--stats", action="store_true", help="draw the histograms of the degrees instead")
+
+
+def run(args):
+    count = preview(args.out, args.png, args.config, args.split, args.rows, args.where, args.stats)
+    files.say(f"{args.png}: {count:,} rows {'counted' if args.stats else 'drawn'}.")
+
+
+def preview(out, png, config=None, split=None, count=8, conditions=None, stats=False):
+    """Draw a contact sheet of at most `count` rows, or the histograms of all, into the file `png`.
+
+    Args: see `add_arguments`. Returns how many rows the picture shows. Raises UsageError where no row is selected or
+    an option fits nothing, ReleaseError where the data is at fault, EnvironmentFault where `png` cannot be written.
+    """
+    if not 1 <= count <= MOST:
+        raise UsageError(f"--rows {count}: a sheet has 1 to {MOST} rows.")
+    folder = os.path.dirname(os.path.abspath(os.path.expanduser(png)))
+    if not os.path.isdir(folder):
+        raise UsageError(f"{png}: there is no folder {folder}.")
+    source = rows.open_rows(out)
+    config = config or source.configs[0]
+    if config not in source.configs:
+        raise UsageError(f"{out}: has no config {config}, but {', '.join(source.configs)}.")
+    labels = source.labels(config)
+    chosen = np.full(len(labels), True)
+    if split:
+        chosen &= where.select(labels, f"split = {split}")
+    if conditions is not None:
+        chosen &= where.select(labels, conditions)
+    positions = np.flatnonzero(chosen)
+    if not len(positions):
+        raise UsageError(f"{out}: no row of {config}{f', {split},' if split else ''} meets the conditions.")
+    title = f"CelebA-Dialog  ·  {config}" + (f"  ·  {split}" if split else "")
+    shown = (
+        positions if stats else positions[np.linspace(0, len(positions) - 1, min(count, len(positions))).astype(int)]
+    )
+    line = f"{len(shown):,} of {len(positions):,} rows" + (f" where {conditions}" if conditions else "")
+    if stats:
+        sheet = draw_histograms(labels.take(positions), title, line)
+    else:
+        drawn = [
+            {"split": labels["split"][position].as_py(), **source.row(config, position)}
+            for position in files.progress(shown.tolist(), desc="rows")
+        ]
+        sheet = draw_sheet(drawn, title, line)
+    try:
+        with files.whole_file(os.path.expanduser(png)) as file:
+            sheet.save(file, "PNG", optimize=True)
+    except OSError as error:
+        raise EnvironmentFault(f"{png}: cannot be written: {error.strerror or error}.") from error
+    return len(shown)
+
+
+# --------------------------------------------------------------------------------------------------------------- text
+# Pillow's own font knows little more than ASCII. Letters with marks lose the marks; for what is unknown even then the
+# font draws its empty box.
+
+
+def font(size):
+    return ImageFont.load_default(size)
+
+
+def plain(text):
+    """A text on one line, without the marks that the font lacks."""
+    letters = unicodedata.normalize("NFKD", " ".join(str(text).split()))
+    return "".join(letter for letter in letters if not unicodedata.category(letter).startswith(("M", "C")))
+
+
+def wrap(text, size, width):
+    """The lines of a text, none wider than `width` pixels; a word that is wider is broken."""
+    measure = font(size).getlength
+    lines = [""]
+    for word in plain(text).split():
+        if measure(f"{lines[-1]} {word}".strip()) <= width:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if measure(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines
+
+
+class Canvas:
+    """A picture to draw on that grows downwards as things are put there."""
+
+    def __init__(self, width):
+        self.width = width
+        self.image = Image.new("RGB", (width, 1024), PAPER)
+
+    def reach(self, height):
+        """Makes the picture at least so high."""
+        if height > self.image.height:
+            grown = Image.new("RGB", (self.width, int(height * 1.5)), PAPER)
+            grown.paste(self.image)
+            self.image = grown
+
+    def text(self, x, y, text, size=15, color=INK, anchor="la"):
+        """One line of text; returns the x where it ends."""
+        self.reach(y + 2 * size)
+        text = plain(text)
+        ImageDraw.Draw(self.image).text((x, y), text, color, font(size), anchor)
+        return x + font(size).getlength(text)
+
+    def paragraph(self, x, y, text, width, size=15, color=INK):
+        """A wrapped text; returns the y below it."""
+        for line in wrap(text, size, width):
+            self.text(x, y, line, size, color)
+            y += round(size * 1.45)
+        return y
+
+    def box(self, x, y, width, height, fill=None, outline=None, radius=0):
+        self.reach(y + height)
+        ImageDraw.Draw(self.image).rounded_rectangle(
+            (x, y, x + width - 1, y + height - 1), radius, fill=fill, outline=outline
+        )
+
+    def picture(self, x, y, image):
+        self.reach(y + image.height)
+        self.image.paste(image, (x, y))
+
+    def cut(self, height):
+        return self.image.crop((0, 0, self.width, height))
+
+
+# ----------------------------------------------------------------------------------------------------------- the sheet
+
+
+def draw_sheet(shown, title, line):
+    """The contact sheet of some rows, dicts as `source.row` gives them with their "split", as a Pillow image."""
+    canvas = Canvas(WIDTH)
+    y = _head(canvas, title, line)
+    for row in shown:
+        canvas.box(MARGIN, y, WIDTH - 2 * MARGIN, 1, fill=RULE)
+        y = _draw_row(canvas, y + GAP, row) + GAP
+    if "mask" in shown[0]:
+        y = _draw_legend(canvas, y)
+    return _foot(canvas, y)
+
+
+def _head(canvas, title, line):
+    canvas.text(MARGIN, MARGIN, title, 28)
+    return canvas.paragraph(MARGIN, MARGIN + 42, line, canvas.width - 2 * MARGIN, 16, SOFT) + 14
+
+
+def _foot(canvas, y):
+    canvas.box(MARGIN, y, canvas.width - 2 * MARGIN, 1, fill=RULE)
+    canvas.text(MARGIN, y + 14, LICENSE_NAME, 13, SOFT)
+    return canvas.cut(y + 14 + 18 + MARGIN - 14)
+
+
+def _draw_row(canvas, y, row):
+    """One row of the sheet; returns the y below it."""
+    image = _open(row["image"])
+    tile = image.resize((TILE, TILE), Image.Resampling.LANCZOS) if image.width == image.height else image
+    x, low = MARGIN, y
+    tiles = [tile]
+    if row.get("mask"):
+        tiles.append(lay_over(tile, row["mask"]))
+    elif "mask" in row:
+        tiles.append(None)
+    if "parts" in row:
+        tiles.append(_parts(row["parts"]))
+    for each in tiles:
+        if each is None:
+            canvas.box(x, y, *tile.size, outline=FAINT)
+            canvas.text(x + tile.width // 2, y + tile.height // 2, "no mask", 15, SOFT, "mm")
+        else:
+            canvas.picture(x, y, each)
+        x += tile.width + 12
+    low = max(low, y + tile.height)
+    x += GAP - 12
+    end = canvas.text(x, y - 4, row["file_name"], 20)
+    canvas.text(end + 12, y + 1, row["split"], 15, SOFT)
+    low = max(low, _draw_meters(canvas, x, y + 40, row))
+    x += METERS + GAP
+    return max(low, _draw_texts(canvas, x, y, row, canvas.width - MARGIN - x))
+
+
+def _draw_meters(canvas, x, y, row):
+    """The five degrees; returns the y below them."""
+    for name, classes in DEGREES.items():
+        degree = row[name]
+        canvas.text(x, y, name, 15, SOFT)
+        canvas.text(
+            x + METERS,
+            y,
+            "not labelled" if degree < 0 else classes[degree].replace("_", " "),
+            15,
+            FAINT if degree < 0 else INK,
+            "ra",
+        )
+        step = (METERS + 4) / 5
+        for index in range(5):
+            left = x + round(index * step)
+            width = x + round((index + 1) * step) - 4 - left
+            if index < degree:
+                canvas.box(left, y + 23, width, 8, fill=BAR[name], radius=2)
+            else:
+                canvas.box(left, y + 23, width, 8, fill=RULE if degree >= 0 else None, outline=RULE, radius=2)
+        y += 44
+    return y - 12
+
+
+def _draw_texts(canvas, x, y, row, width):
+    """Caption, request and what the request asks for; returns the y below them."""
+    for name in ("caption", "request"):
+        canvas.text(x, y, name, 13, SOFT)
+        text = row[name]
+        y = canvas.paragraph(x, y + 20, text or f"no {name}", width, 16, INK if text else FAINT) + 12
+    asked = _asked(row["request_labels"])
+    if asked:
+        y = canvas.paragraph(x, y - 8, asked, width, 13, SOFT) + 12
+    return y - 12
+
+
+def _asked(labels):
+    """The structured request in a line, empty where there is none."""
+    names = {"attribute": tuple(DEGREES), "mode": REQUEST_MODES, "direction": REQUEST_DIRECTIONS}
+    words = [names[field][labels[field]].replace("_", " ") for field in names if labels[field] >= 0]
+    words += [f"{field} {labels[field]}" for field in ("value", "target") if labels[field] >= 0]
+    return "  ·  ".join(words)
+
+
+def _draw_legend(canvas, y):
+    """The colours of the mask classes; returns the y below them."""
+    canvas.box(MARGIN, y, canvas.width - 2 * MARGIN, 1, fill=RULE)
+    y += 18
+    step = (canvas.width - 2 * MARGIN) / LEGEND_COLUMNS
+    for index, (name, color) in enumerate(MASK_COLORS.items()):
+        x = MARGIN + round(index % LEGEND_COLUMNS * step)
+        low = y + index // LEGEND_COLUMNS * 26
+        canvas.box(x, low, 16, 16, fill=color, radius=3)
+        canvas.text(x + 24, low - 2, f"{index}  {name}", 15)
+    return low + 34
+
+
+# -------------------------------------------------------------------------------------------------------------- images
+
+
+def _open(image):
+    """The pixels of {"bytes", "path"} in RGB. Raises FormatError where they do not decode."""
+    return celeba_dialog.decode_image(image["bytes"], image["path"])
+
+
+def lay_over(tile, mask):
+    """An image with a mask laid over it in the official colours, the background left as it is."""
+    indices = celeba_dialog.mask_indices(mask["bytes"], mask["path"])
+    if indices.max() >= len(MASK_CLASSES):
+        raise FormatError(f"{mask['path']}: class {indices.max()}, expected 0 to {len(MASK_CLASSES) - 1}.")
+    indices = np.asarray(Image.fromarray(indices).resize(tile.size, Image.Resampling.NEAREST))
+    colors = np.array(list(MASK_COLORS.values()), np.float32)[indices]
+    pixels = np.asarray(tile, np.float32)
+    mixed = pixels + (colors - pixels) * OPACITY
+    return Image.fromarray(np.where(indices[..., None] > 0, mixed, pixels).round().astype(np.uint8))
+
+
+def _parts(parts):
+    """The binary part masks of a row as one picture: a cell for each, in the official colours and class order."""
+    picture = Image.new("RGB", (TILE, TILE), PAPER)
+    columns, gap = 4, 4
+    draw = ImageDraw.Draw(picture)
+    found = {part["part"]: part["mask"] for part in parts}
+    side = (TILE - (columns) * gap) // 5
+    for index, name in enumerate(PARTS):
+        x, y = index % 5 * (side + gap), index // 5 * (side + gap)
+        if index not in found:
+            draw.rectangle((x, y, x + side - 1, y + side - 1), outline=RULE)
+            continue
+        with Image.open(io.BytesIO(found[index]["bytes"])) as mask:
+            mask = mask.convert("L").resize((side, side), Image.Resampling.BOX)
+        picture.paste(RULE, (x, y, x + side, y + side))
+        picture.paste(MASK_COLORS[name], (x, y, x + side, y + side), mask.point(lambda value: 255 if value else 0))
+    return picture
+
+
+# ---------------------------------------------------------------------------------------------------------- histograms
+
+
+def draw_histograms(labels, title, line):
+    """The degrees of a table as `rows.flat` makes it, counted per split, as a Pillow image."""
+    splits = [split for split in SPLITS if split in labels["split"].unique().to_pylist()]
+    canvas = Canvas(WIDTH)
+    names = 170
+    step = (WIDTH - 2 * MARGIN - names) / len(splits)
+    y = _head(canvas, title, line)
+    which = labels["split"].to_numpy(zero_copy_only=False)
+    for index, split in enumerate(splits):
+        x = MARGIN + names + round(index * step)
+        canvas.text(x, y, split, 18)
+        canvas.text(x + step - GAP, y + 3, f"{(which == split).sum():,} rows", 14, SOFT, "ra")
+    y += 36
+    for name, classes in DEGREES.items():
+        canvas.box(MARGIN, y, WIDTH - 2 * MARGIN, 1, fill=RULE)
+        y += 16
+        canvas.text(MARGIN, y, name, 18)
+        values = labels[name].fill_null(-1).to_numpy()
+        counts = {split: np.bincount(values[which == split] + 1, minlength=len(classes) + 1) for split in splits}
+        most = max((count[1:] / max(1, count[1:].sum())).max() for count in counts.values()) or 1
+        y += 30
+        for degree, label in enumerate(classes):
+            canvas.text(MARGIN, y, f"{degree}  {label.replace('_', ' ')}", 14, SOFT)
+            for index, split in enumerate(splits):
+                x = MARGIN + names + round(index * step)
+                count = counts[split][1:]
+                share = count[degree] / max(1, count.sum())
+                room = step - GAP - 120
+                width = round(room * share / most)
+                canvas.box(x, y + 1, max(width, 1), 16, fill=BAR[name] if width else FAINT)
+                end = canvas.text(x + width + 8, y, f"{share:.1%}", 14)
+                canvas.text(end + 8, y, f"{count[degree]:,}", 14, SOFT)
+            y += 22
+        missing = [f"{split}: {counts[split][0]:,}" for split in splits if counts[split][0]]
+        if missing:
+            canvas.text(MARGIN, y, "not labelled", 14, SOFT)
+            for index, split in enumerate(splits):
+                if counts[split][0]:
+                    canvas.text(MARGIN + names + round(index * step), y, f"{counts[split][0]:,}", 14, SOFT)
+            y += 22
+        y += 16
+    return _foot(canvas, y)

@@ -1,0 +1,204 @@
+"""Rows to look at, from a release or from a built folder: the labels of all of them, the images of a few.
+
+The commands that show rows ask here, so that neither cares which of the two it was given.
+"""
+
+import bisect
+import itertools
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+import celeba_dialog
+from celeba_dialog import ATTRIBUTES
+from celeba_dialog import CONFIGS
+from celeba_dialog import DEGREES
+from celeba_dialog import SPLITS
+from celeba_dialog import DamagedFileError
+from celeba_dialog import MissingFileError
+from celeba_dialog import Release
+from conversion import files
+
+MANIFEST = "manifest.json"
+TEXTS = ("caption", "request")
+PLAIN = (*DEGREES, "attributes", *TEXTS, "request_labels", "identity", "file_name")
+COUNTERPARTS = {"hq": "celeba_file_name", "standard": "hq_file_name"}
+REQUEST_FIELDS = ("attribute", "mode", "direction", "value", "target")
+
+
+def open_rows(path):
+    """The rows below `path`: a built folder where there is a manifest.json, else a release.
+
+    Returns BuiltRows or ReleaseRows. Raises MissingFileError where it is neither.
+    """
+    path = celeba_dialog.normal_path(path)
+    return BuiltRows(path) if files.is_file(f"{path}/{MANIFEST}") else ReleaseRows(path)
+
+
+class BuiltRows:
+    """The rows of a built folder; its path is absolute or a URL.
+
+    `configs` are the names of its configs. Raises DamagedFileError where the manifest is none.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            self._manifest = json.loads(files.read(f"{path}/{MANIFEST}"))["configs"]
+            self._shards = {
+                name: [
+                    (split, f"{path}/{shard['path']}", shard["rows"])
+                    for split in SPLITS
+                    for shard in entry["splits"].get(split, {"shards": []})["shards"]
+                ]
+                for name, entry in self._manifest.items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedFileError(
+                f"{path}/{MANIFEST}: is not what build writes ({error!r}). Build the folder again."
+            ) from None
+        self.configs = [name for name in CONFIGS if name in self._shards]
+
+    def labels(self, config):
+        """The labels of all rows of a config; see `flat`."""
+        subset = subset_of(config)
+        columns = [*PLAIN, COUNTERPARTS[subset], *(["mask.path"] if subset == "hq" else [])]
+        tables = [self._read(path, lambda file: file.read(columns)) for _, path, _ in self._shards[config]]
+        splits = [split for split, _, rows in self._shards[config] for _ in range(rows)]
+        table = pa.concat_tables(tables)
+        if len(table) != len(splits):
+            raise DamagedFileError(
+                f"{self.path}/{config}: {len(table):,} rows, the manifest says {len(splits):,}. Build the folder again."
+            )
+        return flat(table, subset, splits)
+
+    def row(self, config, position, columns=None):
+        """One row as `datasets` decodes it but for the images, which are {"bytes", "path"} or None.
+
+        `position` counts through all splits of the config. `columns` are the columns to read, None for all.
+        """
+        ends = list(itertools.accumulate(rows for _, _, rows in self._shards[config]))
+        shard = bisect.bisect_right(ends, position)
+        _, path, rows = self._shards[config][shard]
+
+        def read(file):
+            group, at = 0, position - (ends[shard] - rows)
+            while at >= file.metadata.row_group(group).num_rows:
+                at -= file.metadata.row_group(group).num_rows
+                group += 1
+            return file.read_row_group(group, columns).slice(at, 1).to_pylist()[0]
+
+        return self._read(path, read)
+
+    def code(self, config, split):
+        """The Python lines that load a split."""
+        return (
+            f'from datasets import load_dataset\n\nload_dataset({json.dumps(self.path)}, "{config}", split="{split}")'
+        )
+
+    def _read(self, path, read):
+        try:
+            with files.open_file(path) as file:
+                return read(pq.ParquetFile(file))
+        except FileNotFoundError:
+            raise MissingFileError(
+                f"{path}: not there, though the manifest names it. Build the folder again."
+            ) from None
+        except (OSError, pa.ArrowException, IndexError) as error:
+            raise DamagedFileError(f"{path}: cannot be read: {error}. Build the folder again.") from None
+
+
+class ReleaseRows:
+    """The rows of a release, read from the official files where they lie; its path is absolute or a URL.
+
+    `configs` are the names of the configs that it has images for. Raises MissingFileError where it has none.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self._release = Release(path)
+        self.configs = [name for name in CONFIGS if set(_needs(name)) <= set(self._release.sources)]
+        if not self.configs:
+            raise MissingFileError(
+                f"{path}: neither a built folder (there is no {MANIFEST}) nor a release (there are no images below "
+                f"it). To try things out without either: python -m conversion demo demo-release"
+            )
+
+    def labels(self, config):
+        """The labels of all rows of a config; see `flat`."""
+        index = self._index(config)
+        splits = [split for split, (first, last) in index.splits.items() for _ in range(last - first)]
+        return flat(index.table, subset_of(config), splits)
+
+    def row(self, config, position, columns=None):
+        """One row as `datasets` decodes it but for the images, which are {"bytes", "path"} or None.
+
+        `position` counts through all splits of the config. `columns` is there for BuiltRows: a row here is one read.
+        """
+        index = self._index(config)
+        rows = index.table.slice(position, 1)
+        size = CONFIGS[config].get("image_size")
+        return next(celeba_dialog.examples(rows, celeba_dialog.read_images(index, rows, [size])[size]))
+
+    def code(self, config, split):
+        """The Python lines that load a split."""
+        return (
+            f"import celeba_dialog\nfrom datasets import load_dataset\n\nceleba_dialog.register()\n"
+            f'load_dataset("celeba_dialog", "{config}", split="{split}", data_dir={json.dumps(self.path)})'
+        )
+
+    def _index(self, config):
+        return celeba_dialog.open_index(self._release, subset_of(config), CONFIGS[config].get("parts", False))
+
+
+def _needs(config):
+    """The roles without which a config is not worth offering."""
+    return ["hq_parts", "hq_images"] if CONFIGS[config].get("parts") else [f"{subset_of(config)}_images"]
+
+
+def subset_of(config):
+    """The name of a config's subset."""
+    return CONFIGS[config].get("subset", "hq")
+
+
+def flat(table, subset, splits):
+    """The labels of a subset's rows as one table without nesting, for filters.
+
+    Args:
+        table: the contract's columns, without images; of `mask` something that is null where the mask is missing.
+        splits: the split of each row.
+
+    Columns: split, row (position in the split, from 0), the five degrees (int8), the forty attributes by their names
+    (bool), caption, request, request_labels.attribute … (int8), identity, file_name, celeba_file_name or
+    hq_file_name, and for hq `mask` (bool). What is missing is null.
+    """
+    table = table.combine_chunks()
+    codes = np.array([SPLITS.index(split) for split in splits], np.int8)
+    columns = {"split": pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(SPLITS))}
+    starts = np.searchsorted(codes, range(len(SPLITS)))
+    columns["row"] = pa.array(np.arange(len(codes)) - starts[codes])
+    for name in DEGREES:
+        columns[name] = _known(table[name].to_numpy())
+    width = len(ATTRIBUTES)
+    attributes = pc.list_flatten(table["attributes"]).to_numpy().reshape(-1, width)
+    for name, values in zip(ATTRIBUTES, attributes.T.astype(np.int8)):
+        columns[name] = _known(values).cast(pa.bool_())
+    for name in TEXTS:
+        columns[name] = table[name]
+    requests = table["request_labels"].combine_chunks()
+    for name in REQUEST_FIELDS:
+        columns[f"request_labels.{name}"] = _known(pc.struct_field(requests, name).to_numpy())
+    columns["identity"] = _known(table["identity"].to_numpy(), np.int32)
+    for name in ("file_name", COUNTERPARTS[subset]):
+        columns[name] = table[name]
+    if subset == "hq":
+        columns["mask"] = table["mask"].is_valid()
+    return pa.table(columns)
+
+
+def _known(values, dtype=np.int8):
+    """Numbers with a null where the dataset says -1."""
+    return pa.array(values.astype(dtype), mask=values < 0)
