@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 
 from celeba_dialog import EnvironmentFault
@@ -19,24 +20,33 @@ def executor(workers=None, dask=None):
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: at least one is needed.")
-    with _dask(dask) if dask else _processes(workers or os.cpu_count() or 1) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    with _dask(dask) if dask else _processes(workers or _cpus()) as pool:
+        yield pool
 
 
+def _cpus():
+    """CPUs that this process may use: on a cluster fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
 def _processes(workers):
     if workers == 1:
-        return concurrent.futures.ThreadPoolExecutor(1)
-    # Forked workers share what this process has read and start at once.
-    start = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    return concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context(start), _end_with_parent)
+        pool = concurrent.futures.ThreadPoolExecutor(1)
+    else:
+        # Forked workers share what this process has read and start at once.
+        start = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+        pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context(start), _end_with_parent)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _end_with_parent():
-    """Makes a worker end when its parent is killed, instead of waiting for work for ever."""
+    """Makes a worker end when its parent is killed, instead of waiting for work for ever, but not at Ctrl-C, which goes
+    to every process of a terminal: the parent lets the workers finish their jobs, and is the one to speak."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait():
         multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
@@ -55,8 +65,12 @@ def _dask(address):
         client = distributed.Client(address, timeout="20s")
     except (OSError, ValueError) as error:
         raise EnvironmentFault(f"{address}: no Dask scheduler answers there ({error}).") from error
-    with client, client.get_executor() as pool:
-        yield pool
+    with client:
+        pool = client.get_executor(pure=False)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=False)  # drops what has not begun; it knows no other way
 
 
 def results(futures):
