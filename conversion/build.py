@@ -15,6 +15,7 @@ import io
 import json
 import os
 import shutil
+import threading
 from dataclasses import dataclass
 
 import datasets
@@ -36,6 +37,7 @@ from conversion import pool
 from conversion import schema
 
 MANIFEST = "manifest.json"
+BESIDE_SHARDS = ("README.md", MANIFEST, "statistics.png", "legend.png", "preview.png")  # all else a folder may hold
 ROW_GROUP = {"hq": 100, "standard": 1000}  # rows: about 10 MB of images each
 
 
@@ -74,21 +76,21 @@ def build(release, out, configs=None, workers=None, dask=None, allow_incomplete=
     release = Release(release)
     folder = Folder(out)
     configs = _configs(release, configs)
-    kept = {} if force else folder.kept(configs)
-    for name, entry in kept.items():
-        if entry["release"] != release.digest(celeba_dialog.roles_of(*family(name))):
-            raise UsageError(
-                f"{folder.path}: holds the config {name}, built from another state of the release. Build it too, with "
-                f"--config {name}, or drop it with --force."
-            )
-    indexes = _open_indexes(release, [*configs, *kept])
-    incomplete = list(dict.fromkeys(line for index in indexes.values() for line in shortfalls(index)))
-    if incomplete and not allow_incomplete:
-        raise MissingFileError(
-            f"{release.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
-            "See what to do with: python -m conversion check RELEASE. To build what is there: --allow-incomplete"
-        )
     with folder.claimed(force):
+        kept = {} if force else folder.kept(configs)
+        for name, entry in kept.items():
+            if entry["release"] != release.digest(celeba_dialog.roles_of(*family(name))):
+                raise UsageError(
+                    f"{folder.path}: holds the config {name}, built from another state of the release. Build it too, "
+                    f"with --config {name}, or drop it with --force."
+                )
+        indexes = _open_indexes(release, [name for name in CONFIGS if name in configs or name in kept])
+        incomplete = list(dict.fromkeys(line for index in indexes.values() for line in shortfalls(index)))
+        if incomplete and not allow_incomplete:
+            raise MissingFileError(
+                f"{release.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
+                "See what to do with: python -m conversion check RELEASE. To build what is there: --allow-incomplete"
+            )
         jobs = [
             job
             for (subset, parts), index in indexes.items()
@@ -100,11 +102,10 @@ def build(release, out, configs=None, workers=None, dask=None, allow_incomplete=
         with pool.executor(workers, dask) as executor:
             futures = [executor.submit(write_shards, job, folder.data, folder.records) for job in jobs]
             roles = {role for subset, parts in indexes for role in celeba_dialog.roles_of(subset, parts)}
-            sources = _Sources(release, roles)
-            records = _collect(futures, jobs)
-            manifest = _manifest(jobs, records, indexes, kept, sources.result(), incomplete)
-        example = _example(indexes, configs)
-        folder.publish(manifest, card.render(manifest, example))
+            with _Sources(release, roles) as sources:
+                records = _collect(futures, jobs)
+                manifest = _manifest(jobs, records, indexes, kept, sources.result(), incomplete)
+        folder.publish(manifest, card.render(manifest, _example(indexes, manifest)))
     files.say(f"{folder.path}: {', '.join(manifest['configs'])} built. {_how_to_load(folder.path)}")
     return manifest
 
@@ -170,7 +171,7 @@ class Job:
 def plan(release, subset, parts, index, configs):
     """The jobs for the configs of one family, known from the index alone."""
     digest = release.digest(celeba_dialog.roles_of(subset, parts))
-    code = files.sha256(__file__)  # another version of this module writes other bytes
+    code = files.sha256(__file__) + files.sha256(schema.__file__)  # other versions of these write other bytes
     state = hashlib.sha256(repr((digest, code, sorted(versions().items()))).encode()).hexdigest()[:32]
     path = celeba_dialog.index_path(release.root, subset, parts, digest)
     jobs = []
@@ -228,7 +229,7 @@ def _finished(job, path, data, records):
         record = json.loads(files.read(f"{records}/{path}.json"))
         if record["state"] == job.state and record["size"] == files.size(f"{data}/{path}"):
             return record if record["sha256"] == files.sha256(f"{data}/{path}") else None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     return None
 
@@ -374,27 +375,45 @@ class _Sources:
     """The size and SHA-256 of every source, computed in a thread while the workers read the same bytes."""
 
     def __init__(self, release, roles):
+        self._stop = threading.Event()
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
-        self._future = self._pool.submit(self._hash, release, roles)
+        self._future = self._pool.submit(self._hash_all, release, roles)
 
-    def _hash(self, release, roles):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._stop.set()
+        self._pool.shutdown()
+
+    def result(self):
+        return self._future.result()
+
+    def _hash_all(self, release, roles):
         found = []
         for role in sorted(roles):
             for source in release.sources.get(role, []):
                 entry = {"role": role, "path": release.shown(source.path), "size": source.size}
                 if source.path.endswith("/"):
                     names = sorted(row[2] for row in celeba_dialog.folder_members(source))
-                    lines = [f"{files.sha256(source.path + name)}  {name}\n" for name in names]
+                    lines = [f"{self._hash(source.path + name)}  {name}\n" for name in names]
                     entry["files"] = len(names)
                     entry["sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
                 else:
-                    entry["sha256"] = files.sha256(source.path)
+                    entry["sha256"] = self._hash(source.path)
                 found.append(entry)
         return found
 
-    def result(self):
-        with self._pool:
-            return self._future.result()
+    def _hash(self, path):
+        digest = hashlib.sha256()
+        try:
+            with files.open_file(path) as file:
+                while not self._stop.is_set() and (block := file.read(files.BLOCK)):
+                    digest.update(block)
+        except Exception as error:  # a remote file system raises whatever it likes
+            what = getattr(error, "strerror", None) or repr(error)
+            raise EnvironmentFault(f"{path}: cannot be read: {what}.") from error
+        return digest.hexdigest()
 
 
 def _manifest(jobs, records, indexes, kept, sources, incomplete):
@@ -427,9 +446,9 @@ def _manifest(jobs, records, indexes, kept, sources, incomplete):
     }
 
 
-def _example(indexes, configs):
+def _example(indexes, manifest):
     """The first row of the first config, its images told in a word: what the card shows as an example."""
-    index = indexes[family(configs[0])]
+    index = indexes[family(next(iter(manifest["configs"])))]
     rows = index.table.slice(0, 1)
     row = next(celeba_dialog.examples(rows, celeba_dialog.read_images(index, rows, [None])[None]))
     for name in ("image", "mask"):
@@ -456,27 +475,33 @@ class Folder:
     """
 
     def __init__(self, out):
-        self.remote = celeba_dialog.is_url(os.fspath(out)) and not os.fspath(out).startswith("file://")
         self.path = celeba_dialog.normal_path(out)
+        self.remote = celeba_dialog.is_url(self.path)
         if self.remote:
             self.work, self.data = f"{self.path}/.building", self.path
         else:
+            self.path = os.path.realpath(self.path)  # a link stays: what it leads to is replaced
             parent, name = os.path.split(self.path)
             self.work = os.path.join(parent, f".{name}.building")
             self.data = os.path.join(self.work, "new")
         self.records = f"{self.work}/records"
+        self._reuse = True
 
     def manifest(self):
         """The manifest of what is built already, None where nothing is. Raises UsageError where OUT is not ours."""
         try:
             manifest = json.loads(files.read(f"{self.path}/{MANIFEST}"))
             if manifest.get("dataset") == "celeba_dialog":
+                self._refuse_others(manifest)
                 return manifest
         except (FileNotFoundError, NotADirectoryError):
             pass
-        except (OSError, ValueError, AttributeError):
+        except OSError as error:
+            raise EnvironmentFault(f"{self.path}: cannot be read: {error.strerror or error}.") from error
+        except (ValueError, AttributeError, KeyError, TypeError):
             raise self._foreign() from None
-        if files.is_file(self.path) or any(not name.startswith(".building") for name in files.names(self.path)):
+        names = files.names(self.path)
+        if files.is_file(self.path) or (names and not (self.remote and ".building" in names)):
             raise self._foreign()
         return None
 
@@ -485,11 +510,24 @@ class Folder:
             f"{self.path}: holds something that is no earlier build. Give a new or empty folder, or move that away."
         )
 
+    def _refuse_others(self, manifest):
+        """Raises UsageError for a file in OUT that no build wrote: it would go away with the folder."""
+        ours = {shard["path"] for entry in manifest["configs"].values() for shard in _shards(entry)}
+        for folder, _, names in () if self.remote else os.walk(self.path):
+            for name in sorted(names):
+                path = os.path.relpath(os.path.join(folder, name), self.path).replace(os.sep, "/")
+                if path not in ours and path not in BESIDE_SHARDS and name != ".DS_Store":
+                    raise UsageError(
+                        f"{self.path}: holds {path}, which no build wrote. Move it away: a build replaces the folder."
+                    )
+
     @contextlib.contextmanager
     def claimed(self, force):
         """Holds the working folder for this build alone. Raises EnvironmentFault where another build has it."""
         self.manifest()  # before anything is written
         if self.remote:
+            if force:
+                files.remove(self.work)
             yield
             return
         try:
@@ -506,6 +544,8 @@ class Folder:
                 raise EnvironmentFault(
                     f"{self.path}: another build is writing it. Wait until it is done, then run this command again."
                 ) from error
+            except OSError as error:  # a file system without locks
+                raise storage_fault(error, lock.name) from error
             old = os.path.join(self.work, "old")
             try:
                 if os.path.isdir(old) and not os.path.isdir(self.path):
@@ -517,11 +557,26 @@ class Folder:
                 yield
             except OSError as error:
                 raise storage_fault(error, self.work) from error
+            finally:
+                if not os.path.isdir(self.data):  # it was refused before anything was made, or is done
+                    shutil.rmtree(self.work, ignore_errors=True)
 
     def kept(self, configs):
-        """The manifest's entries of the configs that are built already and not to be built now."""
+        """The manifest's entries of the configs that are built already and not to be built now.
+
+        Raises UsageError where a shard of theirs is not there as it was built.
+        """
         manifest = self.manifest()
-        return {name: entry for name, entry in (manifest or {"configs": {}})["configs"].items() if name not in configs}
+        kept = {name: entry for name, entry in (manifest or {"configs": {}})["configs"].items() if name not in configs}
+        for name, entry in kept.items():
+            for shard in _shards(entry):
+                path = f"{self.path}/{shard['path']}"
+                if not files.is_file(path) or files.size(path) != shard["size"]:
+                    raise UsageError(
+                        f"{path}: is not as it was built, and belongs to the config {name}. Build that too, with "
+                        f"--config {name}, or drop it with --force."
+                    )
+        return kept
 
     def prepare(self, jobs, kept):
         """Makes the folders, and takes over the shards of an earlier build that are still right."""
@@ -529,10 +584,14 @@ class Folder:
         for folder in {os.path.dirname(path) for path in wanted} | set(kept):
             files.make_folder(f"{self.data}/{folder}")
             files.make_folder(f"{self.records}/{folder}")
+        wanted |= {shard["path"] for entry in kept.values() for shard in _shards(entry)}
         if self.remote:
             files.remove(f"{self.path}/README.md")
+            for name in CONFIGS:  # shards of an earlier build of something else
+                for shard in files.names(f"{self.path}/{name}"):
+                    if f"{name}/{shard}" not in wanted:
+                        files.remove(f"{self.path}/{name}/{shard}")
             return
-        wanted |= {shard["path"] for entry in kept.values() for shard in _shards(entry)}
         for folder, _, names in os.walk(self.data):  # what an interrupted build of something else left
             for name in names:
                 if os.path.relpath(os.path.join(folder, name), self.data) not in wanted:
@@ -556,25 +615,36 @@ class Folder:
         if self.remote:
             files.remove(self.work)
             return
-        if all(_same(f"{self.path}/{name}", text) for name, text in texts.items()):
-            shutil.rmtree(self.work, ignore_errors=True)  # nothing has changed
+        shards = [shard["path"] for entry in manifest["configs"].values() for shard in _shards(entry)]
+        if all(_same(f"{self.path}/{name}", text) for name, text in texts.items()) and all(
+            _one_file(f"{self.path}/{path}", f"{self.data}/{path}") for path in shards
+        ):
+            shutil.rmtree(self.data)  # nothing has changed
             return
+        old = os.path.join(self.work, "old")
+        shutil.rmtree(old, ignore_errors=True)
         try:
             if os.path.isdir(self.path) and os.listdir(self.path):
-                shutil.rmtree(os.path.join(self.work, "old"), ignore_errors=True)
-                os.rename(self.path, os.path.join(self.work, "old"))
+                os.rename(self.path, old)
             os.rename(self.data, self.path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.rename(old, self.path)
             raise EnvironmentFault(
                 f"{self.path}: cannot be replaced: {error.strerror}. Everything is built, in {self.data}. If OUT is a "
                 f"mount point, give a folder inside it."
             ) from error
-        shutil.rmtree(self.work, ignore_errors=True)
 
 
 def _same(path, content):
     with contextlib.suppress(OSError):
         return files.read(path) == content
+    return False
+
+
+def _one_file(path, other):
+    with contextlib.suppress(OSError):
+        return os.path.samefile(path, other)
     return False
 
 
