@@ -7,6 +7,7 @@ pyarrow. Each difference is one line: shard, row group, row, column, what was fo
 import json
 import posixpath
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 import celeba_dialog
@@ -49,7 +50,7 @@ def verify(out, release, configs=None, workers=None):
     for name in configs or []:
         if name not in manifest["configs"]:
             raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
-    jobs, problems = [], []
+    jobs, problems = [], strangers(out, manifest)
     for name in configs or manifest["configs"]:
         entry = manifest["configs"][name]
         index = celeba_dialog.open_index(release, entry["subset"], entry["parts"])
@@ -81,13 +82,34 @@ def read_manifest(out):
     """The manifest of a built folder, a dict. Raises UsageError where there is none."""
     try:
         manifest = json.loads(files.read(posixpath.join(out, "manifest.json")))
-        if manifest["dataset"] == "celeba_dialog":
+        if manifest["dataset"] == "celeba_dialog" and shards_of(manifest):
             return manifest
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise UsageError(
         f"{out}: no built folder: it has no manifest.json of ours. Build it first: python -m conversion build"
     )
+
+
+def shards_of(manifest):
+    """The paths of all shards of a manifest."""
+    return [
+        shard["path"]
+        for entry in manifest["configs"].values()
+        for split in entry["splits"].values()
+        for shard in split["shards"]
+    ]
+
+
+def strangers(out, manifest):
+    """A line for each Parquet file that no build wrote, and that `load_dataset` would take for a shard all the same;
+    and one where the README is missing, which says which file belongs to which config."""
+    known = set(shards_of(manifest))
+    found = {f"{name}/{file}" for name in manifest["configs"] for file in files.names(posixpath.join(out, name))}
+    problems = [f"{path}: is not in manifest.json" for path in found - known]
+    if not files.is_file(posixpath.join(out, "README.md")):
+        problems.append("README.md: missing, so that the configs do not load by name")
+    return problems
 
 
 def compare_shard(out, shard, root, index, first, size):
@@ -96,41 +118,49 @@ def compare_shard(out, shard, root, index, first, size):
     `shard` is the manifest's entry, `first` the row of the index that it starts with, `size` the image size or None.
     """
     path = posixpath.join(out, shard["path"])
+    problems = []
     try:
         if files.size(path) != shard["size"] or files.sha256(path) != shard["sha256"]:
-            return 0, 0, [f"{shard['path']}: the file is not the one in manifest.json: its size or SHA-256 differs"]
+            problems.append(f"{shard['path']}: the file is not the one in manifest.json: its size or SHA-256 differs")
+        with files.open_file(path) as file:
+            rows, values, found = _compare_rows(
+                file, shard, celeba_dialog.index_at(index, lambda: Release(root)), first, size
+            )
     except FileNotFoundError:
         return 0, 0, [f"{shard['path']}: missing, though manifest.json lists it"]
-    except OSError as error:
-        return 0, 0, [f"{shard['path']}: cannot be read: {error.strerror or error}"]
-    index = celeba_dialog.index_at(index, lambda: Release(root))
-    rows = values = 0
-    problems = []
-    with files.open_file(path) as file:
-        parquet = pq.ParquetFile(file)
-        for group in range(parquet.num_row_groups):
-            found = parquet.read_row_group(group).to_pylist()
-            slice_ = index.table.slice(first + rows, len(found))
-            images = celeba_dialog.read_images(index, slice_, [size])[size]
-            expected = list(celeba_dialog.examples(slice_, images))
-            if len(expected) != len(found):
-                problems.append(
-                    f"{shard['path']}: row group {group}: {len(found)} rows, the release has {len(expected)}"
-                )
-            for row, (one, other) in enumerate(zip(found, expected)):
-                values += len(other)
-                for column in other.keys() | one.keys():
-                    if column not in one or column not in other or one[column] != other[column]:
-                        problems.append(
-                            f"{shard['path']}: row group {group}: row {row} ({other['file_name']}): column {column}: "
-                            f"{_short(one.get(column))}, the release has {_short(other.get(column))}"
-                        )
-            rows += len(found)
-    if rows != shard["rows"]:
-        problems.append(f"{shard['path']}: {rows:,} rows, manifest.json says {shard['rows']:,}")
+    except (OSError, pa.ArrowException) as error:
+        return 0, 0, [*problems, f"{shard['path']}: cannot be read: {_one_line(error)}"]
+    problems += found
     if len(problems) > MOST_LINES:
         problems[MOST_LINES:] = [f"{shard['path']}: {len(problems) - MOST_LINES:,} more differences"]
     return rows, values, problems
+
+
+def _compare_rows(file, shard, index, first, size):
+    rows = values = 0
+    problems = []
+    parquet = pq.ParquetFile(file)
+    for group in range(parquet.num_row_groups):
+        found = parquet.read_row_group(group).to_pylist()
+        slice_ = index.table.slice(first + rows, len(found))
+        images = celeba_dialog.read_images(index, slice_, [size])[size]
+        for row, (one, other) in enumerate(zip(found, celeba_dialog.examples(slice_, images))):
+            values += len(other)
+            same_image = one.get("file_name") == other["file_name"]  # else every column would differ
+            for column in sorted(other.keys() | one.keys()) if same_image else ["file_name"]:
+                if column not in one or column not in other or one[column] != other[column]:
+                    problems.append(
+                        f"{shard['path']}: row group {group}: row {row} ({other['file_name']}): column {column}: "
+                        f"{_short(one.get(column))}, the release has {_short(other.get(column))}"
+                    )
+        rows += len(found)
+    if rows != shard["rows"]:
+        problems.append(f"{shard['path']}: {rows:,} rows, manifest.json says {shard['rows']:,}")
+    return rows, values, problems
+
+
+def _one_line(error):
+    return (getattr(error, "strerror", None) or str(error)).split("\n")[0]
 
 
 def _short(value):
