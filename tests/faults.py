@@ -1,0 +1,299 @@
+"""The process that forks for commands.py, and the faults it knows.
+
+Faults that strike "at an event" count what the command does to files (make, write, sync, rename, remove, lock, and open
+a shard for reading), in all of its processes together; so a fault hits the same place on every machine, however slow.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import errno
+import fcntl
+import gc
+import json
+import mmap
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = ("build", "verify", "check", "fetch", "push")
+NOBODY = 65534
+
+
+def serve():
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    import huggingface_hub
+    import jinja2  # noqa: F401, all that a command imports is imported here
+
+    import celeba_dialog
+    from conversion import __main__ as cli
+    from conversion import build
+    from conversion import card  # noqa: F401
+    from conversion import check  # noqa: F401
+    from conversion import pool
+    from conversion import verify  # noqa: F401
+
+    celeba_dialog._own_digest()  # of the module as it was imported, even if someone saves another meanwhile
+    cli.COMMANDS = tuple(name for name in NAMES if (ROOT / "conversion" / f"{name}.py").exists())
+    cli.parser()
+    huggingface_hub.DatasetCard  # noqa: B018, imported when looked at
+    b"x".decode("utf-8-sig")  # and this
+    with pool.executor(2) as executor:  # and what this needs
+        list(pool.results([executor.submit(int)]))
+    gc.collect()
+    gc.freeze()
+    for line in sys.stdin:
+        job = json.loads(line)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        middle = os.fork()  # waits for the command, so that this process need not
+        if middle:
+            continue
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: what the command leaves behind comes here
+        start_reading, start = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.read(start_reading, 1)
+            _end(_call(job, cli, build))
+        os.setpgid(child, child)
+        os.write(sys.stdout.fileno(), f"{child}\n".encode())
+        os.write(start, b".")
+        alive = os.open(Path(job["folder"]) / "alive", os.O_WRONLY)  # waits until someone waits
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        _end_group(child)
+        (Path(job["folder"]) / "status").write_text(str(status))
+        os.close(alive)
+        os._exit(0)
+
+
+def _call(job, cli, build):
+    """Does what a job says. Returns the exit status."""
+    import datasets.config
+
+    os.environ.update(job["environment"])
+    datasets.config.HF_DATASETS_CACHE = Path(job["cache"])
+    tempfile.tempdir = None
+    os.chdir(job["cwd"])
+    _become(job)
+    try:
+        for name, *arguments in job["faults"]:
+            globals()[name](*arguments, folder=job["folder"], build=build)
+        if job["argv"][0] == "python":
+            exec(job["argv"][1], {"__name__": "__main__"})  # noqa: S102, a program of the tests
+            return 0
+        return cli.main(job["argv"])
+    except SystemExit as exit:
+        return exit.code
+    except BaseException:
+        traceback.print_exc()
+        return 1
+
+
+def _end(status):
+    """Ends this process as Python does, but for clearing up hundreds of modules."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _become(job):
+    """Lets go of what belongs to the forking process."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(Path(job["folder"]) / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    os.dup2(1, 2)
+    os.closerange(3, 256)
+
+
+def _end_group(group):
+    """Waits until no process of the group is left: workers end by themselves when their parent is gone."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-group, 0)
+
+
+# ----------------------------------------------------------------------------------------------------------- the faults
+
+_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.chmod", "fcntl.lockf")
+
+
+def _count_events(folder, build, on_event):
+    """Calls on_event(number, name) for every event: what is about to happen to a file, counted over all processes."""
+    shared = mmap.mmap(-1, 8)  # outlives a fork, and is shared
+    counter = ctypes.c_long.from_buffer(shared)
+    path = Path(folder) / "lock"
+    path.touch()
+    here = threading.local()  # what counting itself does to files is no event
+
+    def count(name):
+        if getattr(here, "counting", False):
+            return
+        here.counting = True
+        try:
+            with open(path) as lock:  # a lock belongs to an open file, so each count opens its own
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                counter.value += 1
+                on_event(counter.value, name)
+        finally:
+            here.counting = False
+
+    def hook(event, arguments):
+        if event in _EVENTS:
+            count(event)
+        elif event == "open" and isinstance(arguments[0], str):
+            if arguments[2] & (os.O_WRONLY | os.O_RDWR):
+                count("open")
+            elif arguments[0].endswith(".parquet"):
+                count("read")
+
+    def counted(function, name):
+        def call(*arguments, **options):
+            count(name)
+            return function(*arguments, **options)
+
+        return call
+
+    sys.addaudithook(hook)
+    os.fsync = counted(os.fsync, "os.fsync")
+    build._Shard.write = counted(build._Shard.write, "write")
+
+
+def record(folder, build):
+    """Notes every event in the file `events`."""
+    file = os.open(Path(folder) / "events", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    _count_events(folder, build, lambda number, name: os.write(file, f"{name}\n".encode()))
+
+
+def strike(signal_name, at, whom="group", folder=None, build=None):
+    """Sends a signal at an event: to the whole "group", as a terminal does, to the "main" process or to a "worker"."""
+    main = os.getpid()
+    signal_number = getattr(signal, signal_name)
+    struck = mmap.mmap(-1, 1)
+
+    def on_event(number, name):
+        if number < at or struck[0]:
+            return
+        if whom == "group":
+            struck[0] = 1
+            os.killpg(main, signal_number)
+        elif whom == "main":
+            struck[0] = 1
+            os.kill(main, signal_number)
+        elif os.getpid() != main:  # a worker, the first that comes by
+            struck[0] = 1
+            os.kill(os.getpid(), signal_number)
+
+    _count_events(folder, build, on_event)
+
+
+def hold(at, waiting, go, folder, build):
+    """At an event, says so by opening the named pipe `waiting`, and goes on when someone has opened `go`."""
+
+    def on_event(number, name):
+        if number == at:
+            for pipe in (waiting, go):
+                os.close(os.open(pipe, os.O_WRONLY))
+
+    _count_events(folder, build, on_event)
+
+
+def plain_card(folder, build):
+    """A card without pictures, which take most of the time of a small build."""
+
+    def render(manifest, example):
+        return {"README.md": json.dumps([manifest, example], sort_keys=True).encode(), "statistics.png": b"none"}
+
+    build.card.render = render
+
+
+def fail(error, at, folder, build):
+    """Every event from `at` on fails with an OSError, by name: "ENOSPC"."""
+
+    def on_event(number, name):
+        if number >= at and name not in ("read", "os.remove", "os.rmdir"):
+            raise OSError(getattr(errno, error), os.strerror(getattr(errno, error)))
+
+    _count_events(folder, build, on_event)
+
+
+def nobody(folder, build):
+    """Goes on as the user nobody."""
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def limit(name, value, folder, build):
+    """Sets a limit of the resource module: "RLIMIT_FSIZE"."""
+    import resource
+
+    resource.setrlimit(getattr(resource, name), (value, value))
+
+
+def cgroup(path, folder, build):
+    """Goes on in a control group."""
+    (Path(path) / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def one_cpu(folder, build):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def clock_backwards(folder, build):
+    """Every look at the clock shows an hour earlier than the last."""
+    start, looks = time.time(), iter(range(1 << 60))
+    time.time = lambda: start - 3600 * next(looks)
+
+
+def broken_disk(at, folder, build):
+    """Reads through faulty://, local files, fail with EIO from the one numbered `at` on; 0 for never."""
+    import fsspec
+    from fsspec.implementations.local import LocalFileOpener
+    from fsspec.implementations.local import LocalFileSystem
+
+    shared = mmap.mmap(-1, 8)
+    counter = ctypes.c_long.from_buffer(shared)
+
+    log = os.open(Path(folder) / "events", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def look():
+        counter.value += 1
+        os.write(log, b"read\n")
+        if at and counter.value >= at:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    class File(LocalFileOpener):
+        def read(self, length=-1):
+            look()
+            return super().read(length)
+
+    class Faulty(LocalFileSystem):
+        protocol = "faulty"
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return super()._strip_protocol(str(path).removeprefix("faulty://"))
+
+        def unstrip_protocol(self, name):
+            return "faulty://" + self._strip_protocol(name)
+
+        def _open(self, path, mode="rb", block_size=None, **options):
+            return File(path, mode, fs=self, **options)
+
+        def cat_file(self, path, start=None, end=None, **options):
+            look()
+            return super().cat_file(path, start, end, **options)
+
+    fsspec.register_implementation("faulty", Faulty)
+
+
+if __name__ == "__main__":
+    serve()

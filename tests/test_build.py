@@ -1,0 +1,573 @@
+"""`build`: what it writes, value by value, and what it does when it is disturbed, repeated or used wrongly."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import datasets
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from commands import ROOT
+from commands import read_splits
+from commands import stamps
+from commands import tree
+from doors import undecoded
+from PIL import Image
+
+import celeba_dialog
+from celeba_dialog import ATTRIBUTES
+from celeba_dialog import CONFIGS
+from celeba_dialog import DEGREES
+from conversion import build
+
+pytest_plugins = ["building"]
+
+PLAIN = ("plain_card",)
+
+
+def images(row):
+    """The image columns of a row, by name."""
+    found = {name: row[name] for name in ("image", "mask") if row.get(name)}
+    return found | {f"part {part['part']}": part["mask"] for part in row.get("parts", [])}
+
+
+def work(out):
+    """The working folder of a build."""
+    return out.parent / f".{out.name}.building"
+
+
+# --------------------------------------------------------------------------------------------------------------- values
+
+
+@pytest.mark.parametrize("config", ["hq", "standard", "hq_parts"])
+def test_every_value_is_the_truth(config, built, demo, same_rows):
+    truth = demo.splits(config)
+    found = read_splits(built, config)
+    assert sorted(found) == sorted(truth)
+    for split, rows in truth.items():
+        same_rows(found[split], rows, f"{config} {split}")
+
+
+@pytest.mark.parametrize("side", [512, 256])
+def test_resized_images_are_the_documented_ones(side, built, demo):
+    truth, found = demo.splits("hq"), read_splits(built, f"hq_{side}")
+    for split, rows in truth.items():
+        assert len(found[split]) == len(rows)
+        for row, original in zip(found[split], rows):
+            image = Image.open(io.BytesIO(original["image"]["bytes"])).resize((side, side), Image.Resampling.LANCZOS)
+            file = io.BytesIO()
+            image.save(file, "JPEG", quality=95, subsampling=0)
+            assert row["image"]["bytes"] == file.getvalue()
+            indices = Image.open(io.BytesIO(original["mask"]["bytes"]))
+            mask = Image.open(io.BytesIO(row["mask"]["bytes"]))
+            smaller = min(side, indices.width)
+            assert mask.mode == "P"
+            assert np.array_equal(mask, indices.resize((smaller, smaller), Image.Resampling.NEAREST))
+            for column in original.keys() - {"image", "mask", "parts"}:
+                assert row[column] == original[column]
+            assert row["image"]["path"] == original["image"]["path"]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_builder_gives_the_same_bytes(config, built, demo):
+    builder = celeba_dialog.CelebADialog(config_name=config, data_dir=str(demo.root))
+    for split, dataset in builder.as_streaming_dataset().items():
+        found = read_splits(built, config)[split]
+        rows = list(undecoded(dataset))
+        assert [images(row) for row in rows] == [images(row) for row in found]
+
+
+def test_an_unlabelled_image_keeps_its_row(built):
+    rows = [row for rows in read_splits(built, "hq").values() for row in rows if row["file_name"] == "5380.jpg"]
+    assert [row["caption"] for row in rows] == [None]
+    assert [rows[0][name] for name in DEGREES] == [-1] * 5
+    assert rows[0]["image"]["bytes"][:2] == b"\xff\xd8"
+
+
+# ------------------------------------------------------------------------------------------------------------ the files
+
+
+def leaves(path):
+    """(Parquet file, {name of a column: its metadata in the first row group})."""
+    file = pq.ParquetFile(path)
+    group = file.metadata.row_group(0)
+    return file, {group.column(index).path_in_schema: group.column(index) for index in range(group.num_columns)}
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_parquet_files(config, built):
+    for path in (built / config).iterdir():
+        file, columns = leaves(path)
+        assert file.metadata.num_rows > 0
+        for name, column in columns.items():
+            if name.endswith(".bytes"):
+                assert (column.compression, column.has_dictionary_page) == ("UNCOMPRESSED", False)
+            else:
+                assert column.compression == "SNAPPY"
+                assert column.has_column_index
+            assert column.has_offset_index
+        assert {name for name in columns if name.endswith(".bytes")} >= {"image.bytes"}
+
+
+def test_row_groups(demo, tmp_path, monkeypatch, same_rows):
+    assert 50 <= build.ROW_GROUP["hq"] <= 200
+    monkeypatch.setattr(build, "ROW_GROUP", {"hq": 4, "standard": 5})
+    monkeypatch.setattr(build.card, "render", lambda manifest, example: {"README.md": b""})
+    build.build(demo.root, tmp_path / "out", ["hq", "standard"], 1, allow_incomplete=True)
+    for config, size in build.ROW_GROUP.items():
+        for path in (tmp_path / "out" / config).iterdir():
+            metadata = pq.ParquetFile(path).metadata
+            rows = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+            assert set(rows[:-1]) <= {size}
+            assert 1 <= rows[-1] <= size
+        for split, rows in demo.splits(config).items():
+            same_rows(read_splits(tmp_path / "out", config)[split], rows, config)
+
+
+def test_pages_follow_the_content(tmp_path):
+    """With one row more at the front, pages end after the same rows as before: content-defined chunking."""
+    schema = pa.schema([("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))])
+    random = np.random.default_rng(0)
+    images = [random.bytes(3000) for _ in range(2000)]
+
+    def ends_of_pages(name, images):
+        with build.contextlib.ExitStack() as stack:
+            shard = build._Shard(stack, str(tmp_path / name), schema)
+            shard.write(pa.table([pa.array([{"bytes": image, "path": ""} for image in images])], schema=schema))
+        data = (tmp_path / name).read_bytes()
+        places = [data.index(image) for image in images]
+        usual = Counter(np.diff(places).tolist()).most_common(1)[0][0]
+        return [image[:8] for image, step in zip(images, np.diff(places)) if step != usual]
+
+    plain, shifted = ends_of_pages("plain", images), ends_of_pages("shifted", [random.bytes(3000), *images])
+    assert len(plain) > 4
+    assert shifted[-4:] == plain[-4:]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_schema_tells_the_features(config, built, demo):
+    expected = celeba_dialog.CelebADialog(config_name=config, data_dir=str(demo.root)).info.features
+    for path in (built / config).iterdir():
+        metadata = pq.read_schema(path).metadata
+        assert list(metadata) == [b"huggingface"]
+        told = json.loads(metadata[b"huggingface"])["info"]["features"]
+        assert datasets.Features.from_dict(told) == expected
+        assert '"List"' not in json.dumps(told)  # unknown before datasets 4
+
+
+FULL = {"train": (64, 24183, 162770), "validation": (8, 2993, 19867), "test": (8, 2824, 19962)}
+
+
+@pytest.mark.parametrize("subset", ["hq", "standard"])
+def test_the_plan_of_the_full_release(subset):
+    rows = [count[1 if subset == "hq" else 2] for count in FULL.values()]
+    bounds = np.cumsum([0, *rows]).tolist()
+    index = SimpleNamespace(splits={split: bounds[i : i + 2] for i, split in enumerate(FULL)})
+    release = SimpleNamespace(root="/release", digest=lambda roles: "0")
+    configs = ["hq", "hq_256"] if subset == "hq" else ["standard"]
+    jobs = build.plan(release, subset, False, index, configs)
+    assert [job.first for job in jobs] == [0, *(job.last for job in jobs[:-1])]
+    assert jobs[-1].last == bounds[-1]
+    names = [[path for _, _, path in job.targets] for job in jobs]
+    expected = [
+        [f"{config}/{split}-{number:05d}-of-{count:05d}.parquet" for config in configs]
+        for split, (count, *_) in FULL.items()
+        for number in range(count)
+    ]
+    assert names == expected
+    sizes = [job.last - job.first for job in jobs[:64]]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_no_shard_of_a_small_split_is_empty():
+    for split in FULL:
+        for rows in range(1, 600):
+            ranges = celeba_dialog.shard_ranges(split, 100, 100 + rows)
+            assert ranges[0][0] == 100
+            assert ranges[-1][1] == 100 + rows
+            assert all(first < last for first, last in ranges)
+            assert all(one[1] == other[0] for one, other in zip(ranges, ranges[1:]))
+            assert len(ranges) <= FULL[split][0]
+
+
+def test_the_manifest(built, demo):
+    manifest = json.loads((built / "manifest.json").read_text())
+    assert list(manifest["configs"]) == sorted(CONFIGS)
+    for source in manifest["sources"]:
+        data = (demo.root / source["path"]).read_bytes()
+        assert (source["size"], source["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+    shards = {}
+    for config, entry in manifest["configs"].items():
+        truth = demo.splits("standard" if config == "standard" else "hq")
+        assert sorted(entry["splits"]) == sorted(truth)
+        for split, told in entry["splits"].items():
+            rows = truth[split]
+            assert told["rows"] == len(rows) == sum(shard["rows"] for shard in told["shards"])
+            assert told["bytes"] == sum(shard["size"] for shard in told["shards"])
+            assert told["memory_bytes"] == sum(shard["memory_bytes"] for shard in told["shards"])
+            labels = told["labels"]
+            for name in DEGREES:
+                assert labels[name] == [sum(row[name] == degree for row in rows) for degree in range(-1, 6)]
+            attributes = [sum(row["attributes"][i] == 1 for row in rows) for i in range(len(ATTRIBUTES))]
+            assert labels["attributes"] == attributes
+            assert labels["captions"] == sum(row["caption"] is not None for row in rows)
+            assert labels["requests"] == sum(row["request"] is not None for row in rows)
+            shards |= {shard["path"]: shard for shard in told["shards"]}
+    assert {path for path in tree(built) if path.endswith(".parquet")} == set(shards)
+    for path, shard in shards.items():
+        data = (built / path).read_bytes()
+        assert (shard["size"], shard["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+        table = pq.ParquetFile(built / path).read()
+        assert shard["rows"] == table.num_rows
+        assert shard["memory_bytes"] == pytest.approx(table.nbytes, rel=0.01)
+
+
+# ---------------------------------------------------------------------------------------------------------- determinism
+
+
+def test_one_worker_writes_the_same_bytes(built, demo, commands, tmp_path):
+    options = [word for config in reversed(CONFIGS) for word in ("--config", config)]
+    done = commands.run("build", demo.root, tmp_path / "other", "--allow-incomplete", "--workers=1", *options)
+    assert done.status == 0, done.text
+    assert tree(tmp_path / "other") == tree(built)
+
+
+def test_a_new_process_in_another_locale_writes_the_same_bytes(built, demo, tmp_path):
+    """The command line as a user starts it, with other hashes of strings, and nothing in the cache."""
+    shutil.copytree(built, tmp_path / "celeba_dialog")
+    program = "import sys; from conversion import __main__ as cli; cli.COMMANDS = ('build',); sys.exit(cli.main())"
+    argv = ["build", str(demo.root), str(tmp_path / "celeba_dialog"), "--allow-incomplete", "--force"]
+    options = [word for config in CONFIGS for word in ("--config", config)]
+    own = {"HF_HOME": str(tmp_path / "home"), "PYTHONHASHSEED": "7", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    process = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program, *argv, *options],
+        cwd=ROOT,
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    assert tree(tmp_path / "celeba_dialog") == tree(built)
+
+
+def test_a_second_build_changes_nothing(small, commands, tmp_path):
+    out = tmp_path / "out"
+    assert commands.run("build", small, out, "--allow-incomplete").status == 0
+    before = stamps(out)
+    done = commands.run("build", small, out, "--allow-incomplete", "--workers=1")
+    assert done.status == 0, done.text
+    assert stamps(out) == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+# ------------------------------------------------------------------------------------------ building again, and further
+
+
+def test_another_config_keeps_the_others(small, commands, tmp_path):
+    out = tmp_path / "out"
+    plain = {"faults": [PLAIN]}
+    assert commands.run("build", small, tmp_path / "both", "--allow-incomplete", **plain).status == 0
+    assert commands.run("build", small, out, "--allow-incomplete", "--config=hq", **plain).status == 0
+    before = stamps(out / "hq")
+    done = commands.run("build", small, out, "--allow-incomplete", "--config=standard", **plain)
+    assert done.status == 0, done.text
+    assert stamps(out / "hq") == before
+    assert tree(out) == tree(tmp_path / "both")
+
+
+@pytest.fixture
+def changed(small, tmp_path):
+    """A copy of the small release in which one HQ caption differs: (release, file name of the image)."""
+    release = shutil.copytree(small, tmp_path / "changed")
+    path = release / "CelebA-Dialog (HQ)" / "text" / "captions_hq.json"
+    captions = json.loads(path.read_bytes())
+    name = next(iter(captions))
+    captions[name]["overall_caption"] = "Another caption."
+    path.write_text(json.dumps(captions))
+    return release, name
+
+
+def test_a_changed_release_is_noticed(small, changed, commands, tmp_path):
+    release, name = changed
+    out = tmp_path / "out"
+    again = tmp_path / "again"
+    shutil.copytree(small, again)  # the same files in another place have other stamps: shards are built anew
+    assert commands.run("build", again, out, "--allow-incomplete", faults=[PLAIN]).status == 0
+    old = stamps(out)
+    path = "CelebA-Dialog (HQ)/text/captions_hq.json"
+    shutil.copy(release / path, again / path)
+    refused = commands.run("build", again, out, "--allow-incomplete", "--config=standard")
+    assert refused.status == 2
+    assert "--config hq" in refused.text
+    assert stamps(out) == old
+    done = commands.run("build", again, out, "--allow-incomplete", faults=[PLAIN])
+    assert done.status == 0, done.text
+    captions = {row["file_name"]: row["caption"] for rows in read_splits(out, "hq").values() for row in rows}
+    assert captions[name] == "Another caption."
+    new = stamps(out)
+    assert {path: new[path] for path in new if path.startswith("standard/")} == {
+        path: old[path] for path in old if path.startswith("standard/")
+    }
+
+
+def test_force_builds_anew_and_drops_what_is_not_named(small, commands, tmp_path):
+    out = tmp_path / "out"
+    assert commands.run("build", small, out, "--allow-incomplete", faults=[PLAIN]).status == 0
+    bytes_, old = tree(out / "standard"), stamps(out / "standard")
+    options = ["--allow-incomplete", "--force", "--config=standard"]
+    done = commands.run("build", small, out, *options, faults=[PLAIN])
+    assert done.status == 0, done.text
+    assert not (out / "hq").exists()
+    assert tree(out / "standard") == bytes_
+    assert not {*stamps(out / "standard").values()} & {*old.values()}
+
+
+@pytest.mark.parametrize("damage", ["removed", "changed", "cut off"])
+def test_a_shard_that_was_damaged_later_is_built_again(damage, small, commands, tmp_path):
+    out = tmp_path / "out"
+    assert commands.run("build", small, out, "--allow-incomplete", faults=[PLAIN]).status == 0
+    good = tree(out)
+    shard = next((out / "hq").iterdir())
+    data = shard.read_bytes()
+    shard.unlink()
+    if damage != "removed":
+        shard.write_bytes(data[: len(data) // 2] + (b"" if damage == "cut off" else b"!" + data[len(data) // 2 + 1 :]))
+    if damage != "changed":  # where all of hq is to be kept, sizes are looked at, not every byte
+        refused = commands.run("build", small, out, "--allow-incomplete", "--config=standard", faults=[PLAIN])
+        assert refused.status == 2
+        assert shard.name in refused.text
+    done = commands.run("build", small, out, "--allow-incomplete", faults=[PLAIN])
+    assert done.status == 0, done.text
+    assert tree(out) == good
+
+
+def test_a_link_to_the_folder_stays_one(small, commands, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "out")
+    for _ in range(2):
+        done = commands.run("build", small, tmp_path / "out", "--allow-incomplete", faults=[PLAIN])
+        assert done.status == 0, done.text
+    assert (tmp_path / "out").is_symlink()
+    assert os.listdir(tmp_path / "disk") == ["out"]
+
+
+# -------------------------------------------------------------------------------------------------------- interruptions
+
+
+def test_finished_shards_are_not_built_again(small, commands, tmp_path):
+    out = tmp_path / "out"
+    build_it = ["build", small, out, "--allow-incomplete", "--workers=1"]
+    events = commands.run(*build_it, faults=[PLAIN, ("record",)]).events
+    good = tree(out)
+    shutil.rmtree(out)
+    done = commands.run(*build_it, faults=[PLAIN, ("strike", "SIGKILL", len(events) * 2 // 3)])
+    assert done.status == -9
+    finished = {path[: -len(".json")] for path in tree(work(out) / "records") if path.endswith(".json")}
+    assert finished
+    before = stamps(work(out) / "new")
+    assert commands.run(*build_it, faults=[PLAIN]).status == 0
+    after = stamps(out)
+    assert {path: after[path] for path in finished} == {path: before[path] for path in finished}
+    assert tree(out) == good
+
+
+def test_two_builds_at_once(small, commands, tmp_path):
+    out = tmp_path / "out"
+    waiting, go = tmp_path / "waiting", tmp_path / "go"
+    os.mkfifo(waiting)
+    os.mkfifo(go)
+    options = ["--allow-incomplete", "--workers=1"]
+    first = commands.start("build", small, out, *options, faults=[PLAIN, ("hold", 200, str(waiting), str(go))])
+    waiting.open().close()  # returns when the first is at work
+    second = commands.run("build", small, out, *options)
+    assert second.status == 1
+    assert second.text.count("\n") == 1
+    assert f"{out}: another build is writing it" in second.text
+    go.open().close()
+    assert first.wait().status == 0
+    assert commands.run("verify", out, small).text.count("README") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["go", "out", "waiting"]
+
+
+def test_a_worker_that_is_killed(small, commands, tmp_path):
+    out = tmp_path / "out"
+    options = ["--allow-incomplete", "--workers=2"]
+    done = commands.run("build", small, out, *options, faults=[PLAIN, ("strike", "SIGKILL", 150, "worker")])
+    assert done.status == 1, done.text
+    assert done.text.startswith("A worker process died")
+    assert done.text.count("\n") == 1
+    assert not out.exists()
+    done = commands.run("build", small, out, *options, faults=[PLAIN])
+    assert done.status == 0, done.text
+
+
+# ------------------------------------------------------------------------------------------------------------ wrong use
+
+
+def refused(done, status, *parts):
+    """Asserts that a command failed as it should: with this exit status, and a message with these parts."""
+    assert done.status == status, done.text
+    assert "Traceback" not in done.text
+    for part in parts:
+        assert part in done.text
+
+
+def test_an_out_that_is_not_ours(small, commands, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.txt").write_text("mine")
+    (tmp_path / "other" / "hq").mkdir(parents=True)
+    (tmp_path / "other" / "manifest.json").write_text('{"dataset": "another"}')
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "manifest.json").write_text('{"dataset": "celeba_dialog"}')
+    (tmp_path / "empty").mkdir()
+    before = tree(tmp_path)
+    for name in ("file", "folder", "other", "broken"):
+        done = commands.run("build", small, tmp_path / name, "--allow-incomplete")
+        refused(done, 2, f"{tmp_path / name}: holds something that is no earlier build")
+        assert done.text.count("\n") == 1
+    refused(commands.run("build", small, small, "--allow-incomplete"), 2, "no earlier build")
+    refused(commands.run("build", small, "", "--allow-incomplete"), 2, "empty")
+    assert tree(tmp_path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "empty", "file", "folder", "other"]
+    assert commands.run("build", small, tmp_path / "empty", "--allow-incomplete", faults=[PLAIN]).status == 0
+
+
+def test_a_file_of_someone_else_in_out_is_not_lost(small, commands, tmp_path):
+    out = tmp_path / "out"
+    assert commands.run("build", small, out, "--allow-incomplete", "--config=hq", faults=[PLAIN]).status == 0
+    (out / "hq" / "notes.txt").write_text("mine")
+    before = tree(tmp_path)
+    refused(commands.run("build", small, out, "--allow-incomplete", "--force"), 2, "hq/notes.txt", "Move it away")
+    assert tree(tmp_path) == before
+
+
+def test_a_release_that_is_not_there(small, commands, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "out"
+    for name, what in (("mistyped", "no such folder"), ("file", "is a file"), ("empty", "no images below it")):
+        done = commands.run("build", tmp_path / name, out, "--allow-incomplete")
+        refused(done, 1, f"{tmp_path / name}: ", what)
+        assert done.text.count("\n") == 1
+    refused(commands.run("build", "", out), 2, "empty")
+    refused(commands.run("build"), 2, "RELEASE")
+    refused(commands.run("build", small), 2, "OUT")
+    refused(commands.run("build", small, out, "--config=hq_1024"), 2, "hq_1024", "hq_256")
+    refused(commands.run("build", small, out, "--allow-incomplete", "--workers=0"), 2, "--workers 0")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
+
+
+@pytest.mark.parametrize("part, other", [("hq", "standard"), ("standard", "hq")])
+def test_only_one_of_the_two_parts(part, other, small, commands, tmp_path):
+    for folder in small.iterdir():
+        if f"({part})" in folder.name.lower():
+            shutil.copytree(folder, tmp_path / "release" / folder.name)
+    done = commands.run("build", tmp_path / "release", tmp_path / "out", "--allow-incomplete", faults=[PLAIN])
+    assert done.status == 0, done.text
+    assert f"no {other} images below it, so the config {other} is left out" in done.text
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir()) == [part]
+    done = commands.run("build", tmp_path / "release", tmp_path / "new", "--allow-incomplete", f"--config={other}")
+    refused(done, 1, f"no {other} images below it")
+    assert not (tmp_path / "new").exists()
+    assert not work(tmp_path / "new").exists()
+
+
+def test_an_incomplete_release_is_refused(copy, commands, tmp_path):
+    (copy / "CelebA-Dialog (HQ)" / "text" / "captions_hq.json").unlink()
+    done = commands.run("build", copy, tmp_path / "out")
+    refused(done, 1, f"{copy}: the release is incomplete", "--allow-incomplete")
+    assert "CelebA-Dialog (HQ)/text/captions_hq.json: missing (the HQ captions)" in done.text
+    assert "CelebA-Dialog (HQ)/image.zip: 24 of 30,000 images" in done.text
+    assert "CelebA-Dialog (standard)/list_attr_celeba.txt: 90 of 202,599 rows" in done.text
+    assert list(tmp_path.iterdir()) == [copy]
+
+
+# ------------------------------------------------------------------------------------------------------------ addresses
+
+
+def test_a_file_address(small, commands, tmp_path):
+    options = ["--allow-incomplete", "--config=standard"]
+    assert commands.run("build", small, tmp_path / "out", *options, faults=[PLAIN]).status == 0
+    done = commands.run("build", f"file://{small}", f"file://{tmp_path}/other", *options, faults=[PLAIN])
+    assert done.status == 0, done.text
+    assert tree(tmp_path / "other") == tree(tmp_path / "out")
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """The file system of memory:// addresses, empty."""
+    fs = fsspec.filesystem("memory")
+    _empty(fs)
+    monkeypatch.setattr(build.card, "render", lambda manifest, example: {"README.md": b"the card"})
+    yield fs
+    _empty(fs)
+
+
+def _empty(fs):
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]
+
+
+def test_a_remote_out(small, demo, memory, tmp_path):
+    local = build.build(small, tmp_path / "out", workers=1, allow_incomplete=True)
+    told = build.build(demo.root, "memory://bucket/out", workers=1, allow_incomplete=True)
+    assert told["configs"]["standard"]["splits"]["train"]["rows"] > 50
+    told = build.build(small, "memory://bucket/out", workers=1, allow_incomplete=True)
+    assert told == local
+    found = {path.removeprefix("/bucket/out/"): memory.cat_file(path) for path in memory.find("/bucket/out")}
+    assert {path: hashlib.sha256(data).hexdigest() for path, data in found.items()} == tree(tmp_path / "out")
+    with pytest.raises(celeba_dialog.UsageError, match="no earlier build"):
+        memory.pipe_file("/bucket/mine/file", b"")
+        build.build(small, "memory://bucket/mine", workers=1, allow_incomplete=True)
+
+
+def test_a_remote_out_that_was_interrupted(small, memory, monkeypatch):
+    options = {"workers": 1, "allow_incomplete": True}
+    build.build(small, "memory://bucket/good", **options)
+    calls = []
+    write = build._write
+
+    def fails_at_the_third(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise OSError("the line is down")
+        return write(*arguments)
+
+    monkeypatch.setattr(build, "_write", fails_at_the_third)
+    with pytest.raises(celeba_dialog.EnvironmentFault, match="the line is down"):
+        build.build(small, "memory://bucket/out", **options)
+    assert not memory.exists("/bucket/out/README.md")
+    total = len([path for path in memory.find("/bucket/good") if path.endswith("parquet")])
+    calls.clear()
+    monkeypatch.setattr(build, "_write", lambda *arguments: calls.append(arguments) or write(*arguments))
+    build.build(small, "memory://bucket/out", **options)
+    assert 0 < len(calls) <= total - 2  # the other worker may have finished one more
+    good, out = (
+        {path.removeprefix(root): memory.cat_file(path) for path in memory.find(root)}
+        for root in ("/bucket/good", "/bucket/out")
+    )
+    assert out == good
+
+
+def test_a_remote_release(small, memory, tmp_path):
+    memory.put(str(small), "/bucket/release", recursive=True)
+    build.build(small, tmp_path / "out", workers=1, allow_incomplete=True)
+    build.build("memory://bucket/release", tmp_path / "other", workers=1, allow_incomplete=True)
+    shards, others = (
+        {path: digest for path, digest in tree(tmp_path / name).items() if path.endswith(".parquet")}
+        for name in ("out", "other")
+    )
+    assert others == shards
+    one, other = (json.loads(Path(tmp_path, name, "manifest.json").read_text()) for name in ("out", "other"))
+    assert [source["sha256"] for source in one["sources"]] == [source["sha256"] for source in other["sources"]]

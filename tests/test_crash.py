@@ -1,0 +1,547 @@
+"""Whatever happens to a command: nothing half-written loads, the same command then finishes, and its result is the
+undisturbed one.
+
+The table says what is done to a command while it runs. Signals and faults strike at a counted event (see faults.py), so
+nothing here depends on how fast the machine is. CELEBA_DIALOG_LONG=1 kills at every event instead of twenty.
+"""
+
+import functools
+import os
+import random
+import shutil
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from commands import ROOT
+from commands import tree
+
+from conversion.demo import write_release
+
+pytest_plugins = ["building"]
+
+PLAIN = ("plain_card",)
+NOBODY = 65534
+LONG = bool(os.environ.get("CELEBA_DIALOG_LONG"))
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@dataclass(eq=False)
+class World:
+    """What all cases share."""
+
+    commands: object
+    small: Path  # the release
+    old: Path  # what was built before, from another release
+    good: dict  # the tree of the undisturbed result
+
+    def build(self, out, *, faults=(), release=None, workers=2, **options):
+        argv = ["build", release or self.small, out, "--allow-incomplete", f"--workers={workers}"]
+        return self.commands.run(*argv, faults=[PLAIN, *faults], **options)
+
+    def verify(self, out, *, faults=(), release=None, workers=2, **options):
+        argv = ["verify", out, release or self.small, f"--workers={workers}"]
+        return self.commands.run(*argv, faults=faults, **options)
+
+    @functools.cache  # noqa: B019, one World lives as long as the tests
+    def events(self, command, workers, before):
+        """The events of a command undisturbed, with or without an old folder before it."""
+        out = self.small.parent / "events" / "out"
+        shutil.rmtree(out.parent, ignore_errors=True)
+        if command == "verify":
+            assert self.build(out).status == 0
+        elif before:
+            shutil.copytree(self.old, out)
+        else:
+            out.parent.mkdir()
+        cache = {"cache": out.parent / "cache"} if command == "verify" else {}
+        done = getattr(self, command)(out, workers=workers, faults=[("record",)], **cache)
+        assert done.status == 0, done.text
+        return done.events
+
+
+@pytest.fixture(scope="module")
+def world(commands, small, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    write_release(str(folder / "release"), hq=9, standard=20, side=64, seed=1)
+    built = {}
+    for name, release in (("old", folder / "release"), ("good", small)):
+        done = commands.run("build", release, folder / name, "--allow-incomplete", faults=[PLAIN])
+        assert done.status == 0, done.text
+        built[name] = tree(folder / name)
+    assert not {built["old"][path] for path in built["old"] if "parquet" in path} & {*built["good"].values()}
+    return World(commands, small, folder / "old", built["good"])
+
+
+def unharmed(world, out, before):
+    """Asserts that OUT is what it was before or the result, whole in either case."""
+    found = tree(out)
+    if found != world.good:
+        assert found == (tree(world.old) if before else {})
+
+
+def finishes(world, out, **options):
+    """Asserts that the same command now gives the undisturbed result, and leaves nothing beside it."""
+    done = world.build(out, **options)
+    assert done.status == 0, done.text
+    assert tree(out) == world.good
+    assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.fixture(params=[False, True], ids=["new", "again"])
+def before(request):
+    """Whether there is an earlier build of something else in OUT."""
+    return request.param
+
+
+@pytest.fixture
+def out(world, tmp_path, before):
+    """OUT, with an earlier build or without."""
+    tmp_path.chmod(0o755)
+    out = tmp_path / "build" / "celeba_dialog"
+    if before:
+        shutil.copytree(world.old, out)
+    else:
+        out.parent.mkdir()
+    return out
+
+
+# --------------------------------------------------------------------------------------------------------------- killed
+
+
+def points(total, wanted):
+    """Where to kill: somewhere in every stretch of the way, and at each of the last steps but one, where it counts."""
+    rng = random.Random(total)  # noqa: S311
+    half = wanted // 2
+    edges = [1 + i * (total - half) // half for i in range(half + 1)]
+    spread = [rng.randrange(low, high) for low, high in zip(edges, edges[1:])]
+    return range(1, total + 1) if LONG else [*spread, *sorted(rng.sample(range(total - 30, total + 1), wanted - half))]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_at_twenty_points(world, out, before, workers):
+    """SIGKILL, as a cluster or the kernel sends it, to all processes of a build at once, and then again after the
+    resumption has got a little further: half of the points on one build after the other."""
+    total = len(world.events("build", workers, before))
+    for at in points(total, 5):
+        done = world.build(out, workers=workers, faults=[("strike", "SIGKILL", at)])
+        assert done.status == (0 if tree(out) == world.good and done.status == 0 else -9), done.text
+        missing_between_two_renames = before and not out.exists()
+        if not missing_between_two_renames:
+            unharmed(world, out, before)
+        if at % 2:
+            world.build(out, workers=workers, faults=[("strike", "SIGKILL", at // 2 + 1)])
+        finishes(world, out, workers=workers)
+        shutil.rmtree(out)
+        if before:
+            shutil.copytree(world.old, out)
+
+
+# ------------------------------------------------------------------------------------------------------------ the table
+
+
+class Case(NamedTuple):
+    """A disturbance. `faults` is a function of the events of an undisturbed run."""
+
+    name: str
+    faults: object
+    status: int
+    says: str = ""
+    workers: int = 2
+    environment: dict = {}
+
+
+def strike(name, part, whom="group"):
+    return lambda events: [("strike", name, max(1, int(len(events) * part)), whom)]
+
+
+def fault(*words):
+    return lambda events: [words]
+
+
+def failing(error, part):
+    return lambda events: [("fail", error, max(1, int(len(events) * part)))]
+
+
+def failing_last(error, name):
+    return lambda events: [("fail", error, len(events) - events[::-1].index(name))]
+
+
+INTERRUPTED = "Interrupted. The same command goes on where this one stopped."
+BUILD = [
+    Case("Ctrl-C at first", strike("SIGINT", 0), 130, INTERRUPTED),
+    Case("Ctrl-C in the middle", strike("SIGINT", 0.5), 130, INTERRUPTED),
+    Case("Ctrl-C, one worker", strike("SIGINT", 0.5), 130, INTERRUPTED, workers=1),
+    Case("Ctrl-C near the end", strike("SIGINT", 0.97), 130, INTERRUPTED),
+    Case("SIGINT to the main process", strike("SIGINT", 0.4, "main"), 130, INTERRUPTED),
+    Case("SIGTERM", strike("SIGTERM", 0.5), -15),
+    Case("SIGTERM to the main process", strike("SIGTERM", 0.3, "main"), -15),
+    Case("SIGKILL of the main process", strike("SIGKILL", 0.3, "main"), -9),
+    Case("SIGKILL of a worker", strike("SIGKILL", 0.4, "worker"), 1, "A worker process died"),
+    Case("no space at first", failing("ENOSPC", 0), 1, "No space left on device"),
+    Case("no space in the middle", failing("ENOSPC", 0.5), 1, "No space left on device"),
+    Case("no space, one worker", failing("ENOSPC", 0.6), 1, "No space left on device", workers=1),
+    Case("no space at the end", failing_last("ENOSPC", "os.fsync"), 1, "No space left on device"),
+    Case("no space for the rename", failing_last("ENOSPC", "os.rename"), 1, "No space left on device"),
+    Case("a disk that breaks", failing("EIO", 0.6), 1, "Input/output error"),
+    Case("a quota", fault("limit", "RLIMIT_FSIZE", 8192), 1, "File too large"),
+    Case("one CPU", fault("one_cpu"), 0),
+    Case("a clock that runs backwards", fault("clock_backwards"), 0),
+    Case("no TMPDIR", fault(*PLAIN), 0, environment={"TMPDIR": "/nowhere"}),
+    Case("a TMPDIR that cannot be written", fault(*PLAIN), 0, environment={"TMPDIR": "/proc"}),
+]
+
+
+@pytest.mark.parametrize("case", BUILD, ids=lambda case: case.name)
+def test_build(case, world, tmp_path):
+    before = BUILD.index(case) % 2 == 0
+    out = tmp_path / "celeba_dialog"
+    if before:
+        shutil.copytree(world.old, out)
+    events = world.events("build", case.workers, before)
+    done = world.build(out, workers=case.workers, faults=case.faults(events), environment=case.environment)
+    assert done.status == case.status, done.text
+    assert case.says in done.text
+    assert "Traceback" not in done.text
+    assert done.text.count("\n") == (1 if case.status >= 0 else 0), done.text
+    unharmed(world, out, before)
+    finishes(world, out, workers=case.workers)
+
+
+VERIFY = [
+    Case("Ctrl-C", strike("SIGINT", 0.7), 130, "Interrupted."),
+    Case("Ctrl-C, one worker", strike("SIGINT", 0.7), 130, "Interrupted.", workers=1),
+    Case("SIGTERM", strike("SIGTERM", 0.6), -15),
+    Case("SIGKILL", strike("SIGKILL", 0.5), -9),
+    Case("SIGKILL while the index is written", strike("SIGKILL", 0), -9),
+    Case("SIGKILL of a worker", strike("SIGKILL", 0.7, "worker"), 1, "A worker process died"),
+    Case("a cache without space", failing("ENOSPC", 0), 0, "every process reads the annotations by itself"),
+    Case("one CPU", fault("one_cpu"), 0),
+    Case("a clock that runs backwards", fault("clock_backwards"), 0),
+    Case("no TMPDIR", fault(*PLAIN), 0, environment={"TMPDIR": "/nowhere"}),
+]
+
+
+@pytest.mark.parametrize("case", VERIFY, ids=lambda case: case.name)
+def test_verify(case, world, tmp_path):
+    out = tmp_path / "celeba_dialog"
+    shutil.copytree(world.old.parent / "good", out)
+    events = world.events("verify", case.workers, True)
+    options = {"workers": case.workers, "cache": tmp_path / "cache"}
+    done = world.verify(out, faults=case.faults(events), environment=case.environment, **options)
+    assert done.status == case.status, done.text
+    assert case.says in done.text
+    assert "Traceback" not in done.text
+    assert tree(out) == world.good
+    done = world.verify(out, **options)
+    assert done.status == 0, done.text
+    assert "29 rows" in done.text
+
+
+# ------------------------------------------------------------------------------------------------------ failing storage
+
+
+@pytest.mark.parametrize("command", ["build", "verify"])
+def test_a_release_on_a_broken_disk(command, world, tmp_path):
+    """Every read of the release goes through a file system that fails from the n-th read on."""
+    release = f"faulty://{world.small}"
+    good = tmp_path / "good"
+    done = world.build(good, release=release, faults=[("broken_disk", 0)], cache=tmp_path / "cache")
+    assert done.status == 0, done.text
+    out = good if command == "verify" else tmp_path / "celeba_dialog"
+    run, cache = getattr(world, command), tmp_path / "other cache"
+    done = run(tmp_path / "good", release=release, faults=[("broken_disk", 0)], cache=cache)
+    total = len(done.events)
+    for part in (0, 0.1, 0.3, 0.6, 0.8, 0.95):
+        shutil.rmtree(cache, ignore_errors=True)
+        at = max(1, int(total * part))
+        done = run(out, release=release, faults=[("broken_disk", at)], cache=cache, workers=1 + at % 2)
+        assert done.status == 1, f"{at} of {total}: {done.text}"
+        assert "cannot be" in done.text
+        assert "Input/output error" in done.text
+        assert str(world.small) in done.text
+        assert "Traceback" not in done.text
+        assert done.text.count("\n") == 1, done.text
+        assert command == "verify" or not out.exists()
+    done = run(out, release=release, faults=[("broken_disk", 0)], cache=cache)
+    assert done.status == 0, done.text
+    assert tree(out) == tree(good)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A function that mounts a small disk, or makes it larger: disk("64k") is its path."""
+    path = tmp_path / "disk"
+
+    def mount(size):
+        again = [] if path.exists() else [path.mkdir()]
+        options = f"size={size}" if again else f"remount,size={size}"
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
+        if subprocess.run(command, capture_output=True).returncode:  # noqa: S603
+            pytest.skip("nothing can be mounted here")
+        return path
+
+    yield mount
+    if os.path.ismount(path):
+        subprocess.run(["umount", "--lazy", str(path)], check=True)  # noqa: S603, S607
+
+
+@as_root
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk(workers, world, disk):
+    out = disk("96k") / "celeba_dialog"
+    done = world.build(out, workers=workers)
+    assert done.status == 1, done.text
+    assert "No space left on device. Finished shards are kept: mend that and run the same command again." in done.text
+    assert done.text.count("\n") == 1
+    assert not out.exists()
+    disk("8m")
+    finishes(world, out, workers=workers)
+
+
+@as_root
+def test_a_mount_point_as_out(world, disk):
+    """OUT cannot be renamed there, and what is beside it lies on another disk."""
+    out = disk("8m")
+    done = world.build(out)
+    assert done.status == 1, done.text
+    assert "If OUT is a mount point, give a folder inside it." in done.text
+    assert tree(out) == {}
+    finishes(world, out / "celeba_dialog")
+
+
+@as_root
+@pytest.mark.parametrize("full", [False, True])
+def test_a_temporary_folder_on_another_disk(full, world, disk, tmp_path):
+    other = disk("64k")
+    if full:
+        (other / "full").write_bytes(bytes(60 << 10))
+    done = world.build(tmp_path / "celeba_dialog", environment={"TMPDIR": str(other)})
+    assert done.status == 0, done.text
+    assert tree(tmp_path / "celeba_dialog") == world.good
+    done = world.verify(tmp_path / "celeba_dialog", environment={"TMPDIR": str(other)})
+    assert done.status == 0, done.text
+    assert [path.name for path in other.iterdir()] == (["full"] if full else [])
+
+
+# ---------------------------------------------------------------------------------------------------------- permissions
+
+
+@pytest.fixture
+def of_nobody(world, out):
+    """OUT and the folder around it belong to nobody, who can read the release."""
+    for folder in (*world.small.parents, *out.parents):
+        if folder != folder.parent and folder.stat().st_uid == os.geteuid() and str(folder).count("/") > 1:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    for path in (out.parent, *out.parent.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    return out
+
+
+def as_nobody(world, command, out, tmp_path, faults=()):
+    cache = tmp_path / "nobody's cache"
+    if not cache.exists():
+        cache.mkdir()
+        os.chown(cache, NOBODY, NOBODY)
+    return getattr(world, command)(out, faults=[("nobody",), *faults], cache=cache)
+
+
+@as_root
+def test_a_user_who_is_not_root(world, of_nobody, tmp_path):
+    done = as_nobody(world, "build", of_nobody, tmp_path)
+    assert done.status == 0, done.text
+    assert tree(of_nobody) == world.good
+    assert stat.S_IMODE(of_nobody.stat().st_mode) == 0o755
+    assert {stat.S_IMODE(path.stat().st_mode) for path in of_nobody.rglob("*.parquet")} == {0o644}
+    done = as_nobody(world, "verify", of_nobody, tmp_path)
+    assert done.status == 0, done.text
+
+
+@as_root
+def test_a_parent_that_cannot_be_written(world, before, of_nobody, tmp_path):
+    of_nobody.parent.chmod(0o555)
+    done = as_nobody(world, "build", of_nobody, tmp_path)
+    assert done.status == 1, done.text
+    assert "Permission denied" in done.text
+    assert done.text.count("\n") == 1
+    unharmed(world, of_nobody, before)
+    of_nobody.parent.chmod(0o755)
+    done = as_nobody(world, "build", of_nobody, tmp_path)
+    assert done.status == 0, done.text
+    assert tree(of_nobody) == world.good
+
+
+@as_root
+def test_an_out_that_cannot_be_written(world, before, of_nobody, tmp_path):
+    of_nobody.mkdir(exist_ok=True)
+    of_nobody.chmod(0o555)
+    os.chown(of_nobody, NOBODY, NOBODY)
+    done = as_nobody(world, "build", of_nobody, tmp_path)
+    if before:  # an empty folder is replaced without being written to
+        assert done.status == 1, done.text
+        assert "Permission denied" in done.text
+        assert done.text.count("\n") == 1
+    unharmed(world, of_nobody, before)
+    of_nobody.chmod(0o755)
+    done = as_nobody(world, "build", of_nobody, tmp_path)
+    assert done.status == 0, done.text
+    assert tree(of_nobody) == world.good
+
+
+@as_root
+@pytest.mark.parametrize("command", ["build", "verify"])
+@pytest.mark.parametrize("name", ["image.zip", "captions_hq.json", ""])
+def test_a_release_that_cannot_be_read(command, name, world, of_nobody, before, tmp_path):
+    if before:
+        pytest.skip("says the same")
+    release = shutil.copytree(world.small, tmp_path / "release")
+    if command == "verify":
+        shutil.copytree(world.old.parent / "good", of_nobody)
+    path = next(release.rglob(name)) if name else release / "CelebA-Dialog (HQ)"
+    path.chmod(0)
+    world = replace(world, small=release)
+    done = as_nobody(world, command, of_nobody, tmp_path)
+    assert done.status == 1, done.text
+    assert f"{path}: cannot be" in done.text
+    assert "Permission denied" in done.text
+    assert done.text.count("\n") == 1
+    assert command == "verify" or not of_nobody.exists()
+
+
+# --------------------------------------------------------------------------------------------------- names and machines
+
+
+LONG_NAME = "x" * 200
+NAMES = ["späte Gäste", "顔", "a b'c\"d$(e)", "%41+&", os.fsdecode(b"not\xffUTF-8"), "/".join([LONG_NAME] * 4)]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
+def test_names_of_folders(name, world, tmp_path):
+    release = tmp_path / name / "release"
+    release.parent.mkdir(parents=True)
+    release.symlink_to(world.small)
+    out = tmp_path / name / "celeba_dialog"
+    done = world.build(out, release=release)
+    assert done.status == 0, done.text
+    parquet = {path: digest for path, digest in tree(out).items() if path.endswith(".parquet")}
+    assert parquet == {path: digest for path, digest in world.good.items() if path.endswith(".parquet")}
+    done = world.verify(out, release=release)
+    assert done.status == 0, done.text
+
+
+def test_a_name_that_is_too_long(world, tmp_path):
+    """`.NAME.building` and the temporary names are longer than NAME: what NAME allows, they may not."""
+    for length in (240, 255, 300):
+        out = tmp_path / ("n" * length)
+        done = world.build(out)
+        if done.status:
+            assert done.status == 1
+            assert "File name too long" in done.text
+            assert done.text.count("\n") == 1
+        else:
+            assert tree(out) == world.good
+
+
+PROGRAM = """
+import sys
+from conversion import __main__ as cli
+cli.COMMANDS = ("build", "verify")
+release, out = sys.argv[1:]
+status = cli.main(["build", release, out, "--allow-incomplete"]) or cli.main(["verify", out, release])
+with open("/proc/self/status") as file:
+    print([line.split()[1] for line in file if line.startswith("VmHWM")][0])
+sys.exit(status)
+"""
+
+
+@pytest.fixture
+def one_gigabyte():
+    """The path of a control group that may hold 1 GB of memory."""
+    places = [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")]
+    name, limit = f"celeba-dialog-{os.getpid()}", str(1 << 30)
+    for place, file in zip(places, ("memory.limit_in_bytes", "memory.max")):
+        group = place / name
+        try:
+            group.mkdir()
+            (group / file).write_text(limit)
+        except OSError:
+            if group.exists():
+                group.rmdir()
+            continue
+        yield group
+        group.rmdir()
+        return
+    pytest.skip("no control group can be made here")
+
+
+def test_one_gigabyte_a_plain_locale_and_no_utf8(one_gigabyte, world, tmp_path):
+    """A new process, since neither can be had by forking."""
+    out = tmp_path / "späte Gäste" / "celeba_dialog"
+    out.parent.mkdir()
+    own = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "HF_HOME": str(tmp_path / "home")}
+    enter = f'echo $$ > {one_gigabyte}/cgroup.procs && exec "$@"'
+    process = subprocess.run(  # noqa: S603
+        ["/bin/sh", "-c", enter, "sh", sys.executable, "-c", PROGRAM, str(world.small), str(out)],
+        cwd=ROOT,
+        env=os.environ | own,
+        capture_output=True,
+    )
+    assert process.returncode == 0, process.stderr.decode()
+    parquet = {path: digest for path, digest in tree(out).items() if path.endswith(".parquet")}
+    assert parquet == {path: digest for path, digest in world.good.items() if path.endswith(".parquet")}
+
+
+# ---------------------------------------------------------------------------------------------------------- concurrency
+
+
+PREPARE = """
+import hashlib, json
+import datasets
+from celeba_dialog import CelebADialog
+from doors import undecoded
+
+datasets.disable_progress_bars()
+builder = CelebADialog(config_name="{config}", data_dir="{release}", cache_dir="{cache}")
+builder.download_and_prepare()
+rows = {{split: list(undecoded(dataset)) for split, dataset in builder.as_dataset().items()}}
+print(hashlib.sha256(repr(rows).encode()).hexdigest(), sum(map(len, rows.values())))
+"""
+
+
+def test_ten_processes_prepare_the_same_config(world, tmp_path):
+    program = PREPARE.format(config="hq", release=world.small, cache=tmp_path / "cache")
+    options = {"cache": tmp_path / "cache"}
+    processes = [world.commands.start("python", program, **options) for _ in range(10)]
+    found = [process.wait() for process in processes]
+    assert [done.status for done in found] == [0] * 10, found
+    alone = world.commands.run("python", program.replace("/cache", "/another"), cache=tmp_path / "another")
+    lines = {done.text.splitlines()[-1] for done in [*found, alone]}
+    assert len(lines) == 1
+    assert lines.pop().endswith(" 9")
+    assert len(list((tmp_path / "cache" / "celeba_dialog_index").glob("*.arrow"))) == 1
+
+
+def test_two_builds_and_two_verifies(world, tmp_path):
+    """While a build is held up in the middle, another is refused, and the old folder is as good as it was."""
+    out = tmp_path / "celeba_dialog"
+    shutil.copytree(world.old, out)
+    waiting, go = tmp_path / "waiting", tmp_path / "go"
+    for pipe in (waiting, go):
+        os.mkfifo(pipe)
+    hold = ("hold", len(world.events("build", 2, True)) // 2, str(waiting), str(go))
+    argv = ["build", world.small, out, "--allow-incomplete", "--workers=2"]
+    first = world.commands.start(*argv, faults=[PLAIN, hold])
+    waiting.open().close()
+    second = world.build(out)
+    old = [world.verify(out, release=world.old.parent / "release") for _ in range(2)]
+    go.open().close()
+    assert (second.status, "another build is writing it" in second.text) == (1, True)
+    assert [done.status for done in old] == [0, 0], old
+    assert first.wait().status == 0
+    assert tree(out) == world.good
+    assert world.verify(out).status == 0
