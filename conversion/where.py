@@ -2,7 +2,7 @@
 
     condition   column OP value, or a yes/no column by itself: Wearing_Hat, mask
     OP          =  ==  !=  <  <=  >  >=  contains (texts, without regard to case)
-    value       a number, the name of a class (big_smile), yes, no, missing, or a text in quotes
+    value       a number, the name of a class (big_smile), yes, no, missing, or a text in quotes (a quote in it twice)
     joined by   and, or, not, ( )
 
 Columns are the degrees, the forty attributes, split, row, caption, request, request_labels.attribute and its
@@ -22,7 +22,8 @@ from celeba_dialog import REQUEST_MODES
 from celeba_dialog import UsageError
 
 _TOKEN = re.compile(
-    r"""\s*(?: (?P<sign><=|>=|==|!=|<>|=|<|>) | (?P<paren>[()]) | (?P<text>"[^"]*"|'[^']*') | (?P<word>[\w.+-]+) )""",
+    r"""\s*(?: (?P<sign><=|>=|==|!=|<>|=|<|>) | (?P<paren>[()]) | (?P<word>[\w.+-]+)
+            | (?P<text>"(?:[^"]|"")*" | '(?:[^']|'')*') )""",
     re.VERBOSE,
 )
 _COMPARE = {
@@ -137,14 +138,16 @@ class _Expression:
                 return pc.invert(missing)
             raise self.mistake(at, "missing is compared with = or != only")
         if sign[0] in "<>" and sign != "<>" and not pa.types.is_integer(column.type):
-            raise self.mistake(at, f"{name} has no order: compare it with = or !=")
+            raise self.mistake(at, f"{name} has no order: compare it with = or !={self.hint(name)}")
         return _COMPARE[sign](column, self.constant(name, column.type, kind, value, at))
 
     def value(self, name, what):
         kind, value, at = self.tokens.pop()
         if kind not in ("word", "text") or (kind == "word" and value.lower() in _RESERVED):
             raise self.mistake(at, f"expected {what} for {name}, found {value or 'the end'}")
-        return kind, value.strip(value[0]) if kind == "text" else value, at
+        if kind == "text":
+            value = value[1:-1].replace(value[0] * 2, value[0])
+        return kind, value, at
 
     def constant(self, name, kind_of_column, kind, value, at):
         if pa.types.is_integer(kind_of_column):
@@ -158,8 +161,7 @@ class _Expression:
         if pa.types.is_boolean(kind_of_column):
             known = {"yes": True, "no": False, "1": True, "0": False, "true": True, "false": False}
             if value.lower() not in known:
-                hint = f". The degree is called {name.lower()}" if name.lower() in DEGREES else ""
-                raise self.mistake(at, f"{value} is no value of {name}: expected yes or no{hint}")
+                raise self.mistake(at, f"{value} is no value of {name}: expected yes or no{self.hint(name)}")
             return pa.scalar(known[value.lower()])
         return pa.scalar(value, pa.string())
 
@@ -171,6 +173,10 @@ class _Expression:
         if pa.types.is_boolean(kind):
             return "yes or no"
         return "a number" if pa.types.is_integer(kind) else "a text"
+
+    def hint(self, name):
+        """For an attribute with a degree beside it, which only the capital tells from it."""
+        return f" (the degree is called {name.lower()})" if name.lower() in DEGREES else ""
 
     def near(self, name):
         known = [known for known in self.table.column_names if known.lower() == name.lower()]

@@ -1,0 +1,302 @@
+"""Show the rows on a local page: filters, a gallery, and a row in full with its mask.
+
+The page is served on 127.0.0.1 until Ctrl+C. It needs no package beyond those of the other commands, loads nothing
+from the internet and sends nothing there. OUT may also be a release. On a machine far away, forward the port:
+ssh -L 7860:127.0.0.1:7860 MACHINE
+"""
+
+import errno
+import http.server
+import ipaddress
+import json
+import os
+import socket
+import socketserver
+import sys
+import urllib.parse
+
+import numpy as np
+
+import celeba_dialog
+from celeba_dialog import ATTRIBUTES
+from celeba_dialog import DEGREES
+from celeba_dialog import LICENSE_NAME
+from celeba_dialog import MASK_COLORS
+from celeba_dialog import PARTS
+from celeba_dialog import REQUEST_DIRECTIONS
+from celeba_dialog import REQUEST_MODES
+from celeba_dialog import SPLITS
+from celeba_dialog import CelebADialogError
+from celeba_dialog import EnvironmentFault
+from celeba_dialog import UsageError
+from conversion import files
+from conversion import rows
+from conversion import where
+
+HOST, PORT = "127.0.0.1", 7860
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browse.html")
+AT_ONCE = 60  # rows that the gallery asks for at a time
+THUMBNAIL = 256  # side in pixels, of an HQ image in the gallery
+
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+CONTENT_TYPES = {
+    "/image": "image/jpeg",
+    "/thumbnail": "image/jpeg",
+    "/mask": "application/octet-stream",
+    "/part": "image/png",
+}
+
+# The page may load from its own server and nowhere else, and no other page may load from here.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src 'self' data:; "
+    "script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def add_arguments(parser):
+    parser.add_argument("out", metavar="OUT", help="a built folder, or a release")
+    parser.add_argument(
+        "--host", default=HOST, metavar="ADDRESS", help="listen there instead of %(default)s: others may then look too"
+    )
+    parser.add_argument(
+        "--port", type=int, metavar="N", help=f"default: {PORT}, or any free one where that is taken; 0: any free one"
+    )
+
+
+def run(args):
+    with serve(args.out, args.host, args.port) as server:
+        files.say(f"{args.out}: look at it at {server.url} (Ctrl+C stops)")
+        if not server.local:
+            files.say(f"Whoever reaches this address sees the images. Their terms: {LICENSE_NAME}.")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            files.say("Stopped.")
+
+
+def serve(out, host=HOST, port=None):
+    """A server of the page for the folder `out`, which listens but does not answer until `serve_forever` is called.
+
+    `server.url` is its address. `port` 0 is any free one, None is PORT or where that is taken any free one. Raises
+    ReleaseError where the data is at fault, EnvironmentFault where the address cannot be had, UsageError for a port
+    that does not exist.
+    """
+    if port is not None and not 0 <= port <= 65535:
+        raise UsageError(f"--port {port}: a port is a number from 0 to 65535.")
+    shelf = Shelf(out)
+    try:
+        try:
+            return Server(host, PORT if port is None else port, shelf)
+        except OSError as error:
+            if port is not None or error.errno != errno.EADDRINUSE:
+                raise
+            return Server(host, 0, shelf)
+    except (OSError, UnicodeError) as error:
+        raise EnvironmentFault(
+            f"cannot listen on {host}, port {PORT if port is None else port}: "
+            f"{getattr(error, 'strerror', None) or error}. Choose others with --host and --port, or leave them out."
+        ) from error
+
+
+class Shelf:
+    """What the page asks for, as plain Python: the labels of all configs in memory, images read when they are shown."""
+
+    def __init__(self, out):
+        self.source = rows.open_rows(out)
+        self.labels = {
+            config: self.source.labels(config) for config in files.progress(self.source.configs, unit="configs")
+        }
+        self.codes = {config: _codes(labels) for config, labels in self.labels.items()}
+
+    def facts(self):
+        """What does not change: the vocabulary, and what there is."""
+        return {
+            "path": self.source.path,
+            "configs": {config: len(self.labels[config]) for config in self.source.configs},
+            "masks": [config for config in self.source.configs if "mask" in self.labels[config].column_names],
+            "splits": SPLITS,
+            "degrees": DEGREES,
+            "attributes": ATTRIBUTES,
+            "colors": MASK_COLORS,
+            "parts": PARTS,
+            "license": LICENSE_NAME,
+        }
+
+    def search(self, config, conditions="", start=0):
+        """The rows that the conditions select: how many, how they spread over the labels, and AT_ONCE of them.
+
+        `splits` are counts by split; `degrees` of [missing, 0, …, 5] each; `attributes` of yes, by attribute; `have` of
+        the rows with a caption, a request and (hq) a mask.
+        """
+        labels = self.labels[config]
+        chosen = where.select(labels, conditions) if conditions.strip() else np.full(len(labels), True)
+        found = np.flatnonzero(chosen)
+        page = found[start : start + AT_ONCE]
+        names = labels["file_name"].take(page).to_pylist()
+        codes = self.codes[config]
+        return {
+            "count": len(found),
+            "splits": np.bincount(codes["split"][found], minlength=len(SPLITS)).tolist(),
+            "degrees": {name: np.bincount(codes[name][found] + 1, minlength=7).tolist() for name in DEGREES},
+            "attributes": codes["attributes"][found].sum(axis=0, dtype=np.int64).tolist(),
+            "have": {name: int(values[found].sum()) for name, values in codes["have"].items()},
+            "rows": [{"position": position, "file_name": name} for position, name in zip(page.tolist(), names)],
+        }
+
+    def row(self, config, position):
+        """One row in full, with its labels in words and the code that selects it.
+
+        `mask` is its width, height and the number of pixels of each class, or None.
+        """
+        labels = self.labels[config]
+        row = self.source.row(config, position)
+        split, at = labels["split"][position].as_py(), labels["row"][position].as_py()
+        asked = {"attribute": tuple(DEGREES), "mode": REQUEST_MODES, "direction": REQUEST_DIRECTIONS}
+        request = {field: value for field, value in row["request_labels"].items() if value >= 0}
+        counterpart = rows.COUNTERPARTS[rows.subset_of(config)]
+        return {
+            "position": position,
+            "split": split,
+            "row": at,
+            "file_name": row["file_name"],
+            counterpart: row[counterpart],
+            "identity": row["identity"] if row["identity"] >= 0 else None,
+            "degrees": {name: row[name] for name in DEGREES},
+            "attributes": [name for name, value in zip(ATTRIBUTES, row["attributes"]) if value == 1],
+            "attributes_missing": row["attributes"][0] < 0,
+            "caption": row["caption"],
+            "attribute_captions": row["attribute_captions"],
+            "request": row["request"],
+            "request_labels": {k: asked[k][v] if k in asked else v for k, v in request.items()},
+            "mask": _mask_facts(row.get("mask")),
+            "parts": [part["part"] for part in row.get("parts", [])],
+            "code": f"{self.source.code(config, split)}[{at}]",
+        }
+
+    def image(self, config, position):
+        """The JPEG of a row, as it is stored."""
+        return self.source.row(config, position, ["image"])["image"]["bytes"]
+
+    def thumbnail(self, config, position):
+        """The JPEG of a row, THUMBNAIL pixels square for HQ, and as it is stored for standard."""
+        image = self.image(config, position)
+        if rows.subset_of(config) == "standard":
+            return image
+        name = self.labels[config]["file_name"][position].as_py()
+        return celeba_dialog.resize_image(celeba_dialog.decode_image(image, name), THUMBNAIL)
+
+    def mask(self, config, position):
+        """The class of every pixel of a row's mask, a byte each, line by line; None where there is no mask."""
+        mask = self.source.row(config, position, ["mask"]).get("mask")
+        return mask and celeba_dialog.mask_indices(mask["bytes"], mask["path"]).tobytes()
+
+    def part(self, config, position, part):
+        """The PNG of one binary part mask; None where the row lacks it."""
+        parts = self.source.row(config, position, ["parts"]).get("parts", [])
+        return next((each["mask"]["bytes"] for each in parts if each["part"] == part), None)
+
+
+def _codes(labels):
+    """The labels that are counted, as NumPy arrays: -1 is a missing degree, and a missing attribute counts as no."""
+    codes = {name: labels[name].fill_null(-1).to_numpy() for name in DEGREES}
+    codes["split"] = labels["split"].combine_chunks().indices.to_numpy()
+    codes["attributes"] = np.column_stack([labels[name].fill_null(False).to_numpy() for name in ATTRIBUTES])
+    codes["have"] = {name: labels[name].is_valid().to_numpy() for name in rows.TEXTS}
+    if "mask" in labels.column_names:
+        codes["have"]["mask"] = labels["mask"].to_numpy()
+    return codes
+
+
+def _mask_facts(mask):
+    if mask is None:
+        return None
+    indices = celeba_dialog.mask_indices(mask["bytes"], mask["path"])
+    height, width = indices.shape
+    return {
+        "width": width,
+        "height": height,
+        "pixels": np.bincount(indices.ravel(), minlength=len(MASK_COLORS)).tolist(),
+    }
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Answers the page. Without `http.server.HTTPServer`, which looks its own name up in the network at the start."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, host, port, shelf):
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        self.address_family = family
+        self.shelf = shelf
+        super().__init__(address, Handler)
+        self.local = ipaddress.ip_address(address[0]).is_loopback
+        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+        self.url = f"http://{shown}:{self.server_address[1]}/"
+
+    def handle_error(self, request, client_address):
+        """Nothing where the page went away in the middle of an answer, as it does on a quick change of filters."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60  # seconds until an idle connection is dropped
+
+    def do_GET(self):
+        try:
+            status, kind, body = self._answer()
+        except CelebADialogError as error:
+            status, kind, body = 400, "application/json", json.dumps({"error": str(error)}).encode()
+        self.send_response(status)
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _answer(self):
+        """(status, content type, bytes) for the address that was asked for."""
+        # A page from elsewhere can make its own name point here; then this is not what it asks for.
+        if self.server.local and urllib.parse.urlsplit("//" + self.headers.get("Host", "")).hostname not in LOCAL_NAMES:
+            return 403, "text/plain", b"This page is for this machine only."
+        address = urllib.parse.urlsplit(self.path)
+        if address.path == "/":
+            with open(PAGE, "rb") as file:
+                return 200, "text/html; charset=utf-8", file.read()
+        shelf, query = self.server.shelf, dict(urllib.parse.parse_qsl(address.query))
+        if address.path == "/facts":
+            return 200, "application/json", json.dumps(shelf.facts()).encode()
+        try:
+            config = query["config"]
+            rows_of_config = len(shelf.labels[config])
+            position, start, part = (int(query.get(name, 0)) for name in ("position", "start", "part"))
+        except (KeyError, ValueError):
+            return 404, "text/plain", b"No such address."
+        if not 0 <= position < rows_of_config or start < 0:
+            return 404, "text/plain", b"No such row."
+        if address.path == "/search":
+            found = shelf.search(config, query.get("where", ""), start)
+        elif address.path == "/row":
+            found = shelf.row(config, position)
+        elif address.path == "/part":
+            found = shelf.part(config, position, part)
+        elif address.path in ("/image", "/thumbnail", "/mask"):
+            found = getattr(shelf, address.path[1:])(config, position)
+        else:
+            found = None
+        if found is None:
+            return 404, "text/plain", b"Not there."
+        if isinstance(found, dict):
+            return 200, "application/json", json.dumps(found).encode()
+        return 200, CONTENT_TYPES[address.path], found
+
+    def log_message(self, *_):
+        """Nothing: what was looked at is nobody's business."""
