@@ -1348,21 +1348,27 @@ def _wrong_shape(shown, key, found, expected):
     return FormatError(f"{shown}: key {key!r}: {str(found)[:40]!r}, expected {expected}. {_AGAIN}")
 
 
-def _text_or_none(value, key, shown, what):
-    """A text; `null`, the empty text and the like are None."""
-    if type(value) is str and len(value) > 4 and value.isascii():  # nearly always, and there are millions
-        return value
+def _texts(slots, shown, subset, what):
+    """Values by file number as texts; `null`, the empty text and the like become None."""
+    return [
+        # Nearly every value is such a text, and there are millions.
+        value
+        if type(value) is str and len(value) > 4 and value.isascii()
+        else _text_or_none(value, number, shown, subset, what)
+        for number, value in enumerate(slots)
+    ]
+
+
+def _text_or_none(value, number, shown, subset, what):
     if _says_nothing(value):
         return None
+    key = subset.file_name(number)
     if not isinstance(value, str):
         raise FormatError(f"{shown}: key {key!r}: {what} is {str(value)[:40]!r}, expected a text or null. {_AGAIN}")
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise FormatError(
-                f"{shown}: key {key!r}: {what} holds half a character (a lone surrogate). {_AGAIN}"
-            ) from None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise FormatError(f"{shown}: key {key!r}: {what} holds half a character (a lone surrogate). {_AGAIN}") from None
     return value
 
 
@@ -1373,30 +1379,33 @@ def _slots(subset):
 def read_captions(data, shown, subset):
     """Captions by file number: {"caption": [...], "bangs": [...], …} of texts or None; and the number of entries."""
     columns = {name: _slots(subset) for name in ("caption", *RELEASE_NAMES)}
+    overall = columns["caption"]
+    by_name = [(columns[column], name) for column, name in RELEASE_NAMES.items()]
     count = 0
     for number, key, value in _json_rows(data, shown, subset):
         count += 1
         if _says_nothing(value):
             continue
-        if not isinstance(value, dict) or not value.keys() & {"overall_caption", "attribute_wise_captions"}:
+        if not isinstance(value, dict) or not ("overall_caption" in value or "attribute_wise_captions" in value):
             raise _wrong_shape(shown, key, value, "{'attribute_wise_captions': {…}, 'overall_caption': '…'}")
         parts = value.get("attribute_wise_captions") or {}
         if not isinstance(parts, dict):
             raise _wrong_shape(shown, key, parts, "a caption per attribute")
-        columns["caption"][number] = _text_or_none(value.get("overall_caption"), key, shown, "overall_caption")
-        for column, name in RELEASE_NAMES.items():
-            columns[column][number] = _text_or_none(parts.get(name), key, shown, f"the caption {name}")
-    return columns, count
+        overall[number] = value.get("overall_caption")
+        for slots, name in by_name:
+            slots[number] = parts.get(name)
+    names = {"caption": "overall_caption"} | RELEASE_NAMES
+    return {column: _texts(slots, shown, subset, names[column]) for column, slots in columns.items()}, count
 
 
 def read_requests(data, shown, subset):
     """Editing requests by file number, texts or None, from the JSON form; and the number of entries."""
     column = _slots(subset)
     count = 0
-    for number, key, value in _json_rows(data, shown, subset):
+    for number, _, value in _json_rows(data, shown, subset):
         count += 1
-        column[number] = _text_or_none(value, key, shown, "the request")
-    return column, count
+        column[number] = value
+    return _texts(column, shown, subset, "the request"), count
 
 
 def read_requests_txt(data, shown, subset):
@@ -1446,25 +1455,32 @@ def read_request_labels(data, shown, subset):
 
     Words become indices of their class; -1 is what the release leaves out or writes as null.
     """
-    columns = {name: np.full(subset.first + subset.images, -1, np.int8) for name in _REQUEST_FIELDS}
+    columns = {name: [-1] * (subset.first + subset.images) for name in _REQUEST_FIELDS}
+    fields = [(columns[name], field, _request_codes(allowed)) for name, (field, allowed) in _REQUEST_FIELDS.items()]
     count = 0
     for number, key, value in _json_rows(data, shown, subset):
         count += 1
         if _says_nothing(value):
             continue
-        if not isinstance(value, dict) or not any(field in value for field, _ in _REQUEST_FIELDS.values()):
+        if not isinstance(value, dict) or not any(field in value for _, field, _ in fields):
             raise _wrong_shape(shown, key, value, "{'attribute': …, 'request_mode': …}")
-        for column, (field, allowed) in _REQUEST_FIELDS.items():
+        for slots, field, codes in fields:
             found = value.get(field)
-            if _says_nothing(found):
-                continue
-            if isinstance(found, str) and isinstance(allowed, range) and re.fullmatch("[0-9]", found):
-                found = int(found)
-            if isinstance(found, (bool, float, list, dict)) or found not in allowed:
-                choice = f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(allowed)
-                raise FormatError(f"{shown}: key {key!r}: {field} is {str(found)[:40]!r}, expected {choice}. {_AGAIN}")
-            columns[column][number] = found if isinstance(allowed, range) else allowed.index(found)
-    return columns, count
+            if type(found) in (str, int) and found in codes:
+                slots[number] = codes[found]
+            elif not _says_nothing(found):
+                expected = ", ".join(str(word) for word in codes if isinstance(word, str))
+                raise FormatError(
+                    f"{shown}: key {key!r}: {field} is {str(found)[:40]!r}, expected {expected}. {_AGAIN}"
+                )
+    return {name: np.array(slots, np.int8) for name, slots in columns.items()}, count
+
+
+def _request_codes(allowed):
+    """What a field may hold -> the number that stands for it; degrees may be written as numbers or as digits."""
+    if isinstance(allowed, range):
+        return {word: number for number in allowed for word in (number, str(number))}
+    return {word: index for index, word in enumerate(allowed)}
 
 
 # ------------------------------------------------------------------------------------------------------------- index
