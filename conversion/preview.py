@@ -10,6 +10,7 @@ its siblings, identity, file_name, celeba_file_name (hq) or hq_file_name (standa
 and contains (for texts); joined by and, or, not and parentheses. A missing value meets no condition but `= missing`.
 """
 
+import functools
 import io
 import os
 import unicodedata
@@ -20,10 +21,10 @@ from PIL import ImageDraw
 from PIL import ImageFont
 
 import celeba_dialog
+from celeba_dialog import ATTRIBUTES
 from celeba_dialog import CONFIGS
 from celeba_dialog import DEGREES
 from celeba_dialog import LICENSE_NAME
-from celeba_dialog import MASK_CLASSES
 from celeba_dialog import MASK_COLORS
 from celeba_dialog import PARTS
 from celeba_dialog import REQUEST_DIRECTIONS
@@ -38,7 +39,7 @@ from conversion import where
 
 MOST = 100  # rows of a sheet: about 30,000 pixels, which every viewer still opens
 
-WIDTH, MARGIN, GAP = 1480, 48, 28  # of the sheet, in pixels
+WIDTH, MARGIN, GAP, SMALL_GAP = 1480, 48, 28, 12  # of the sheet, in pixels
 TILE = 256  # side of an HQ image
 METERS = 330  # width of the meters
 LEGEND_COLUMNS = 7
@@ -70,9 +71,12 @@ def preview(out, png, config=None, split=None, count=8, conditions=None, stats=F
     """
     if not 1 <= count <= MOST:
         raise UsageError(f"--rows {count}: a sheet has 1 to {MOST} rows.")
-    folder = os.path.dirname(os.path.abspath(os.path.expanduser(png)))
+    png = os.path.abspath(os.path.expanduser(png))
+    folder = os.path.dirname(png)
+    if not png.lower().endswith(".png"):
+        raise UsageError(f"{png}: the picture is a PNG, so its name should end in .png.")
     if not os.path.isdir(folder):
-        raise UsageError(f"{png}: there is no folder {folder}.")
+        raise UsageError(f"{png}: there is no folder {folder} to put it into.")
     source = rows.open_rows(out)
     config = config or source.configs[0]
     if config not in source.configs:
@@ -100,40 +104,52 @@ def preview(out, png, config=None, split=None, count=8, conditions=None, stats=F
         ]
         sheet = draw_sheet(drawn, title, line)
     try:
-        with files.whole_file(os.path.expanduser(png)) as file:
-            sheet.save(file, "PNG", optimize=True)
+        with files.whole_file(png) as file:
+            sheet.save(file, "PNG")
     except OSError as error:
         raise EnvironmentFault(f"{png}: cannot be written: {error.strerror or error}.") from error
     return len(shown)
 
 
 # --------------------------------------------------------------------------------------------------------------- text
-# Pillow's own font knows little more than ASCII. Letters with marks lose the marks; for what is unknown even then the
-# font draws its empty box.
+# Pillow's own font knows little more than ASCII. Letters with marks lose the marks and dashes become hyphens; for what
+# is unknown even then the font draws its empty box.
+
+DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
 
 
+@functools.cache
 def font(size):
     return ImageFont.load_default(size)
 
 
 def plain(text):
     """A text on one line, without the marks that the font lacks."""
-    letters = unicodedata.normalize("NFKD", " ".join(str(text).split()))
+    letters = unicodedata.normalize("NFKD", " ".join(str(text).translate(DASHES).split()))
     return "".join(letter for letter in letters if not unicodedata.category(letter).startswith(("M", "C")))
+
+
+def text_width(text, size):
+    """Pixels that a text takes, with spaces a little wider than the font's own, which are too narrow to see."""
+    words = text.split(" ")
+    return sum(map(font(size).getlength, words)) + (len(words) - 1) * _space(size)
+
+
+def _space(size):
+    return round(size * 0.28)
 
 
 def wrap(text, size, width):
     """The lines of a text, none wider than `width` pixels; a word that is wider is broken."""
-    measure = font(size).getlength
     lines = [""]
     for word in plain(text).split():
-        if measure(f"{lines[-1]} {word}".strip()) <= width:
+        if text_width(f"{lines[-1]} {word}".strip(), size) <= width:
             lines[-1] = f"{lines[-1]} {word}".strip()
             continue
         if lines[-1]:
             lines.append("")
         for letter in word:
-            if measure(lines[-1] + letter) > width:
+            if text_width(lines[-1] + letter, size) > width:
                 lines.append("")
             lines[-1] += letter
     return lines
@@ -156,9 +172,13 @@ class Canvas:
     def text(self, x, y, text, size=15, color=INK, anchor="la"):
         """One line of text; returns the x where it ends."""
         self.reach(y + 2 * size)
+        draw = ImageDraw.Draw(self.image)
         text = plain(text)
-        ImageDraw.Draw(self.image).text((x, y), text, color, font(size), anchor)
-        return x + font(size).getlength(text)
+        x -= {"l": 0, "m": 0.5, "r": 1}[anchor[0]] * text_width(text, size)
+        for word in text.split(" "):
+            draw.text((x, y), word, color, font(size), "l" + anchor[1])
+            x += font(size).getlength(word) + _space(size)
+        return x - _space(size)
 
     def paragraph(self, x, y, text, width, size=15, color=INK):
         """A wrapped text; returns the y below it."""
@@ -209,67 +229,74 @@ def _foot(canvas, y):
 
 def _draw_row(canvas, y, row):
     """One row of the sheet; returns the y below it."""
-    image = _open(row["image"])
+    image = celeba_dialog.decode_image(row["image"]["bytes"], row["image"]["path"])
     tile = image.resize((TILE, TILE), Image.Resampling.LANCZOS) if image.width == image.height else image
-    x, low = MARGIN, y
-    tiles = [tile]
+    canvas.picture(MARGIN, y, tile)
+    x = MARGIN + tile.width + SMALL_GAP
     if row.get("mask"):
-        tiles.append(lay_over(tile, row["mask"]))
+        canvas.picture(x, y, lay_over(tile, row["mask"]))
+        x += tile.width + SMALL_GAP
     elif "mask" in row:
-        tiles.append(None)
-    if "parts" in row:
-        tiles.append(_parts(row["parts"]))
-    for each in tiles:
-        if each is None:
-            canvas.box(x, y, *tile.size, outline=FAINT)
-            canvas.text(x + tile.width // 2, y + tile.height // 2, "no mask", 15, SOFT, "mm")
-        else:
-            canvas.picture(x, y, each)
-        x += tile.width + 12
-    low = max(low, y + tile.height)
-    x += GAP - 12
+        canvas.box(x, y, *tile.size, outline=FAINT)
+        canvas.text(x + tile.width // 2, y + tile.height // 2, "no mask", 15, SOFT, "mm")
+        x += tile.width + SMALL_GAP
+    x += GAP - SMALL_GAP
     end = canvas.text(x, y - 4, row["file_name"], 20)
     canvas.text(end + 12, y + 1, row["split"], 15, SOFT)
-    low = max(low, _draw_meters(canvas, x, y + 40, row))
+    _draw_meters(canvas, x, y + 38, tile.height - 38, row)
     x += METERS + GAP
-    return max(low, _draw_texts(canvas, x, y, row, canvas.width - MARGIN - x))
+    low = max(y + tile.height, _draw_texts(canvas, x, y, row, canvas.width - MARGIN - x))
+    return _draw_parts(canvas, low + 18, row["parts"]) if "parts" in row else low
 
 
-def _draw_meters(canvas, x, y, row):
-    """The five degrees; returns the y below them."""
-    for name, classes in DEGREES.items():
+def _draw_meters(canvas, x, y, height, row):
+    """The five degrees, one below the other."""
+    bar = 8
+    step = (height - 21 - bar) / (len(DEGREES) - 1)
+    for line, (name, classes) in enumerate(DEGREES.items()):
+        top = y + round(line * step)
         degree = row[name]
-        canvas.text(x, y, name, 15, SOFT)
-        canvas.text(
-            x + METERS,
-            y,
-            "not labelled" if degree < 0 else classes[degree].replace("_", " "),
-            15,
-            FAINT if degree < 0 else INK,
-            "ra",
-        )
-        step = (METERS + 4) / 5
-        for index in range(5):
-            left = x + round(index * step)
-            width = x + round((index + 1) * step) - 4 - left
-            if index < degree:
-                canvas.box(left, y + 23, width, 8, fill=BAR[name], radius=2)
-            else:
-                canvas.box(left, y + 23, width, 8, fill=RULE if degree >= 0 else None, outline=RULE, radius=2)
-        y += 44
-    return y - 12
+        label = "not labelled" if degree < 0 else classes[degree].replace("_", " ")
+        canvas.text(x, top, name, 15, SOFT)
+        canvas.text(x + METERS, top, label, 15, SOFT if degree < 0 else INK, "ra")
+        edges = [x + round(index * (METERS + 4) / 5) for index in range(6)]
+        for index, (left, right) in enumerate(zip(edges[:-1], edges[1:])):
+            color = None if degree < 0 else BAR[name] if index < degree else RULE
+            canvas.box(left, top + 21, right - left - 4, bar, fill=color, outline=color or RULE, radius=2)
 
 
 def _draw_texts(canvas, x, y, row, width):
-    """Caption, request and what the request asks for; returns the y below them."""
-    for name in ("caption", "request"):
-        canvas.text(x, y, name, 13, SOFT)
-        text = row[name]
-        y = canvas.paragraph(x, y + 20, text or f"no {name}", width, 16, INK if text else FAINT) + 12
+    """Caption, request and attributes; returns the y below them."""
     asked = _asked(row["request_labels"])
-    if asked:
-        y = canvas.paragraph(x, y - 8, asked, width, 13, SOFT) + 12
-    return y - 12
+    yes = [name for name, value in zip(ATTRIBUTES, row["attributes"]) if value == 1]
+    attributes = ", ".join(yes) or ("not labelled" if row["attributes"][0] < 0 else "none of the forty")
+    for name, text, size, color in (
+        ("caption", row["caption"], 16, INK),
+        ("request", row["request"], 16, INK),
+        ("attributes", attributes, 14, SOFT),
+    ):
+        start = canvas.text(x, y - 2, name, 13, SOFT)
+        if name == "request" and asked:
+            y = canvas.paragraph(start + 14, y - 2, asked, x + width - start - 14, 13, SOFT) + 1
+        else:
+            y += 18
+        y = canvas.paragraph(x, y, text or "none", width, size, color if text else SOFT) + 11
+    return y - 11
+
+
+def _draw_parts(canvas, y, parts):
+    """The binary part masks in class order, in the official colours, an empty frame for one that is not there."""
+    masks = {part["part"]: part["mask"] for part in parts}
+    step = (canvas.width - 2 * MARGIN + 6) / len(PARTS)
+    side = int(step) - 6
+    for index, name in enumerate(PARTS):
+        x = MARGIN + round(index * step)
+        canvas.text(x + side // 2, y + side + 4, name, 13, SOFT, "ma")
+        if index in masks:
+            canvas.picture(x, y, _part(masks[index], MASK_COLORS[name], side))
+        else:
+            canvas.box(x, y, side, side, outline=RULE)
+    return y + side + 22
 
 
 def _asked(labels):
@@ -289,23 +316,17 @@ def _draw_legend(canvas, y):
         x = MARGIN + round(index % LEGEND_COLUMNS * step)
         low = y + index // LEGEND_COLUMNS * 26
         canvas.box(x, low, 16, 16, fill=color, radius=3)
-        canvas.text(x + 24, low - 2, f"{index}  {name}", 15)
+        canvas.text(x + 24, low - 2, f"{index}", 15, SOFT)
+        canvas.text(x + 48, low - 2, name, 15)
     return low + 34
 
 
 # -------------------------------------------------------------------------------------------------------------- images
 
 
-def _open(image):
-    """The pixels of {"bytes", "path"} in RGB. Raises FormatError where they do not decode."""
-    return celeba_dialog.decode_image(image["bytes"], image["path"])
-
-
 def lay_over(tile, mask):
     """An image with a mask laid over it in the official colours, the background left as it is."""
     indices = celeba_dialog.mask_indices(mask["bytes"], mask["path"])
-    if indices.max() >= len(MASK_CLASSES):
-        raise FormatError(f"{mask['path']}: class {indices.max()}, expected 0 to {len(MASK_CLASSES) - 1}.")
     indices = np.asarray(Image.fromarray(indices).resize(tile.size, Image.Resampling.NEAREST))
     colors = np.array(list(MASK_COLORS.values()), np.float32)[indices]
     pixels = np.asarray(tile, np.float32)
@@ -313,22 +334,17 @@ def lay_over(tile, mask):
     return Image.fromarray(np.where(indices[..., None] > 0, mixed, pixels).round().astype(np.uint8))
 
 
-def _parts(parts):
-    """The binary part masks of a row as one picture: a cell for each, in the official colours and class order."""
-    picture = Image.new("RGB", (TILE, TILE), PAPER)
-    columns, gap = 4, 4
-    draw = ImageDraw.Draw(picture)
-    found = {part["part"]: part["mask"] for part in parts}
-    side = (TILE - (columns) * gap) // 5
-    for index, name in enumerate(PARTS):
-        x, y = index % 5 * (side + gap), index // 5 * (side + gap)
-        if index not in found:
-            draw.rectangle((x, y, x + side - 1, y + side - 1), outline=RULE)
-            continue
-        with Image.open(io.BytesIO(found[index]["bytes"])) as mask:
-            mask = mask.convert("L").resize((side, side), Image.Resampling.BOX)
-        picture.paste(RULE, (x, y, x + side, y + side))
-        picture.paste(MASK_COLORS[name], (x, y, x + side, y + side), mask.point(lambda value: 255 if value else 0))
+def _part(mask, color, side):
+    """A binary part mask in a colour; what it covers of a pixel at all is drawn, so that thin parts stay visible."""
+    try:
+        with Image.open(io.BytesIO(mask["bytes"]), formats=["PNG"]) as image:
+            covered = (
+                image.convert("L").resize((side, side), Image.Resampling.BOX).point(lambda value: 255 * (value > 0))
+            )
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise FormatError(f"{mask['path']}: the mask cannot be decoded: {error}.") from None
+    picture = Image.new("RGB", (side, side), RULE)
+    picture.paste(color, (0, 0, side, side), covered)
     return picture
 
 
@@ -357,7 +373,8 @@ def draw_histograms(labels, title, line):
         most = max((count[1:] / max(1, count[1:].sum())).max() for count in counts.values()) or 1
         y += 30
         for degree, label in enumerate(classes):
-            canvas.text(MARGIN, y, f"{degree}  {label.replace('_', ' ')}", 14, SOFT)
+            canvas.text(MARGIN, y, f"{degree}", 14, SOFT)
+            canvas.text(MARGIN + 18, y, label.replace("_", " "), 14)
             for index, split in enumerate(splits):
                 x = MARGIN + names + round(index * step)
                 count = counts[split][1:]
