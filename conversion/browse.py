@@ -7,6 +7,7 @@ ssh -L 7860:127.0.0.1:7860 MACHINE
 
 import errno
 import http.server
+import io
 import ipaddress
 import json
 import os
@@ -16,6 +17,7 @@ import sys
 import urllib.parse
 
 import numpy as np
+from PIL import Image
 
 import celeba_dialog
 from celeba_dialog import ATTRIBUTES
@@ -28,6 +30,7 @@ from celeba_dialog import REQUEST_MODES
 from celeba_dialog import SPLITS
 from celeba_dialog import CelebADialogError
 from celeba_dialog import EnvironmentFault
+from celeba_dialog import FormatError
 from celeba_dialog import UsageError
 from conversion import files
 from conversion import rows
@@ -183,12 +186,20 @@ class Shelf:
         return self.source.row(config, position, ["image"])["image"]["bytes"]
 
     def thumbnail(self, config, position):
-        """The JPEG of a row, THUMBNAIL pixels square for HQ, and as it is stored for standard."""
+        """The JPEG of a row, at most THUMBNAIL pixels wide and high."""
         image = self.image(config, position)
-        if rows.subset_of(config) == "standard":
-            return image
-        name = self.labels[config]["file_name"][position].as_py()
-        return celeba_dialog.resize_image(celeba_dialog.decode_image(image, name), THUMBNAIL)
+        try:
+            with Image.open(io.BytesIO(image), formats=["JPEG"]) as picture:
+                if max(picture.size) <= THUMBNAIL:
+                    return image
+                picture.draft("RGB", (THUMBNAIL, THUMBNAIL))  # decodes a quarter of the pixels, in a tenth of the time
+                picture.thumbnail((THUMBNAIL, THUMBNAIL))
+                file = io.BytesIO()
+                picture.convert("RGB").save(file, "JPEG", quality=90)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            name = self.labels[config]["file_name"][position].as_py()
+            raise FormatError(f"{name}: the JPEG cannot be decoded: {error}.") from None
+        return file.getvalue()
 
     def mask(self, config, position):
         """The class of every pixel of a row's mask, a byte each, line by line; None where there is no mask."""
