@@ -17,6 +17,7 @@ from pathlib import Path
 import datasets
 import fsspec
 import numpy as np
+import pyarrow as pa
 import pytest
 from datasets.distributed import split_dataset_by_node
 from PIL import Image
@@ -28,6 +29,7 @@ from celeba_dialog import FILES
 from celeba_dialog import STANDARD
 from celeba_dialog import CelebADialog
 from celeba_dialog import EnvironmentFault
+from celeba_dialog import FormatError
 from celeba_dialog import MissingFileError
 from celeba_dialog import UsageError
 
@@ -153,8 +155,8 @@ def test_features_are_those_of_the_contract():
     assert (
         list(features)
         == (
-            "image mask bangs eyeglasses beard smiling age attributes caption attribute_captions request request_labels "
-            "identity file_name celeba_file_name"
+            "image mask bangs eyeglasses beard smiling age attributes caption attribute_captions request "
+            "request_labels identity file_name celeba_file_name"
         ).split()
     )
     for name in DEGREES:
@@ -288,7 +290,10 @@ def test_a_damaged_cache_is_made_anew(demo, tmp_path, same_rows):
     list(undecoded(streamed(root, "hq", tmp_path / "cache")["test"]))
     (index,) = (tmp_path / "cache").rglob("*.arrow")
     good = index.read_bytes()
-    for data in (b"", b"x" * 1000, good[: len(good) // 2]):
+    other = pa.BufferOutputStream()
+    with pa.ipc.new_file(other, pa.schema({"a": pa.int8()}).with_metadata({"splits": "no JSON"})):
+        pass
+    for data in (b"", b"x" * 1000, good[: len(good) // 2], other.getvalue().to_pybytes()):
         celeba_dialog._indexes.clear()
         index.unlink()
         index.write_bytes(data)
@@ -308,7 +313,7 @@ def stream(demo, tmp_path_factory):
     return found.cast_column("image", datasets.Image(decode=False)), expected
 
 
-@pytest.mark.parametrize(("workers", "start"), [(0, None), (2, "fork"), (4, "fork"), (4, "spawn")])
+@pytest.mark.parametrize(("workers", "start"), [(0, None), (2, "fork"), (4, "fork"), (2, "spawn")])
 def test_loader_workers(workers, start, stream):
     data = pytest.importorskip("torch.utils.data")
     dataset, expected = stream
@@ -568,6 +573,11 @@ def test_a_remote_folder_of_images(demo, copy, tmp_path, same_rows):
     (copy / FILES["standard_images"].path).unlink()
     with served(copy) as (_, url):
         same_rows(list(undecoded(streamed(url, "standard", tmp_path)["test"])), demo.splits("standard")["test"])
+
+
+def test_a_path_that_is_no_text(tmp_path):
+    with pytest.raises(UsageError, match="not valid text|no valid text"):
+        CelebADialog(config_name="hq", data_dir=os.fsdecode(b"/tmp/\xff"), cache_dir=str(tmp_path))
 
 
 def test_an_address_of_no_known_kind(tmp_path):
