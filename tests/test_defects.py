@@ -8,6 +8,7 @@ import struct
 import zipfile
 
 import pytest
+from PIL import Image
 from releases import PALETTE
 from releases import TEXTS
 from releases import at
