@@ -909,6 +909,8 @@ print(len(celeba_dialog.read_images(index, index.table, [None])[None]["image"]))
 
 MANY = {
     "brackets in pairs": b'{"0.jpg": [' + b"[]," * 4_000_000 + b"[]]}",
+    "entries of brackets": b"{%s}"
+    % b",".join(b'"%d.jpg": {"overall_caption": [%s[]]}' % (n, b"[]," * 300_000) for n in range(12)),
     "numbers": b'{"0.jpg": [' + b"7," * 6_000_000 + b"7]}",
     "keys": b'{"0.jpg": {' + b",".join(b'"%d": 0' % number for number in range(1_000_000)) + b"}}",
     "newlines": b"\n" * 6_000_000,
