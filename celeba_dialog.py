@@ -10,6 +10,7 @@ side by side. The sections follow that way:
     vocabulary · errors · release · annotations · members · index · features · configs · builder · register
 """
 
+import bisect
 import contextlib
 import hashlib
 import io
@@ -347,7 +348,9 @@ class UsageError(CelebADialogError):
 _MAX_MEMBER = 64 << 20  # bytes of one image: 600 times an HQ image, and no harm to a machine
 _MAX_SIDE = 4096  # pixels of an image: four times an HQ image
 _MAX_TEXT = 1 << 30  # bytes of one text or JSON file: six times the largest official one
+_GAP = 4096  # bytes between two remote ranges that are worth reading rather than asking twice
 _END = 22 + 65535  # bytes that the end record of a zip and its comment may take
+_MAX_ENTRIES = 1_000_000  # of a zip: three times as many as the largest official one has
 _MAX_DIRECTORY = 256 << 20  # bytes of one zip directory: six times the largest official one
 
 
@@ -388,21 +391,37 @@ def read_range(path, start=0, length=None):
 
 
 def read_ranges(path, ranges):
-    """The bytes of several (start, length) ranges of one file; at once where it is remote."""
-    fs = filesystem(path) if is_url(path) else None
+    """The bytes of several (start, length) ranges of one file."""
     try:
-        if fs:
-            starts = [start for start, _ in ranges]
-            ends = [start + length for start, length in ranges]
-            return fs.cat_ranges([path] * len(ranges), starts, ends, on_error="raise")
+        if is_url(path):
+            return _read_remote_ranges(path, ranges)
         with open(path, "rb") as file:
             return [file.read(length) for start, length in ranges if file.seek(start) >= 0]
     except Exception as error:
         raise _fault(path, error) from error
 
 
+def _read_remote_ranges(path, ranges):
+    """All at once, and neighbours in one request: the eighteen part masks of an image lie side by side."""
+    spans = []  # [start, end] of what is asked for
+    for start, length in sorted(ranges):
+        if spans and start <= spans[-1][1] + _GAP:
+            spans[-1][1] = max(spans[-1][1], start + length)
+        else:
+            spans.append([start, start + length])
+    starts, ends = zip(*spans)
+    found = filesystem(path).cat_ranges([path] * len(spans), list(starts), list(ends), on_error="raise")
+    result = []
+    for start, length in ranges:
+        span = bisect.bisect_right(starts, start) - 1
+        result.append(found[span][start - starts[span] : start - starts[span] + length])
+    return result
+
+
 def _fault(path, error):
     """A failed read as an error of ours: a file that vanished is the release's fault, the rest the machine's."""
+    if isinstance(error, CelebADialogError):
+        return error
     if isinstance(error, FileNotFoundError):
         return MissingFileError(f"{path}: not there any more; it was when the release was looked through. Try again.")
     return EnvironmentFault(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error!r}.")
@@ -544,9 +563,13 @@ def _printable(text):
 
 def normal_path(root):
     """A release's root as an absolute path or a URL, without a slash at its end. Raises UsageError for an empty one."""
-    root = os.fspath(root)
+    root = os.fsdecode(root)
     if not root.strip():
         raise UsageError("The path of the release is empty. Pass the folder that holds the official files.")
+    if not root.isprintable():
+        raise UsageError(
+            f"{root!r}: not valid text, which `datasets` needs of a path. Rename it, or pass a link to it."
+        )
     if root.startswith("file://"):
         root = root[len("file://") :]
     if is_url(root):
@@ -593,7 +616,7 @@ def _is_folder(entry):
 def _remote_tree(root):
     fs = filesystem(root)
     try:
-        paths = fs.find(root)
+        paths = fs.find(root) or fs.ls(root, detail=False)  # find leaves out what cannot be listed, ls says why
     except Exception as error:
         raise EnvironmentFault(f"{root}: cannot be listed: {error!r}.") from error
     if not paths:
@@ -706,8 +729,8 @@ def _what_is(head, size):
     if size == 0:
         return "the file is empty."
     if start.startswith((b"<!doctype", b"<html", b"<head")):
-        why = "its quota is used up or a login is asked for" if b"google" in head.lower() else "not the file itself"
-        return f"this is a web page, as Google Drive sends where {why}."
+        why = ", as Google Drive sends where its quota is used up or a login is asked for"
+        return f"this is a web page, not the file itself{why if b'google' in head.lower() else ''}."
     if start.startswith(b"pk\x03\x04"):
         return "this is a zip."
     return f"starts with {head[:24]!r}, and holds no file name such as {HQ.file_name(0)} or {STANDARD.file_name(1)}."
@@ -762,7 +785,7 @@ def _end_of_zip(path, size, tail):
         entries, length, offset = struct.unpack_from("<QQQ", tail, end - 76 + 32)
         place -= 76
     ahead = place - length - offset
-    if ahead < 0 or length > _MAX_DIRECTORY or entries * 46 > length:
+    if ahead < 0 or length > _MAX_DIRECTORY or entries * 46 > length or entries > _MAX_ENTRIES:
         raise DamagedFileError(
             f"{path}: the zip's end record does not fit the file: {entries:,} entries in {length:,} bytes at "
             f"{offset:,}, in a file of {size:,} bytes. {_AGAIN}"
@@ -1601,7 +1624,7 @@ def _load_index(path):
         return _as_index(pa.ipc.open_file(pa.memory_map(path)).read_all())
     except FileNotFoundError:
         return None
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, AttributeError, KeyError, ValueError) as error:  # ArrowInvalid and JSON's are ValueErrors
         logger.warning(f"{path} cannot be used ({error}) and is made anew.")
         return None
 

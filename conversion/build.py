@@ -10,6 +10,7 @@ OUT and RELEASE may be fsspec URLs; for --dask they must be paths that every wor
 import concurrent.futures
 import contextlib
 import fcntl
+import functools
 import hashlib
 import io
 import json
@@ -22,6 +23,7 @@ import datasets
 import numpy as np
 import PIL
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import celeba_dialog
@@ -98,12 +100,12 @@ def build(release, out, configs=None, workers=None, dask=None, allow_incomplete=
                 release, subset, parts, index, [name for name in configs if family(name) == (subset, parts)]
             )
         ]
-        folder.prepare(jobs, kept)
         with pool.executor(workers, dask) as executor:
+            folder.prepare(jobs, kept)
             futures = [executor.submit(write_shards, job, folder.data, folder.records) for job in jobs]
             roles = {role for subset, parts in indexes for role in celeba_dialog.roles_of(subset, parts)}
             with _Sources(release, roles) as sources:
-                records = _collect(futures, jobs)
+                records = _collect(futures, jobs, folder.data)
                 manifest = _manifest(jobs, records, indexes, kept, sources.result(), incomplete)
         folder.publish(manifest, card.render(manifest, _example(indexes, manifest)))
     files.say(f"{folder.path}: {', '.join(manifest['configs'])} built. {_how_to_load(folder.path)}")
@@ -237,12 +239,11 @@ def _finished(job, path, data, records):
 def _write(job, targets, data, records):
     index = celeba_dialog.index_at(job.index, lambda: Release(job.root))
     subset = "hq" if "hq_images" in index.sources else "standard"
-    features = celeba_dialog.features_of(subset, "parts" in index.table.column_names)
-    arrow = features.arrow_schema.with_metadata({"huggingface": json.dumps(schema.portable_json(features))})
+    arrow, leaves = _layout(subset, "parts" in index.table.column_names)
     sizes = list(dict.fromkeys(size for _, size, _ in targets))
     result = {}
     with contextlib.ExitStack() as stack:
-        shards = [_Shard(stack, f"{data}/{path}", arrow) for _, _, path in targets]
+        shards = [_Shard(stack, f"{data}/{path}", arrow, leaves) for _, _, path in targets]
         for start in range(job.first, job.last, ROW_GROUP[subset]):
             rows = index.table.slice(start, min(ROW_GROUP[subset], job.last - start))
             images = celeba_dialog.read_images(index, rows, sizes)
@@ -257,27 +258,38 @@ def _write(job, targets, data, records):
             "sha256": shard.digest.hexdigest(),
             "memory_bytes": shard.memory,
         }
-        with files.whole_file(f"{records}/{path}.json") as file:
+        with files.whole_file(f"{records}/{path}.json", synced=False) as file:
             file.write(json.dumps(result[path]).encode())
     return result
+
+
+@functools.cache
+def _layout(subset, parts):
+    """(Arrow schema, names of the Parquet columns) of the shards of a family."""
+    features = celeba_dialog.features_of(subset, parts)
+    arrow = features.arrow_schema.with_metadata({"huggingface": json.dumps(schema.portable_json(features))})
+    buffer = io.BytesIO()
+    pq.write_table(arrow.empty_table(), buffer)
+    columns = pq.ParquetFile(buffer).schema
+    return arrow, [columns.column(index).path for index in range(len(columns))]
 
 
 class _Shard:
     """A Parquet file being written, hashed as it goes. Image bytes are not compressed, because JPEG and PNG are."""
 
-    def __init__(self, stack, path, arrow):
+    def __init__(self, stack, path, arrow, leaves):
         self.digest = hashlib.sha256()
         self.size = self.memory = 0
-        self._file = stack.enter_context(files.whole_file(path))
+        self._file = stack.enter_context(files.whole_file(path, synced=False))  # `_collect` does it
         # Neither a dictionary nor statistics of image bytes: both would copy and compare every image for nothing.
-        leaves = [name for name in _leaves(arrow) if not name.endswith(".bytes")]
+        others = [name for name in leaves if not name.endswith(".bytes")]
         self._writer = stack.enter_context(
             pq.ParquetWriter(
                 pa.PythonFile(self, "w"),
                 arrow,
-                compression={name: "NONE" if name.endswith(".bytes") else "SNAPPY" for name in _leaves(arrow)},
-                use_dictionary=leaves,
-                write_statistics=leaves,
+                compression={name: "NONE" if name.endswith(".bytes") else "SNAPPY" for name in leaves},
+                use_dictionary=others,
+                write_statistics=others,
                 write_page_index=True,
                 use_content_defined_chunking=True,
             )
@@ -301,41 +313,33 @@ class _Shard:
         pass
 
 
-def _leaves(arrow):
-    """Names of the Parquet columns of a schema, as `compression=` wants them."""
-    buffer = io.BytesIO()
-    pq.write_table(arrow.empty_table(), buffer)
-    columns = pq.ParquetFile(buffer).schema
-    return [columns.column(index).path for index in range(len(columns))]
-
-
 def to_parquet(rows, images, arrow):
     """Rows of an index and their images as a table of the published schema."""
-    numbers = rows["number"].to_pylist()
-    names = {"image": rows["file_name"].to_pylist(), "mask": [celeba_dialog.mask_name(number) for number in numbers]}
     columns = []
     for field in arrow:
-        if field.name in names:
-            columns.append(_images(images[field.name], names[field.name]))
+        if field.name == "image":
+            columns.append(_images(images["image"], rows["file_name"].combine_chunks()))
+        elif field.name == "mask":
+            names = [celeba_dialog.mask_name(number) for number in rows["number"].to_pylist()]
+            columns.append(_images(images["mask"], pa.array(names)))
         elif field.name == "parts":
-            columns.append(_parts(images["parts"], numbers, field.type))
+            columns.append(_parts(images["parts"], rows["number"].to_pylist(), field.type))
         else:
             columns.append(rows[field.name].combine_chunks().cast(field.type))
     return pa.Table.from_arrays(columns, schema=arrow)
 
 
 def _images(data, names):
-    missing = pa.array([value is None for value in data])
-    paths = [None if value is None else name for value, name in zip(data, names)]
-    return pa.StructArray.from_arrays(
-        [pa.array(data, pa.binary()), pa.array(paths, pa.string())], names=["bytes", "path"], mask=missing
-    )
+    data = pa.array(data, pa.binary())
+    names = pc.if_else(data.is_valid(), names, pa.scalar(None, pa.string()))
+    return pa.StructArray.from_arrays([data, names], names=["bytes", "path"], mask=data.is_null())
 
 
 def _parts(lists, numbers, type_):
     flat = [(number, part, mask) for number, pairs in zip(numbers, lists) for part, mask in pairs]
     offsets = np.cumsum([0] + [len(pairs) for pairs in lists])
-    masks = _images([mask for _, _, mask in flat], [celeba_dialog.part_name(number, part) for number, part, _ in flat])
+    names = pa.array([celeba_dialog.part_name(number, part) for number, part, _ in flat], pa.string())
+    masks = _images([mask for _, _, mask in flat], names)
     parts = pa.array([part for _, part, _ in flat], pa.int64())
     values = pa.StructArray.from_arrays([parts, masks], names=["part", "mask"])
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values).cast(type_)
@@ -359,15 +363,21 @@ def label_counts(rows):
 # ----------------------------------------------------------------------------------------------------- running the jobs
 
 
-def _collect(futures, jobs):
-    """The records of all jobs, by the path of the shard. A failure ends the build; what is finished is kept."""
+def _collect(futures, jobs, data):
+    """The records of all jobs, by the path of the shard. A failure ends the build; what is finished is kept.
+
+    The shards are synced here, in a thread, so that the workers need not wait for the disk.
+    """
     total = sum((job.last - job.first) * len(job.targets) for job in jobs)
-    records = {}
-    with files.progress(total=total, desc="build") as bar:
+    records, synced = {}, []
+    with files.progress(total=total, desc="build") as bar, concurrent.futures.ThreadPoolExecutor(1) as disk:
         for done in pool.results(futures):
             for record in done:
                 records[record["path"]] = record
+                synced.append(disk.submit(files.sync, f"{data}/{record['path']}"))
                 bar.update(record["rows"])
+        for future in synced:
+            future.result()
     return records
 
 

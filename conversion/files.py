@@ -80,10 +80,18 @@ def remove(path):
         filesystem(path).rm(path, recursive=True)
 
 
+def sync(path):
+    """Has the content of a local file on the disk before it returns; of a remote one it is there already."""
+    if not is_url(path):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+
 @contextlib.contextmanager
-def whole_file(path):
+def whole_file(path, synced=True):
     """A binary file that appears at `path` whole or not at all: temporary name beside it, synced, renamed.
 
+    With `synced=False` a power failure may still damage it, for what is checked before it is used or synced later.
     At a URL, the file system's own way of writing: object stores show a file when it is complete.
     """
     if is_url(path):
@@ -95,8 +103,9 @@ def whole_file(path):
     try:
         with open(handle, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:

@@ -142,7 +142,7 @@ def test_pages_follow_the_content(tmp_path):
 
     def ends_of_pages(name, images):
         with build.contextlib.ExitStack() as stack:
-            shard = build._Shard(stack, str(tmp_path / name), schema)
+            shard = build._Shard(stack, str(tmp_path / name), schema, ["image.bytes", "image.path"])
             shard.write(pa.table([pa.array([{"bytes": image, "path": ""} for image in images])], schema=schema))
         data = (tmp_path / name).read_bytes()
         places = [data.index(image) for image in images]
