@@ -1,0 +1,130 @@
+"""The README says everything, and everything it says works as it stands."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import celeba_dialog
+from celeba_dialog import CONFIGS
+from conversion import __main__ as command_line
+from conversion import build
+from conversion import demo
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line.split("#")[0].strip() for line in re.findall(r"^python -m conversion .*$", README, re.M)]
+SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+
+# Runs the snippets given as arguments, each as if it were alone in a file, but in one process to save imports.
+RUN_SNIPPETS = """
+import sys, traceback
+for number, path in enumerate(sys.argv[1:]):
+    try:
+        exec(compile(open(path).read(), path, "exec"), {"__name__": "__main__"})
+    except BaseException:
+        traceback.print_exc()
+        sys.exit(f"snippet {number} of the README fails")
+"""
+
+
+def subcommands():
+    """{command: its argparse parser}."""
+    choices = command_line.parser()._subparsers._group_actions[0].choices
+    return dict(choices)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home folder as the README assumes it: the release in ~/CelebA-Dialog, the built folder in ~/celeba_dialog."""
+    home = tmp_path_factory.mktemp("home")
+    demo.write_release(str(home / "CelebA-Dialog"), hq=24, standard=120)
+    build.build(home / "CelebA-Dialog", home / "celeba_dialog", workers=1, allow_incomplete=True)
+    return home
+
+
+def test_every_snippet_runs_as_it_stands(home):
+    assert len(SNIPPETS) >= 8
+    files = []
+    for number, code in enumerate(SNIPPETS):
+        files.append(home / f"snippet{number}.py")
+        files[-1].write_text(code, encoding="utf-8")
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", RUN_SNIPPETS, *map(str, files)],
+        cwd=home,
+        env={"HOME": str(home), "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "torch.Size([16, 3, 256, 256]) torch.Size([16, 1, 256, 256])" in done.stdout
+
+
+def test_every_command_line_is_one_that_the_program_accepts():
+    assert len(COMMANDS) >= 6
+    for line in COMMANDS:
+        command_line.parser().parse_args(shlex.split(line)[3:])  # exits where it is wrong
+
+
+def test_the_first_five_minutes_run_as_they_stand(home, monkeypatch, capsys):
+    """All but fetch and push, which need servers and are run in tests of their own."""
+    release = celeba_dialog.Release(home / "CelebA-Dialog")
+    counts = {}
+    for subset in ("hq", "standard"):
+        counts |= celeba_dialog.open_index(release, subset, cache_dir=home / "cache").counts
+    complete = {
+        role: file._replace(count=counts.get(role, 1)) for role, file in celeba_dialog.FILES.items()
+    }  # as if the demo were all there is
+    monkeypatch.setattr(celeba_dialog, "FILES", complete)
+    for module in ("check", "build"):
+        monkeypatch.setattr(f"conversion.{module}.FILES", complete)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+    for line in COMMANDS:
+        words = shlex.split(line)[3:]
+        words = [word.replace("~", str(home), 1) if word.startswith("~") else word for word in words]  # as a shell does
+        if words[0] not in ("fetch", "push", "demo"):
+            assert command_line.main(words) == 0, (line, capsys.readouterr())
+    assert (home / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", command_line.COMMANDS)
+def test_every_command_and_option_is_in_the_readme_and_has_help(name):
+    parser = subcommands()[name]
+    row = next((line for line in README.splitlines() if line.startswith(f"| `{name} ")), "")
+    assert row, f"README: the table of commands lacks {name}"
+    assert len(parser.description.split()) > 10
+    for action in parser._actions:
+        if action.dest == "help":
+            continue
+        assert action.help, f"{name}: {action.dest} has no help"
+        word = action.option_strings[-1] if action.option_strings else action.metavar
+        assert word in row, f"README: the row of {name} lacks {word}"
+
+
+def test_every_config_and_column_is_in_the_readme():
+    for name in CONFIGS:
+        assert f"| `{name}` |" in README
+    columns = {name for subset in ("hq", "standard") for name in celeba_dialog.features_of(subset, subset == "hq")}
+    table = README.split("## Columns")[1].split("\n## ")[0]
+    for column in columns:
+        assert f"`{column}`" in table
+
+
+def test_help_tells_every_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for name in command_line.COMMANDS:
+        assert re.search(rf"^    {name} +\S", text, re.M)
+
+
+def test_no_command_is_wrong_usage():
+    with pytest.raises(SystemExit) as stop:
+        command_line.main([])
+    assert stop.value.code == 2
