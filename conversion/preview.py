@@ -38,6 +38,7 @@ from conversion import rows
 from conversion import where
 
 MOST = 100  # rows of a sheet: about 30,000 pixels, which every viewer still opens
+MOST_LETTERS = 4000  # of a text: twenty times the longest official caption
 
 WIDTH, MARGIN, GAP, SMALL_GAP = 1480, 48, 28, 12  # of the sheet, in pixels
 TILE = 256  # side of an HQ image
@@ -82,27 +83,24 @@ def preview(out, png, config=None, split=None, count=8, conditions=None, stats=F
     if config not in source.configs:
         raise UsageError(f"{out}: has no config {config}, but {', '.join(source.configs)}.")
     labels = source.labels(config)
-    chosen = np.full(len(labels), True)
+    chosen = where.select(labels, conditions) if conditions is not None else np.full(len(labels), True)
     if split:
         chosen &= where.select(labels, f"split = {split}")
-    if conditions is not None:
-        chosen &= where.select(labels, conditions)
-    positions = np.flatnonzero(chosen)
-    if not len(positions):
+    found = np.flatnonzero(chosen)
+    if not len(found):
         raise UsageError(f"{out}: no row of {config}{f', {split},' if split else ''} meets the conditions.")
-    title = f"CelebA-Dialog  ·  {config}" + (f"  ·  {split}" if split else "")
-    shown = (
-        positions if stats else positions[np.linspace(0, len(positions) - 1, min(count, len(positions))).astype(int)]
-    )
-    line = f"{len(shown):,} of {len(positions):,} rows" + (f" where {conditions}" if conditions else "")
+    title = f"CelebA-Dialog · {config}" + (f" · {split}" if split else "")
+    meets = f" where {conditions}" if conditions else ""
     if stats:
-        sheet = draw_histograms(labels.take(positions), title, line)
+        shown = found
+        sheet = draw_histograms(labels.take(found), title, f"{len(found):,} of {len(labels):,} rows{meets}")
     else:
+        shown = found[np.linspace(0, len(found) - 1, min(count, len(found))).astype(int)]
         drawn = [
             {"split": labels["split"][position].as_py(), **source.row(config, position)}
             for position in files.progress(shown.tolist(), desc="rows")
         ]
-        sheet = draw_sheet(drawn, title, line)
+        sheet = draw_sheet(drawn, title, f"{len(shown):,} of {len(found):,} rows{meets}")
     try:
         with files.whole_file(png) as file:
             sheet.save(file, "PNG")
@@ -231,6 +229,8 @@ def _draw_row(canvas, y, row):
     """One row of the sheet; returns the y below it."""
     image = celeba_dialog.decode_image(row["image"]["bytes"], row["image"]["path"])
     tile = image.resize((TILE, TILE), Image.Resampling.LANCZOS) if image.width == image.height else image
+    tile.thumbnail((TILE, TILE))
+    height = max(tile.height, 200)  # room for the meters
     canvas.picture(MARGIN, y, tile)
     x = MARGIN + tile.width + SMALL_GAP
     if row.get("mask"):
@@ -243,9 +243,9 @@ def _draw_row(canvas, y, row):
     x += GAP - SMALL_GAP
     end = canvas.text(x, y - 4, row["file_name"], 20)
     canvas.text(end + 12, y + 1, row["split"], 15, SOFT)
-    _draw_meters(canvas, x, y + 38, tile.height - 38, row)
+    _draw_meters(canvas, x, y + 38, height - 38, row)
     x += METERS + GAP
-    low = max(y + tile.height, _draw_texts(canvas, x, y, row, canvas.width - MARGIN - x))
+    low = max(y + height, _draw_texts(canvas, x, y, row, canvas.width - MARGIN - x))
     return _draw_parts(canvas, low + 18, row["parts"]) if "parts" in row else low
 
 
@@ -280,6 +280,8 @@ def _draw_texts(canvas, x, y, row, width):
             y = canvas.paragraph(start + 14, y - 2, asked, x + width - start - 14, 13, SOFT) + 1
         else:
             y += 18
+        if text and len(text) > MOST_LETTERS:
+            text = f"{text[:MOST_LETTERS]} ... and {len(text) - MOST_LETTERS:,} letters more"
         y = canvas.paragraph(x, y, text or "none", width, size, color if text else SOFT) + 11
     return y - 11
 

@@ -1,0 +1,330 @@
+"""`preview`: what is on the sheet, from a release and from a built folder, and what it says to mistakes."""
+
+import io
+import json
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL import ImageDraw
+from PIL import ImageFont
+
+from celeba_dialog import CONFIGS
+from celeba_dialog import DEGREES
+from celeba_dialog import MASK_COLORS
+from celeba_dialog import PARTS
+from conversion import __main__ as command_line
+from conversion import preview
+
+pytest_plugins = ["building"]
+
+PALETTE = [value for color in MASK_COLORS.values() for value in color]
+
+
+@pytest.fixture
+def draw(tmp_path, capsys):
+    """A function that runs the command: the picture, or the message where the status is not 0."""
+
+    def draw(out, *options, status=0):
+        png = tmp_path / "sheet.png"
+        found = command_line.main(["preview", str(out), str(png), *map(str, options)])
+        message = capsys.readouterr().err
+        assert found == status, message
+        assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+        if status:
+            assert not png.exists()
+            return message
+        with Image.open(png) as picture:
+            assert picture.format == "PNG"
+            return picture.convert("RGB")
+
+    return draw
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What is written on a picture: [(x, y, text)], with x and y of the top left corner."""
+    written = []
+    text = preview.Canvas.text
+
+    def spy(canvas, x, y, words, size=15, color=preview.INK, anchor="la"):
+        end = text(canvas, x, y, words, size, color, anchor)
+        written.append((x, y, words))
+        return end
+
+    monkeypatch.setattr(preview.Canvas, "text", spy)
+    return written
+
+
+def texts(drawn):
+    return [text for _, _, text in drawn]
+
+
+def squeeze(text):
+    return "".join(text.split())
+
+
+def evenly(rows, count):
+    """`count` rows from the first to the last, as evenly as whole numbers allow."""
+    return [rows[index * (len(rows) - 1) // (count - 1)] for index in range(count)]
+
+
+# ------------------------------------------------------------------------------------------------------------ the sheet
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_release_and_built_folder_give_the_same_sheet(config, built, demo, draw):
+    sheets = [draw(out, "--config", config, "--rows", 3) for out in (demo.root, built)]
+    assert sheets[0].size == sheets[1].size
+    assert sheets[0].tobytes() == sheets[1].tobytes()
+
+
+@pytest.mark.parametrize("config", ["hq", "standard"])
+def test_all_that_a_row_says_is_on_the_sheet(config, demo, draw, drawn):
+    draw(demo.root, "--config", config, "--rows", 5)
+    said = squeeze("".join(texts(drawn)))
+    for row in evenly(demo.rows(config), 5):
+        assert row["file_name"] in texts(drawn)
+        for text in (row["caption"], row["request"]):
+            assert squeeze(text or "none") in said
+        for name, classes in DEGREES.items():
+            label = classes[row[name]].replace("_", " ") if row[name] >= 0 else "not labelled"
+            assert label in texts(drawn)
+
+
+def test_the_split_stands_beside_the_name(demo, draw, drawn):
+    draw(demo.root, "--rows", 8)
+    splits = {row["file_name"]: split for split, rows in demo.splits("hq").items() for row in rows}
+    splits = {row["file_name"]: splits[row["file_name"]] for row in evenly(demo.rows("hq"), 8)}
+    said = texts(drawn)
+    assert {name: said[said.index(name) + 1] for name in splits} == splits
+    assert len(set(splits.values())) == 3
+
+
+def test_the_mask_lies_over_the_image_in_the_official_colours(demo, draw):
+    sheet = draw(demo.root, "--rows", 1)
+    row = demo.rows("hq")[0]
+    left, top = np.argwhere(np.asarray(sheet.convert("L"))[160:, 48:] < 250)[0][1] + 48, 0
+    column = np.asarray(sheet.convert("L"))[:, 60]
+    top = next(y for y in range(120, 400) if (column[y : y + 20] < 254).all())
+    tile = sheet.crop((left, top, left + 256, top + 256))
+    image = Image.open(io.BytesIO(row["image"]["bytes"])).resize((256, 256), Image.Resampling.LANCZOS)
+    assert np.abs(np.asarray(tile, int) - np.asarray(image, int)).max() <= 1
+    mask = Image.open(io.BytesIO(row["mask"]["bytes"]))
+    mask.putpalette(PALETTE)  # over whatever the file says
+    mask = mask.resize((256, 256), Image.Resampling.NEAREST)
+    expected = Image.composite(
+        Image.blend(image, mask.convert("RGB"), 0.55), image, Image.fromarray(np.asarray(mask) > 0)
+    )
+    over = sheet.crop((left + 268, top, left + 268 + 256, top + 256))
+    assert np.abs(np.asarray(over, int) - np.asarray(expected, int)).max() <= 2
+    assert (np.asarray(over) != np.asarray(tile)).any(axis=2).mean() > 0.2
+
+
+@pytest.mark.parametrize("config, left", [("hq", 600), ("standard", 254)])
+def test_the_meters_have_as_many_steps_as_the_degree(config, left, demo, draw, drawn):
+    sheet = np.asarray(draw(demo.root, "--config", config, "--rows", 8))
+    rows = evenly(demo.rows(config), 8)
+    for name in DEGREES:
+        lines = [y for _, y, text in drawn if text == name]
+        assert len(lines) == len(rows)
+        color = np.array([int(preview.BAR[name][at : at + 2], 16) for at in (1, 3, 5)])
+        for row, y in zip(rows, lines):
+            steps = (sheet[y + 25, left : left + 330] == color).all(axis=1)
+            assert np.count_nonzero(np.diff(steps, prepend=False, append=False)) == 2 * max(row[name], 0)
+
+
+def test_part_masks(demo, draw, drawn):
+    sheet = np.asarray(draw(demo.root, "--config", "hq_parts", "--rows", 3))
+    rows = evenly(demo.rows("hq_parts"), 3)
+    for index, name in enumerate(PARTS):
+        labels = [(x, y) for x, y, text in drawn if text == name][:3]  # after these, the legend
+        for row, (x, y) in zip(rows, labels):
+            masks = {part["part"]: part["mask"]["bytes"] for part in row["parts"]}
+            cell = sheet[y - 74 : y - 5, x - 33 : x + 33]
+            colored = (cell == np.array(MASK_COLORS[name])).all(axis=2)
+            assert colored.any() == (index in masks)
+            if index in masks:  # as much of the cell as of the mask, and a rim
+                share = np.asarray(Image.open(io.BytesIO(masks[index])).convert("L")).astype(bool).mean()
+                assert share * 0.7 < colored.mean() < share + 0.2
+
+
+def test_legend_only_where_there_are_masks(demo, draw, drawn):
+    draw(demo.root, "--rows", 1)
+    assert set(MASK_COLORS) <= set(texts(drawn))
+    drawn.clear()
+    draw(demo.root, "--rows", 1, "--config", "standard")
+    assert not set(MASK_COLORS) & set(texts(drawn))
+
+
+def test_without_masks_and_texts(copy, draw, drawn):
+    (copy / "CelebA-Dialog (HQ)" / "mask" / "CelebAMask-HQ-mask-color-palette.zip").unlink()
+    for path in (copy / "CelebA-Dialog (HQ)").glob("*/*.*"):
+        if path.suffix in (".txt", ".json"):
+            path.unlink()
+    draw(copy, "--rows", 2)
+    assert texts(drawn).count("no mask") == 2
+    assert texts(drawn).count("not labelled") == 2 * (len(DEGREES) + 1)
+    assert texts(drawn).count("none") == 4
+
+
+def test_where_split_and_rows_choose(demo, draw, drawn):
+    draw(demo.root, "--split", "train", "--where", "smiling >= 1 and Male", "--rows", 3)
+    male = 20  # in CelebA's order
+    meet = [row for row in demo.splits("hq")["train"] if row["smiling"] >= 1 and row["attributes"][male] == 1]
+    assert [text for text in texts(drawn) if text.endswith(".jpg")] == [row["file_name"] for row in evenly(meet, 3)]
+    assert f"3 of {len(meet)} rows where smiling >= 1 and Male" in texts(drawn)
+
+
+def test_more_rows_than_there_are(demo, draw, drawn):
+    draw(demo.root, "--split", "test", "--rows", 100)
+    names = [row["file_name"] for row in demo.splits("hq")["test"]]
+    assert [text for text in texts(drawn) if text.endswith(".jpg")] == names
+
+
+# ---------------------------------------------------------------------------------------------------------------- texts
+
+HOSTILE = "Frau Ämilie — naïve, 日本語 😀 العربية \u200b\u0000\ud800 " + "x" * 400 + " end. " + "word " * 60
+
+
+def test_nothing_is_clipped_and_nothing_breaks(demo):
+    row = dict(demo.rows("hq")[1], split="validation", caption=HOSTILE, request=HOSTILE[::-1], file_name="0" * 20)
+    sheet = np.asarray(preview.draw_sheet([row, row], "title " * 9, HOSTILE))
+    white = (sheet == 255).all(axis=2)
+    margin = preview.MARGIN - 2
+    assert white[:, :margin].all()
+    assert white[:, -margin:].all()
+    assert white[:margin].all()
+    assert white[-24:].all()
+    assert not white[:, preview.MARGIN : -preview.MARGIN].all()
+
+
+def test_letters_that_the_font_lacks():
+    assert preview.plain("Ämilie's café – naïve\n\tﬁne\u0000") == "Amilie's cafe - naive fine"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=200), st.integers(60, 400))
+def test_wrapped_lines_fit_and_lose_nothing(text, width):
+    lines = preview.wrap(text, 15, width)
+    assert squeeze("".join(lines)) == squeeze(preview.plain(text))
+    measure = ImageDraw.Draw(Image.new("L", (1, 1)))
+    for line in lines:
+        assert measure.textlength(line, ImageFont.load_default(15)) <= width
+
+
+# ----------------------------------------------------------------------------------------------------------- statistics
+
+
+@pytest.mark.parametrize("config", ["hq", "standard"])
+def test_histograms_count_every_split(config, built, demo, draw, drawn):
+    draw(built, "--config", config, "--stats")
+    counts = {
+        split: {name: Counter(row[name] for row in rows) for name in DEGREES}
+        for split, rows in demo.splits(config).items()
+    }
+    lines = {}
+    for x, y, text in drawn:
+        lines.setdefault(y, []).append((x, text))
+    lines = {y: [text for _, text in sorted(found)] for y, found in lines.items()}
+    bars = [found for found in lines.values() if found[0] in tuple("012345")]
+    expected = []
+    for name, classes in DEGREES.items():
+        for degree, label in enumerate(classes):
+            line = [str(degree), label.replace("_", " ")]
+            for split in demo.splits(config):
+                count = counts[split][name]
+                known = sum(count.values()) - count[-1]
+                line += [f"{count[degree] / known:.1%}", str(count[degree])]
+            expected.append(line)
+    assert bars == expected
+    missing = [found[1:] for found in lines.values() if found[0] == "not labelled"]
+    assert len(missing) == len(DEGREES)
+    assert all(found == [str(counts["train"]["bangs"][-1])] for found in missing)
+
+
+def test_histograms_of_a_selection(demo, draw, drawn):
+    draw(demo.root, "--stats", "--where", "smiling = 4", "--split", "train")
+    rows = [row for row in demo.splits("hq")["train"] if row["smiling"] == 4]
+    assert f"{len(rows)} of 24 rows where smiling = 4" in texts(drawn)
+    assert "100.0%" in texts(drawn)
+    assert "validation" not in texts(drawn)
+
+
+# ------------------------------------------------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["--rows", 0], "1 to 100 rows"),
+        (["--rows", 101], "1 to 100 rows"),
+        (["--where", "smiling >"], "found the end"),
+        (["--where", "bangs = 5 and bangs = 0"], "no row of hq meets the conditions"),
+        (["--where", "split = test", "--split", "train"], "no row of hq, train, meets the conditions"),
+        (["--stats", "--where", "bangs = 5 and bangs = 0"], "no row of hq meets the conditions"),
+    ],
+)
+def test_wrong_usage(demo, draw, options, says):
+    assert says in draw(demo.root, *options, status=2)
+
+
+def test_a_config_that_is_not_there(copy, draw):
+    shutil.rmtree(copy / "CelebA-Dialog (HQ)")
+    message = draw(copy, "--config", "hq", status=2)
+    assert "has no config hq, but standard" in message
+    draw(copy, "--rows", 1)  # takes what there is
+
+
+def test_neither_release_nor_built_folder(tmp_path, draw):
+    (tmp_path / "empty").mkdir()
+    message = draw(tmp_path / "empty", status=1)
+    assert "manifest.json" in message
+    assert "python -m conversion demo" in message
+    assert "no such folder" in draw(tmp_path / "nowhere", status=1)
+
+
+@pytest.mark.parametrize("png, says", [("no/folder/sheet.png", "no folder"), ("sheet.jpg", "end in .png")])
+def test_a_picture_that_cannot_be(demo, tmp_path, capsys, png, says):
+    assert command_line.main(["preview", str(demo.root), str(tmp_path / png)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(demo, tmp_path, capsys, monkeypatch):
+    png = tmp_path / "sheet.png"
+    png.write_bytes(b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    assert command_line.main(["preview", str(demo.root), str(png), "--rows", "1"]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert png.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [png]
+
+
+@pytest.mark.parametrize(
+    "harm, says",
+    [
+        (lambda out: (out / "manifest.json").write_text("{"), "is not what build writes"),
+        (lambda out: (out / "manifest.json").write_text('{"configs": []}'), "is not what build writes"),
+        (lambda out: (out / "hq" / "test-00000-of-00001.parquet").unlink(), "not there, though the manifest names it"),
+        (lambda out: (out / "hq" / "test-00000-of-00001.parquet").write_bytes(b"PAR1"), "cannot be read"),
+    ],
+)
+def test_a_damaged_folder(built, tmp_path, draw, harm, says):
+    out = tmp_path / "celeba_dialog"
+    shutil.copytree(built / "hq", out / "hq")
+    manifest = json.loads((built / "manifest.json").read_text())
+    manifest["configs"] = {"hq": manifest["configs"]["hq"]}
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    harm(out)
+    message = draw(out, status=1)
+    assert says in message
+    assert "Build the folder again" in message
