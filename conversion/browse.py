@@ -11,6 +11,7 @@ import io
 import ipaddress
 import json
 import os
+import re
 import socket
 import socketserver
 import sys
@@ -41,7 +42,6 @@ PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browse.html")
 AT_ONCE = 60  # rows that the gallery asks for at a time
 THUMBNAIL = 256  # side in pixels, of an HQ image in the gallery
 
-LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 CONTENT_TYPES = {
     "/image": "image/jpeg",
     "/thumbnail": "image/jpeg",
@@ -240,6 +240,7 @@ class Server(socketserver.ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 64  # a gallery asks for many images at once
 
     def __init__(self, host, port, shelf):
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -248,6 +249,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(address, Handler)
         self.local = ipaddress.ip_address(address[0]).is_loopback
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+        self.names = ("localhost", "127.0.0.1", "[::1]", shown)  # what a browser on this machine calls this one
         self.url = f"http://{shown}:{self.server_address[1]}/"
 
     def handle_error(self, request, client_address):
@@ -275,15 +277,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self):
         """(status, content type, bytes) for the address that was asked for."""
-        # A page from elsewhere can make its own name point here; then this is not what it asks for.
-        if self.server.local and urllib.parse.urlsplit("//" + self.headers.get("Host", "")).hostname not in LOCAL_NAMES:
+        # A page from elsewhere can make its own name point here; then this is not the name that is asked for.
+        if self.server.local and re.sub(":[0-9]+$", "", self.headers.get("Host", "")).lower() not in self.server.names:
             return 403, "text/plain", b"This page is for this machine only."
-        address = urllib.parse.urlsplit(self.path)
-        if address.path == "/":
+        path, _, query = self.path.partition("?")
+        if path == "/":
             with open(PAGE, "rb") as file:
                 return 200, "text/html; charset=utf-8", file.read()
-        shelf, query = self.server.shelf, dict(urllib.parse.parse_qsl(address.query))
-        if address.path == "/facts":
+        shelf, query = self.server.shelf, dict(urllib.parse.parse_qsl(query))
+        if path == "/facts":
             return 200, "application/json", json.dumps(shelf.facts()).encode()
         try:
             config = query["config"]
@@ -293,21 +295,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 404, "text/plain", b"No such address."
         if not 0 <= position < rows_of_config or start < 0:
             return 404, "text/plain", b"No such row."
-        if address.path == "/search":
+        if path == "/search":
             found = shelf.search(config, query.get("where", ""), start)
-        elif address.path == "/row":
+        elif path == "/row":
             found = shelf.row(config, position)
-        elif address.path == "/part":
+        elif path == "/part":
             found = shelf.part(config, position, part)
-        elif address.path in ("/image", "/thumbnail", "/mask"):
-            found = getattr(shelf, address.path[1:])(config, position)
+        elif path in ("/image", "/thumbnail", "/mask"):
+            found = getattr(shelf, path[1:])(config, position)
         else:
             found = None
         if found is None:
             return 404, "text/plain", b"Not there."
         if isinstance(found, dict):
             return 200, "application/json", json.dumps(found).encode()
-        return 200, CONTENT_TYPES[address.path], found
+        return 200, CONTENT_TYPES[path], found
 
     def log_message(self, *_):
         """Nothing: what was looked at is nobody's business."""
