@@ -78,7 +78,7 @@ def examine(release, deep=False):
             line["state"], line["note"] = "damaged", str(error)
     needed = _needed(lines)
     for role, line in lines.items():
-        if role not in needed and line["state"] in ("missing", "partial"):
+        if role not in needed:
             line["state"] = "not needed" if line["state"] == "missing" else line["state"]
         elif line["state"] != "complete":
             line["next"] = f"{registry.link(role)} → {FILES[role].path}"
@@ -137,23 +137,22 @@ def _checksum_note(release, role, sources):
 
 
 def _needed(lines):
-    """The roles that `hq` and `standard` need: of alternatives the one that is there, else the official first."""
-    needed = {}
-    for subset in SUBSETS:
-        for groups in celeba_dialog.needs(subset):
-            there = [group for group in groups if all(lines[role]["state"] == "complete" for role in group)]
-            needed |= dict.fromkeys((there or groups)[0])
-    return list(needed)
+    """The roles that `hq` and `standard` are made from."""
+    return {role for subset in SUBSETS for groups in celeba_dialog.needs(subset) for role in _taken(groups, lines)}
+
+
+def _taken(groups, lines):
+    """Of alternatives the one that the reader takes: the first that is there, in whatever state, else the official."""
+    there = [group for group in groups if all(lines[role]["found"] for role in group)]
+    return (there or groups)[0]
 
 
 def _lacks(name, lines):
     """The files a config lacks for a complete build, [] where it lacks nothing."""
     options = CONFIGS[name]
-    lacks = []
-    for groups in celeba_dialog.needs(options.get("subset", "hq"), options.get("parts", False)):
-        if not any(all(lines[role]["state"] == "complete" for role in group) for group in groups):
-            lacks += [FILES[role].path for role in groups[0] if lines[role]["state"] != "complete"]
-    return lacks
+    needs = celeba_dialog.needs(options.get("subset", "hq"), options.get("parts", False))
+    roles = [role for groups in needs for role in _taken(groups, lines)]
+    return [FILES[role].path for role in roles if lines[role]["state"] != "complete"]
 
 
 def _splits(members, mapping):
