@@ -1402,8 +1402,6 @@ def _slots(subset):
 def read_captions(data, shown, subset):
     """Captions by file number: {"caption": [...], "bangs": [...], …} of texts or None; and the number of entries."""
     columns = {name: _slots(subset) for name in ("caption", *RELEASE_NAMES)}
-    overall = columns["caption"]
-    by_name = [(columns[column], name) for column, name in RELEASE_NAMES.items()]
     count = 0
     for number, key, value in _json_rows(data, shown, subset):
         count += 1
@@ -1414,9 +1412,11 @@ def read_captions(data, shown, subset):
         parts = value.get("attribute_wise_captions") or {}
         if not isinstance(parts, dict):
             raise _wrong_shape(shown, key, parts, "a caption per attribute")
-        overall[number] = value.get("overall_caption")
-        for slots, name in by_name:
-            slots[number] = parts.get(name)
+        texts = (value.get("overall_caption"), *map(parts.get, RELEASE_NAMES.values()))
+        for column, text in zip(columns.values(), texts):
+            if text and isinstance(text, (list, dict)):  # at once, or many large ones would be held until the end
+                raise _wrong_shape(shown, key, text, "a text or null")
+            column[number] = text
     names = {"caption": "overall_caption"} | RELEASE_NAMES
     return {column: _texts(slots, shown, subset, names[column]) for column, slots in columns.items()}, count
 
@@ -1425,8 +1425,10 @@ def read_requests(data, shown, subset):
     """Editing requests by file number, texts or None, from the JSON form; and the number of entries."""
     column = _slots(subset)
     count = 0
-    for number, _, value in _json_rows(data, shown, subset):
+    for number, key, value in _json_rows(data, shown, subset):
         count += 1
+        if value and isinstance(value, (list, dict)):
+            raise _wrong_shape(shown, key, value, "a text or null")
         column[number] = value
     return _texts(column, shown, subset, "the request"), count
 
