@@ -10,6 +10,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,11 @@ class Commands:
     def __exit__(self, *error):
         self._server.stdin.close()
         self._server.wait()
+
+    def forget(self):
+        """Removes what the commands so far have printed, and what they keep in the cache."""
+        for path in [*self.folder.glob("command-*"), self.folder / "cache"]:
+            shutil.rmtree(path, ignore_errors=True)
 
     def run(self, *argv, **options):
         """Runs a command to its end: Done. Options are those of `start`."""

@@ -214,6 +214,18 @@ def plain_card(folder, build):
     build.card.render = render
 
 
+def impatient(folder, build):
+    """A Dask client that does not try for long to reach its scheduler."""
+    import distributed
+
+    connect = distributed.Client.__init__
+
+    def soon(self, *arguments, timeout=None, **options):
+        connect(self, *arguments, timeout="200ms", **options)
+
+    distributed.Client.__init__ = soon
+
+
 def fail(error, at, folder, build):
     """Every event from `at` on fails with an OSError, by name: "ENOSPC"."""
 

@@ -1,0 +1,147 @@
+"""Build, interrupt, resume, verify, stream and damage random releases for a given time, and compare with the truth.
+
+    python -m tests.soak --minutes 60 [--seed N]
+
+Every release is another: its size, its split into images, its faces and sentences. The first difference ends the run
+with exit status 1, and the seed that it is repeated with.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
+_home = tempfile.TemporaryDirectory(prefix="celeba-dialog-soak-")
+os.environ["HF_HOME"] = _home.name
+
+import datasets  # noqa: E402
+from commands import Commands  # noqa: E402
+from commands import read_splits  # noqa: E402
+from commands import tree  # noqa: E402
+from conftest import Demo  # noqa: E402
+from doors import undecoded  # noqa: E402
+
+import celeba_dialog  # noqa: E402
+from celeba_dialog import CONFIGS  # noqa: E402
+from conversion.demo import write_release  # noqa: E402
+
+
+class Difference(Exception):
+    """Something was not as it should be."""
+
+
+class Soak:
+    """One run. `counts` is what was done so far."""
+
+    def __init__(self, folder, commands):
+        self.folder = folder
+        self.commands = commands
+        self.counts = dict.fromkeys("releases builds kills verifies damages rows".split(), 0)
+
+    def round(self, seed):
+        """One release, from its making to its end."""
+        rng = random.Random(seed)  # noqa: S311
+        root, out = self.folder / "release", self.folder / "celeba_dialog"
+        for path in (root, out):
+            shutil.rmtree(path, ignore_errors=True)
+        sizes = {"hq": rng.randint(1, 40), "standard": rng.randint(1, 150), "side": rng.choice((32, 64, 128))}
+        demo = Demo(root, write_release(str(root), seed=seed, **sizes))
+        self.counts["releases"] += 1
+        configs = rng.sample(list(CONFIGS), rng.randint(1, len(CONFIGS)))
+        for some in (configs[:1], configs):  # a config, and then some more
+            self.build(rng, root, out, some)
+        for config in configs:
+            self.compare(read_splits(out, config), demo, config, "Parquet")
+            self.stream(demo, config)
+        self.verify(rng, root, out)
+        if rng.random() < 0.5:
+            again = tree(out)
+            shutil.rmtree(out)
+            self.build(rng, root, out, configs)
+            self.expect(tree(out) == again, "the second build differs from the first")
+
+    def build(self, rng, root, out, configs):
+        argv = ["build", root, out, "--allow-incomplete", f"--workers={rng.randint(1, 3)}"]
+        argv += [f"--config={config}" for config in configs]
+        for _ in range(rng.randint(0, 2)):
+            signal = rng.choice(("SIGKILL", "SIGTERM", "SIGINT"))
+            strike = ("strike", signal, int(10 ** rng.uniform(0, 3.5)), rng.choice(("group", "main")))
+            before = tree(out)
+            done = self.commands.run(*argv, faults=[strike])
+            self.counts["kills"] += done.status != 0
+            self.expect("Traceback" not in done.text, done.text)
+            if done.status and tree(out) not in (before, {}):
+                self.expect(self.commands.run("verify", out, root).status == 0, "an interrupted build left half of OUT")
+        done = self.commands.run(*argv)
+        self.counts["builds"] += 1
+        self.expect(done.status == 0, done.text)
+        self.expect(not list(out.parent.glob(f".{out.name}*")), "the working folder is still there")
+
+    def verify(self, rng, root, out):
+        done = self.commands.run("verify", out, root, f"--workers={rng.randint(1, 3)}")
+        self.counts["verifies"] += 1
+        self.expect(done.status == 0, done.text)
+        shard = rng.choice(sorted(out.rglob("*.parquet")))
+        good = shard.read_bytes()
+        at = rng.randrange(len(good))
+        shard.write_bytes(good[:at] + bytes([good[at] ^ (1 << rng.randrange(8))]) + good[at + 1 :])
+        done = self.commands.run("verify", out, root)
+        self.counts["damages"] += 1
+        self.expect(done.status == 1 and shard.name in done.text, f"byte {at} of {shard} changed unseen: {done.text}")
+        self.expect("Traceback" not in done.text, done.text)
+        shard.write_bytes(good)
+
+    def stream(self, demo, config):
+        builder = celeba_dialog.CelebADialog(config_name=config, data_dir=str(demo.root))
+        splits = {split: list(undecoded(data)) for split, data in builder.as_streaming_dataset().items()}
+        self.compare(splits, demo, config, "stream")
+
+    def compare(self, found, demo, config, where):
+        """Every value of every row; the images of resized configs have no truth but that they are images."""
+        truth = demo.splits(config)
+        self.expect(sorted(found) == sorted(truth), f"{where} {config}: splits {sorted(found)}, not {sorted(truth)}")
+        resized = CONFIGS[config].get("image_size")
+        for split, rows in truth.items():
+            self.expect(len(found[split]) == len(rows), f"{where} {config} {split}: {len(found[split])} rows")
+            for row, expected in zip(found[split], rows):
+                self.expect(row.keys() == expected.keys(), f"{where} {config} {split}: columns {sorted(row)}")
+                for name in expected.keys() - ({"image", "mask"} if resized else set()):
+                    self.expect(row[name] == expected[name], f"{where} {config} {split} {row['file_name']}: {name}")
+            self.counts["rows"] += len(rows)
+
+    def expect(self, good, what):
+        if not good:
+            raise Difference(what)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=60, help="how long (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="the first release (default: another one each time)")
+    args = parser.parse_args()
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    seed = args.seed if args.seed is not None else random.SystemRandom().randrange(1 << 30)
+    end = time.monotonic() + 60 * args.minutes
+    folder = Path(_home.name)
+    with Commands(folder / "commands") as commands:
+        soak = Soak(folder, commands)
+        while time.monotonic() < end:
+            try:
+                soak.round(seed)
+            except Difference as difference:
+                print(f"--seed {seed}: {difference}", file=sys.stderr)
+                return 1
+            seed += 1
+            commands.forget()
+            print(", ".join(f"{count:,} {what}" for what, count in soak.counts.items()), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

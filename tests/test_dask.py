@@ -1,0 +1,144 @@
+"""`build --dask`: a real scheduler and two worker processes on this machine write the same bytes as local ones."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+from commands import ROOT
+from commands import tree
+
+from conversion import build
+
+pytest.importorskip("distributed")
+pytest_plugins = ["building"]
+
+PLAIN = ("plain_card",)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The address of a scheduler with two workers, all processes of their own, which end with this one.
+
+    It stays with the plain command line, so that nothing of the cluster is in the process of the tests.
+    """
+    folder = tmp_path_factory.mktemp("cluster")
+    program = """
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(2, processes=True, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
+                      memory_limit=0, local_directory=sys.argv[1]) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+    (folder / "cluster.py").write_text(program)
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, str(folder / "cluster.py"), str(folder)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HOME": str(folder / "home")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process.stdout.readline().strip()
+    process.stdin.close()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def local(small, commands, tmp_path_factory):
+    """The tree of the small release, built by processes of this machine."""
+    out = tmp_path_factory.mktemp("local") / "out"
+    done = commands.run("build", small, out, "--allow-incomplete", faults=[PLAIN])
+    assert done.status == 0, done.text
+    return tree(out)
+
+
+def test_a_cluster_writes_the_same_bytes(cluster, small, local, commands, tmp_path):
+    out = tmp_path / "out"
+    done = commands.run("build", small, out, "--allow-incomplete", f"--dask={cluster}", faults=[PLAIN])
+    assert done.status == 0, done.text
+    assert tree(out) == local
+    before = {path: path.stat().st_ino for path in out.rglob("*.parquet")}
+    done = commands.run("build", small, out, "--allow-incomplete", f"--dask={cluster}", faults=[PLAIN])
+    assert done.status == 0, done.text
+    assert {path: path.stat().st_ino for path in out.rglob("*.parquet")} == before
+
+
+def test_what_a_worker_raises_is_one_line(cluster, small, local, commands, tmp_path):
+    """An image that does not match its checksum: found by a worker, told by the command."""
+    release = shutil.copytree(small, tmp_path / "release")
+    path = release / "CelebA-Dialog (HQ)" / "image.zip"
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\xff\xd8\xff") + 300] ^= 1
+    path.write_bytes(data)
+    out = tmp_path / "out"
+    done = commands.run("build", release, out, "--allow-incomplete", f"--dask={cluster}", faults=[PLAIN])
+    assert done.status == 1
+    assert "Traceback" not in done.text
+    assert f"{path}: " in done.text
+    assert "the zip is damaged or was changed" in done.text
+    assert not out.exists()
+    done = commands.run("build", small, out, "--allow-incomplete", f"--dask={cluster}", faults=[PLAIN])
+    assert done.status == 0, done.text
+    assert tree(out) == local
+
+
+def test_an_interrupted_build_goes_on_elsewhere(cluster, small, local, commands, tmp_path):
+    """Begun here, killed, and finished by the cluster."""
+    out = tmp_path / "out"
+    faults = [PLAIN, ("strike", "SIGKILL", 400)]
+    done = commands.run("build", small, out, "--allow-incomplete", "--workers=1", faults=faults)
+    assert done.status == -9
+    finished = list((tmp_path / ".out.building" / "records").rglob("*.json"))
+    assert finished
+    done = commands.run("build", small, out, "--allow-incomplete", f"--dask={cluster}", faults=[PLAIN])
+    assert done.status == 0, done.text
+    assert tree(out) == local
+
+
+def test_ctrl_c_while_a_cluster_works(cluster, small, local, commands, tmp_path):
+    out = tmp_path / "out"
+    argv = ["build", small, out, "--allow-incomplete", f"--dask={cluster}"]
+    events = commands.run(*argv, faults=[PLAIN, ("record",)]).events
+    shutil.rmtree(out)
+    first_file = events.index("open") + len(events) // 2
+    done = commands.run(*argv, faults=[PLAIN, ("strike", "SIGINT", first_file)])
+    assert done.status == 130, done.text
+    assert "Interrupted. The same command goes on where this one stopped." in done.text
+    assert "Traceback" not in done.text
+    done = commands.run(*argv, faults=[PLAIN])
+    assert done.status == 0, done.text
+    assert tree(out) == local
+
+
+def test_nobody_answers(small, commands, tmp_path):
+    with socket.socket() as free:  # bound and not listening: nobody else gets the port, nobody answers
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        done = commands.run(
+            "build", small, tmp_path / "out", "--allow-incomplete", f"--dask={address}", faults=[("impatient",)]
+        )
+    assert done.status == 1
+    assert done.text.startswith(f"{address}: no Dask scheduler answers there")
+    assert done.text.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:1", "tcp://"])
+def test_an_address_that_is_none(address, small, commands, tmp_path):
+    done = commands.run(
+        "build", small, tmp_path / "out", "--allow-incomplete", f"--dask={address}", faults=[("impatient",)]
+    )
+    assert done.status == 1, done.text
+    assert done.text.startswith(f"{address}: no Dask scheduler answers there")
+    assert done.text.count("\n") == 1
+
+
+def test_distributed_is_not_installed(small, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(build.EnvironmentFault, match="pip install distributed"):
+        build.build(small, tmp_path / "out", dask="tcp://127.0.0.1:1", allow_incomplete=True)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,112 @@
+"""The built Parquet as other readers see it: the same image bytes and labels as the release was made from."""
+
+import io
+
+import numpy as np
+import pandas
+import polars
+import pyarrow.dataset
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from celeba_dialog import ATTRIBUTES
+from celeba_dialog import DEGREES
+from celeba_dialog import MASK_SIDE
+
+duckdb = pytest.importorskip("duckdb")
+pytest_plugins = ["building"]
+
+SPLITS = [(config, split) for config in ("hq", "standard") for split in ("train", "validation", "test")]
+LABELS = [*DEGREES, "attributes", "caption", "attribute_captions", "request", "request_labels", "identity", "file_name"]
+
+
+def by_pyarrow(built, config, split):
+    return pyarrow.dataset.dataset(shards(built, config, split), format="parquet").to_table().to_pylist()
+
+
+def by_pandas(built, config, split):
+    frames = [pandas.read_parquet(path) for path in shards(built, config, split)]
+    rows = pandas.concat(frames).to_dict("records")
+    return [{name: plain(value) for name, value in row.items()} for row in rows]
+
+
+def by_polars(built, config, split):
+    return polars.read_parquet(shards(built, config, split)).to_dicts()
+
+
+def by_duckdb(built, config, split):
+    query = duckdb.sql(f"select * from read_parquet('{built}/{config}/{split}-*.parquet')")  # noqa: S608
+    return [dict(zip(query.columns, row)) for row in query.fetchall()]
+
+
+READERS = [by_pyarrow, by_pandas, by_polars, by_duckdb]
+
+
+def shards(built, config, split):
+    return [str(path) for path in sorted((built / config).glob(f"{split}-*.parquet"))]
+
+
+def plain(value):
+    """A value as Python has it: what pandas gives is of NumPy, and a missing text is NaN."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if value != value else value
+
+
+@pytest.mark.parametrize("config, split", SPLITS)
+@pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
+def test_every_reader_sees_the_same_rows(read, config, split, built, demo):
+    truth = demo.splits(config)[split]
+    rows = read(built, config, split)
+    assert [row["file_name"] for row in rows] == [row["file_name"] for row in truth]
+    for row, expected in zip(rows, truth):
+        for name in LABELS:
+            found = list(row[name]) if name == "attributes" else row[name]
+            assert found == expected[name], name
+        for name in ("image", "mask"):
+            if name in expected:
+                assert row[name] == expected[name]
+
+
+def test_the_parts_of_a_face(built, demo):
+    truth = demo.splits("hq_parts")["train"]
+    for read in (by_pyarrow, by_polars, by_duckdb):
+        assert [row["parts"] for row in read(built, "hq_parts", "train")] == [row["parts"] for row in truth]
+
+
+def test_labels_are_counted_without_reading_an_image(built, demo):
+    """What a table of labels is for: SQL over one column of all splits."""
+    found = duckdb.sql(
+        f"select smiling, count(*) from read_parquet('{built}/standard/*.parquet') group by 1 order by 1"  # noqa: S608
+    ).fetchall()
+    rows = demo.rows("standard")
+    degrees = sorted({row["smiling"] for row in rows})
+    assert found == [(degree, sum(row["smiling"] == degree for row in rows)) for degree in degrees]
+    young = polars.scan_parquet(f"{built}/standard/*.parquet").select(
+        polars.col("attributes").arr.get(ATTRIBUTES.index("Young")).eq(1).sum()
+    )
+    assert young.collect().item() == sum(row["attributes"][ATTRIBUTES.index("Young")] == 1 for row in rows)
+
+
+def test_images_decode_outside_of_datasets(built):
+    for path in shards(built, "hq", "train"):
+        for row in pq.ParquetFile(path).read(["image", "mask"]).to_pylist():
+            assert Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB").size == (128, 128)
+            mask = Image.open(io.BytesIO(row["mask"]["bytes"]))
+            assert (mask.mode, mask.size) == ("P", (MASK_SIDE, MASK_SIDE))
+            assert np.asarray(mask).max() <= 18
+
+
+@pytest.mark.parametrize("config", ["hq", "standard"])
+def test_a_column_is_read_without_the_images(config, built):
+    """Labels lie apart from the images, so reading them takes a small part of the file."""
+    for path in shards(built, config, "train"):
+        group = pq.ParquetFile(path).metadata.row_group(0)
+        sizes = {
+            group.column(i).path_in_schema: group.column(i).total_compressed_size for i in range(group.num_columns)
+        }
+        assert sizes["smiling"] < sum(sizes.values()) / 20
