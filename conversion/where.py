@@ -11,6 +11,7 @@ no condition but `= missing`.
 """
 
 import re
+from difflib import get_close_matches
 
 import numpy as np
 import pyarrow as pa
@@ -179,11 +180,12 @@ class _Expression:
         return f" (the degree is called {name.lower()})" if name.lower() in DEGREES else ""
 
     def near(self, name):
-        known = [known for known in self.table.column_names if known.lower() == name.lower()]
-        if known:
-            return f"Did you mean {' or '.join(known)}?"
+        names = self.table.column_names
+        close = get_close_matches(name.lower(), [known.lower() for known in names], 1)
+        if close:
+            return f"Did you mean {' or '.join(known for known in names if known.lower() in close)}?"
         return "There are the degrees " + ", ".join(DEGREES) + ", the forty attributes and more: see preview --help"
 
     def mistake(self, at, what):
         line = " ".join(self.text.split("\n"))
-        return UsageError(f"where: {what}, at character {at + 1}:\n  {line}\n  {' ' * at}^")
+        return UsageError(f"where: character {at + 1}: {what}\n  {line}\n  {' ' * at}^")

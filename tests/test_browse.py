@@ -115,7 +115,7 @@ def test_search_gives_pages(server, demo, monkeypatch):
 def test_a_mistake_in_the_conditions(server):
     status, _, body = ask(server, "search", config="hq", where="smiling >> 3")
     assert status == 400
-    assert "at character 10" in json.loads(body)["error"]
+    assert "character 10: " in json.loads(body)["error"]
 
 
 @pytest.mark.parametrize("config", ["hq", "hq_parts", "standard"])
