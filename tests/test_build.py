@@ -122,7 +122,7 @@ def test_parquet_files(config, built):
 def test_row_groups(demo, tmp_path, monkeypatch, same_rows):
     assert 50 <= build.ROW_GROUP["hq"] <= 200
     monkeypatch.setattr(build, "ROW_GROUP", {"hq": 4, "standard": 5})
-    monkeypatch.setattr(build.card, "render", lambda manifest, example: {"README.md": b""})
+    monkeypatch.setattr(build.card, "render", lambda *arguments: {"README.md": b""})
     build.build(demo.root, tmp_path / "out", ["hq", "standard"], 1, allow_incomplete=True)
     for config, size in build.ROW_GROUP.items():
         for path in (tmp_path / "out" / config).iterdir():
@@ -509,7 +509,7 @@ def memory(monkeypatch):
     """The file system of memory:// addresses, empty."""
     fs = fsspec.filesystem("memory")
     _empty(fs)
-    monkeypatch.setattr(build.card, "render", lambda manifest, example: {"README.md": b"the card"})
+    monkeypatch.setattr(build.card, "render", lambda *arguments: {"README.md": b"the card"})
     yield fs
     _empty(fs)
 
@@ -571,3 +571,15 @@ def test_a_remote_release(small, memory, tmp_path):
     assert others == shards
     one, other = (json.loads(Path(tmp_path, name, "manifest.json").read_text()) for name in ("out", "other"))
     assert [source["sha256"] for source in one["sources"]] == [source["sha256"] for source in other["sources"]]
+
+
+def test_faces_are_in_the_card_only_where_asked_for(demo, tmp_path):
+    out = tmp_path / "out"
+    options = {"configs": ["hq"], "workers": 1, "allow_incomplete": True}
+    build.build(demo.root, out, **options)
+    assert not (out / "preview.png").exists()
+    assert "preview.png" not in (out / "README.md").read_text()
+    build.build(demo.root, out, with_preview=True, **options)
+    with Image.open(out / "preview.png") as sheet:
+        assert sheet.width > 1000
+    assert "](preview.png)" in (out / "README.md").read_text()

@@ -7,6 +7,7 @@ import shutil
 import zipfile
 
 import pytest
+from commands import held
 from commands import tree
 from PIL import Image
 from releases import PALETTE
@@ -31,16 +32,6 @@ pytest_plugins = ["building"]
 
 OFFICIAL = {role: file.count for role, file in FILES.items()}
 QUOTA = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>No.</body></html>"
-
-
-def held(root, role):
-    """How much of what an official file holds is there, counted by other means than the readers."""
-    path = at(root, role)
-    if path.suffix == ".zip":
-        return len([name for name in zipfile.ZipFile(path).namelist() if name.endswith((".jpg", ".png"))])
-    if path.suffix == ".json":
-        return len(json.loads(path.read_bytes()))
-    return path.read_text().count(".jpg")
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +106,7 @@ def test_a_complete_release(tiny, complete, tmp_path, capsys, monkeypatch):
     for name in CONFIGS:
         assert f"config {name}: complete" in text
     assert "missing" not in text
-    monkeypatch.setattr(build.card, "render", lambda manifest, example: {"README.md": b""})
+    monkeypatch.setattr(build.card, "render", lambda *arguments: {"README.md": b""})
     manifest = build.build(tiny, tmp_path / "out", workers=1)
     assert manifest["release"]["incomplete"] == []
     assert check.run_check(tiny, deep=True)

@@ -6,21 +6,28 @@ nothing here depends on how fast the machine is. CELEBA_DIALOG_LONG=1 kills at e
 """
 
 import functools
+import hashlib
 import os
 import random
 import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from commands import ROOT
+from commands import Commands
+from commands import held
 from commands import tree
+from drive import serving
+from hub import Hub
 
+from celeba_dialog import FILES
+from conversion import registry
 from conversion.demo import write_release
 
 pytest_plugins = ["building"]
@@ -242,6 +249,113 @@ def test_verify(case, world, tmp_path):
     assert "29 rows" in done.text
 
 
+# ------------------------------------------------------------------------------------------------------- fetch and push
+
+
+@pytest.fixture(scope="module")
+def official(small):
+    """What makes a command take the small release for the official one: a fault, and {role: bytes}."""
+    contents = {role: (small / file.path).read_bytes() for role, file in FILES.items()}
+    counts = {role: held(small, role) for role in FILES}
+    sizes = {role: (len(data), hashlib.md5(data, usedforsecurity=False).hexdigest()) for role, data in contents.items()}
+    return ("as_official", counts, sizes), contents
+
+
+@pytest.fixture(scope="module")
+def drive(official):
+    """A Google Drive that holds the small release."""
+    _, contents = official
+    with serving() as server:
+        server.keys.update(registry.RESOURCE_KEYS)
+        for role, file in FILES.items():
+            id = registry.REMOTES[role].id or f"1-{role:_<31}"
+            server.files[id] = contents[role]
+            server.folders.setdefault(registry.REMOTES[role].folder, []).append((file.name, id))
+        server.folders[registry.STANDARD_FOLDER].append(("Img", registry.STANDARD_IMAGE_FOLDER))
+        yield server
+
+
+FETCH = [
+    Case("Ctrl-C", strike("SIGINT", 0.4), 130, INTERRUPTED),
+    Case("SIGTERM", strike("SIGTERM", 0.6), -15),
+    *(Case(f"SIGKILL at {part}", strike("SIGKILL", part), -9) for part in (0, 0.2, 0.5, 0.9)),
+    Case("no space", failing("ENOSPC", 0.5), 1, "No space left on device"),
+    Case("a quota", fault("limit", "RLIMIT_FSIZE", 8192), 1, "File too large"),
+    Case("a clock that runs backwards", fault("clock_backwards"), 0),
+    Case("a TMPDIR that cannot be written", fault("one_cpu"), 0, environment={"TMPDIR": "/proc"}),
+]
+
+
+def test_fetch(world, official, drive, tmp_path):
+    """All of the table, one after the other on new folders."""
+    fault, contents = official
+    good = {FILES[role].path: hashlib.sha256(data).hexdigest() for role, data in contents.items()}
+
+    def fetch(out, faults=(), environment=None):
+        own = {"CELEBA_DIALOG_DRIVE": drive.address}
+        return world.commands.run(
+            "fetch", out, "--accept-agreement", faults=[fault, *faults], environment=own | (environment or {})
+        )
+
+    done = fetch(tmp_path / "undisturbed", [("record",)])
+    assert done.status == 0, done.text
+    assert fetched(tmp_path / "undisturbed").items() <= good.items()
+    for case in FETCH:
+        out = tmp_path / case.name
+        disturbed = fetch(out, case.faults(done.events), case.environment)
+        assert disturbed.status == case.status, f"{case.name}: {disturbed.text}"
+        assert case.says in disturbed.text, case.name
+        assert "Traceback" not in disturbed.text
+        assert fetched(out).items() <= good.items(), case.name
+        again = fetch(out)
+        assert again.status == 0, f"{case.name}: {again.text}"
+        assert fetched(out) == fetched(tmp_path / "undisturbed"), case.name
+
+
+def fetched(out):
+    """The files that a fetch has put in their places, without those it works on."""
+    return {path: digest for path, digest in tree(out).items() if "/." not in f"/{path}"}
+
+
+PUSH = [
+    Case("Ctrl-C", strike("SIGINT", 0.5), 130, INTERRUPTED),
+    Case("SIGTERM", strike("SIGTERM", 0.8), -15),
+    *(Case(f"SIGKILL at {part}", strike("SIGKILL", part), -9) for part in (0, 0.3, 0.6, 0.95)),
+    Case("a clock that runs backwards", fault("clock_backwards"), 0),
+    Case("a TMPDIR that cannot be written", fault("one_cpu"), 0, environment={"TMPDIR": "/proc"}),
+]
+
+
+def test_push(world, official, tmp_path):
+    """All of the table, each on a repository of its own: it holds nothing, or all that was built."""
+    out = world.old.parent / "good"
+    own = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
+    with Hub() as hub, Commands(tmp_path / "commands", own | {"HF_ENDPOINT": hub.endpoint}) as commands:
+        token = {"HF_TOKEN": hub.token("write", owner="org")}
+        for repository in ("org/first", "org/second"):  # the first one also writes the client's own files
+            done = commands.run("push", out, repository, faults=[("record",)], environment=token)
+            assert done.status == 0, done.text
+        good = {path: (out / path).read_bytes() for path in tree(out)}
+        for number, case in enumerate(PUSH):
+            repository = f"org/repository-{number}"
+            options = {"faults": case.faults(done.events), "environment": token | case.environment}
+            disturbed = commands.run("push", out, repository, **options)
+            assert disturbed.status == case.status, f"{case.name}: {disturbed.text}"
+            assert case.says in disturbed.text, case.name
+            assert "Traceback" not in disturbed.text
+            if repository in hub.repositories:
+                assert hub.repositories[repository].private
+                assert pushed(hub, repository) in ({}, good), case.name
+            again = commands.run("push", out, repository, environment=token)
+            assert again.status == 0, f"{case.name}: {again.text}"
+            assert pushed(hub, repository) == good, case.name
+        assert not hub.errors
+
+
+def pushed(hub, repository):
+    return {path: data for path, data in hub.files(repository).items() if path != ".gitattributes"}
+
+
 # ------------------------------------------------------------------------------------------------------ failing storage
 
 
@@ -331,82 +445,77 @@ def test_a_temporary_folder_on_another_disk(full, world, disk, tmp_path):
 # ---------------------------------------------------------------------------------------------------------- permissions
 
 
-def give_to_nobody(world, out):
-    """Gives OUT and the folder around it to nobody, and lets everyone reach the release."""
-    for folder in (*world.small.parents, *out.parents):
-        if str(folder).count("/") > 1 and folder.stat().st_uid == os.geteuid():
-            folder.chmod(folder.stat().st_mode | 0o055)
-    for path in (out.parent, *out.parent.rglob("*")):
+@pytest.fixture
+def nobodys(world, before):
+    """A folder of the user nobody, who cannot reach those of pytest: the release, and OUT as in `out`."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        shutil.copytree(world.small, folder / "release")
+        if before:
+            shutil.copytree(world.old, folder / "build" / "celeba_dialog")
+        for name in ("build", "cache"):
+            (folder / name).mkdir(exist_ok=True)
+        give_to_nobody(folder)
+        yield folder
+
+
+def give_to_nobody(folder):
+    for path in (folder, *folder.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
 
 
-def as_nobody(world, command, out, tmp_path, faults=()):
-    cache = tmp_path / "nobody's cache"
-    if not cache.exists():
-        cache.mkdir()
-        os.chown(cache, NOBODY, NOBODY)
-    return getattr(world, command)(out, faults=[("nobody",), *faults], cache=cache)
+def as_nobody(world, command, folder):
+    out = folder / "build" / "celeba_dialog"
+    options = {"release": folder / "release", "cache": folder / "cache", "faults": [("nobody",)]}
+    return getattr(world, command)(out, **options)
+
+
+def shards(found):
+    """The shards of a tree: what is the same wherever the release lies."""
+    return {path: digest for path, digest in found.items() if path.endswith(".parquet")}
 
 
 @as_root
-def test_a_user_who_is_not_root(world, out, tmp_path):
-    give_to_nobody(world, out)
-    done = as_nobody(world, "build", out, tmp_path)
+def test_a_user_who_is_not_root(world, nobodys):
+    out = nobodys / "build" / "celeba_dialog"
+    done = as_nobody(world, "build", nobodys)
     assert done.status == 0, done.text
-    assert tree(out) == world.good
+    assert shards(tree(out)) == shards(world.good)
     assert stat.S_IMODE(out.stat().st_mode) == 0o755
     assert {stat.S_IMODE(path.stat().st_mode) for path in out.rglob("*.parquet")} == {0o644}
-    done = as_nobody(world, "verify", out, tmp_path)
+    done = as_nobody(world, "verify", nobodys)
     assert done.status == 0, done.text
 
 
 @as_root
-def test_a_parent_that_cannot_be_written(world, before, out, tmp_path):
-    give_to_nobody(world, out)
-    out.parent.chmod(0o555)
-    done = as_nobody(world, "build", out, tmp_path)
+@pytest.mark.parametrize("what, before", [("parent", False), ("parent", True), ("out", True)])
+def test_a_folder_that_cannot_be_written(what, before, world, nobodys):
+    out = nobodys / "build" / "celeba_dialog"
+    closed = out if what == "out" else out.parent
+    old = tree(out)
+    closed.chmod(0o555)
+    done = as_nobody(world, "build", nobodys)
     assert done.status == 1, done.text
     assert "Permission denied" in done.text
     assert done.text.count("\n") == 1
-    unharmed(world, out, before)
-    out.parent.chmod(0o755)
-    done = as_nobody(world, "build", out, tmp_path)
+    assert tree(out) == old
+    closed.chmod(0o755)
+    done = as_nobody(world, "build", nobodys)
     assert done.status == 0, done.text
-    assert tree(out) == world.good
+    assert shards(tree(out)) == shards(world.good)
 
 
 @as_root
-def test_an_out_that_cannot_be_written(world, before, out, tmp_path):
-    give_to_nobody(world, out)
-    out.mkdir(exist_ok=True)
-    out.chmod(0o555)
-    os.chown(out, NOBODY, NOBODY)
-    done = as_nobody(world, "build", out, tmp_path)
-    if before:  # an empty folder is replaced without being written to
-        assert done.status == 1, done.text
-        assert "Permission denied" in done.text
-        assert done.text.count("\n") == 1
-    unharmed(world, out, before)
-    out.chmod(0o755)
-    done = as_nobody(world, "build", out, tmp_path)
-    assert done.status == 0, done.text
-    assert tree(out) == world.good
-
-
-@as_root
+@pytest.mark.parametrize("before", [False])
 @pytest.mark.parametrize("command", ["build", "verify"])
 @pytest.mark.parametrize("name", ["image.zip", "captions_hq.json", ""])
-def test_a_release_that_cannot_be_read(command, name, world, tmp_path):
-    release = shutil.copytree(world.small, tmp_path / "release")
-    out = tmp_path / "build" / "celeba_dialog"
+def test_a_release_that_cannot_be_read(command, name, world, nobodys):
+    out, release = nobodys / "build" / "celeba_dialog", nobodys / "release"
     if command == "verify":
         shutil.copytree(world.old.parent / "good", out)
-    out.parent.mkdir(exist_ok=True)
-    give_to_nobody(world, out)
     path = next(release.rglob(name)) if name else release / "CelebA-Dialog (HQ)"
     path.chmod(0)
-    world = replace(world, small=release)
-    done = as_nobody(world, command, out, tmp_path)
+    done = as_nobody(world, command, nobodys)
     assert done.status == 1, done.text
     assert f"{path}: cannot be" in done.text
     assert "Permission denied" in done.text
@@ -429,8 +538,7 @@ def test_names_of_folders(name, world, tmp_path):
     out = tmp_path / name / "celeba_dialog"
     done = world.build(out, release=release)
     assert done.status == 0, done.text
-    parquet = {path: digest for path, digest in tree(out).items() if path.endswith(".parquet")}
-    assert parquet == {path: digest for path, digest in world.good.items() if path.endswith(".parquet")}
+    assert shards(tree(out)) == shards(world.good)
     done = world.verify(out, release=release)
     assert done.status == 0, done.text
 
@@ -460,6 +568,7 @@ def test_a_name_that_is_too_long(world, tmp_path):
 
 PROGRAM = """
 import sys
+import tempfile
 from conversion import __main__ as cli
 cli.COMMANDS = ("build", "verify")
 release, out = sys.argv[1:]
@@ -503,8 +612,7 @@ def test_one_gigabyte_and_the_locale_c(one_gigabyte, world, tmp_path):
         capture_output=True,
     )
     assert process.returncode == 0, process.stderr.decode()
-    parquet = {path: digest for path, digest in tree(out).items() if path.endswith(".parquet")}
-    assert parquet == {path: digest for path, digest in world.good.items() if path.endswith(".parquet")}
+    assert shards(tree(out)) == shards(world.good)
 
 
 # ---------------------------------------------------------------------------------------------------------- concurrency
