@@ -37,9 +37,12 @@ from conversion import card
 from conversion import files
 from conversion import pool
 from conversion import schema
+from conversion import sheet
+from conversion.rows import open_rows
 
 MANIFEST = "manifest.json"
 BESIDE_SHARDS = ("README.md", MANIFEST, "statistics.png", "legend.png", "preview.png")  # all else a folder may hold
+PREVIEW_ROWS = 4  # of the contact sheet in the card
 ROW_GROUP = {"hq": 100, "standard": 1000}  # rows: about 10 MB of images each
 
 
@@ -50,14 +53,18 @@ def add_arguments(parser):
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per CPU)")
     parser.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster that does the work instead")
     parser.add_argument("--allow-incomplete", action="store_true", help="build what is there of an incomplete release")
+    parser.add_argument("--with-preview", action="store_true", help="show faces of the dataset in the card")
     parser.add_argument("--force", action="store_true", help="build every shard anew, and drop configs not named")
 
 
 def run(args):
-    build(args.release, args.out, args.config, args.workers, args.dask, args.allow_incomplete, args.force)
+    options = {"allow_incomplete": args.allow_incomplete, "with_preview": args.with_preview, "force": args.force}
+    build(args.release, args.out, args.config, args.workers, args.dask, **options)
 
 
-def build(release, out, configs=None, workers=None, dask=None, allow_incomplete=False, force=False):
+def build(
+    release, out, configs=None, workers=None, dask=None, *, allow_incomplete=False, with_preview=False, force=False
+):
     """Build the folder `out` from `release`; returns its manifest, a dict.
 
     Args:
@@ -67,6 +74,7 @@ def build(release, out, configs=None, workers=None, dask=None, allow_incomplete=
         workers: processes; None for one per CPU.
         dask: address of a Dask scheduler; None for processes of this machine.
         allow_incomplete: build although files or images are missing.
+        with_preview: put a contact sheet with faces of the dataset into the card.
         force: reuse nothing that an earlier build left.
 
     Raises ReleaseError where the release is at fault, EnvironmentFault where the machine is, UsageError for `out`.
@@ -107,9 +115,20 @@ def build(release, out, configs=None, workers=None, dask=None, allow_incomplete=
             with _Sources(release, roles) as sources:
                 records = _collect(futures, jobs, folder.data)
                 manifest = _manifest(jobs, records, indexes, kept, sources.result(), incomplete)
-        folder.publish(manifest, card.render(manifest, _example(indexes, manifest)))
+        texts = card.render(manifest, _example(indexes, manifest), with_preview)
+        folder.publish(manifest, texts | ({"preview.png": _preview(release)} if with_preview else {}))
     files.say(f"{folder.path}: {', '.join(manifest['configs'])} built. {_how_to_load(folder.path)}")
     return manifest
+
+
+def _preview(release):
+    """A contact sheet of the release as a PNG, for the card."""
+    source = open_rows(release.root)
+    config = source.configs[0]
+    positions = sheet.spread(np.arange(len(source.labels(config))), PREVIEW_ROWS)
+    file = io.BytesIO()
+    sheet.contact_sheet(source, config, positions, f"CelebA-Dialog · {config}", "").save(file, "PNG")
+    return file.getvalue()
 
 
 def _how_to_load(path):

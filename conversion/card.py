@@ -42,12 +42,13 @@ MASK_TASKS = {"image-segmentation": ("semantic-segmentation",)}  # and those of 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def render(manifest, example):
+def render(manifest, example, with_preview=False):
     """The card of a built folder: {"README.md": bytes, "statistics.png": bytes, "legend.png": bytes}.
 
     Args:
         manifest: what build writes to manifest.json.
         example: one row, a dict of columns; a short string in the place of each image.
+        with_preview: whether the folder also has `preview.png`, a contact sheet, which the card then shows.
 
     `legend.png`, the colours of the masks, is there where a config has masks. The same arguments and library versions
     give the same bytes. Raises EnvironmentFault where a package for it is missing.
@@ -60,7 +61,10 @@ def render(manifest, example):
         raise EnvironmentFault(f"The dataset card needs Jinja2 ({error}). Try: pip install jinja2") from error
     manifest = manifest | {"configs": _in_order(manifest["configs"])}
     card = DatasetCard.from_template(
-        DatasetCardData(**_metadata(manifest)), template_path=TEXTS / "card.md.jinja", **_facts(manifest, example)
+        DatasetCardData(**_metadata(manifest)),
+        template_path=TEXTS / "card.md.jinja",
+        with_preview=with_preview,
+        **_facts(manifest, example),
     )
     files = {"README.md": f"{card}\n".encode(errors="replace"), "statistics.png": charts.statistics(_groups(manifest))}
     if _has_masks(manifest):

@@ -210,8 +210,17 @@ def hold(at, waiting, go, folder, build):
 def plain_card(folder, build):
     """A card without pictures, which take most of the time of a small build."""
 
-    def render(manifest, example, with_preview):
-        return {"README.md": json.dumps([manifest, example], sort_keys=True).encode(), "statistics.png": b"none"}
+    def render(manifest, *others):
+        configs = [
+            {
+                "config_name": name,
+                "data_files": [{"split": s, "path": f"{name}/{s}-*.parquet"} for s in entry["splits"]],
+            }
+            for name, entry in manifest["configs"].items()
+        ]
+        head = json.dumps({"configs": configs})  # which is YAML too
+        text = json.dumps([manifest, *others], sort_keys=True)
+        return {"README.md": f"---\n{head}\n---\n{text}\n".encode(), "statistics.png": b"none"}
 
     build.card.render = render
 

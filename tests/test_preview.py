@@ -19,7 +19,7 @@ from celeba_dialog import DEGREES
 from celeba_dialog import MASK_COLORS
 from celeba_dialog import PARTS
 from conversion import __main__ as command_line
-from conversion import preview
+from conversion import sheet as drawing
 
 pytest_plugins = ["building"]
 
@@ -50,14 +50,14 @@ def draw(tmp_path, capsys):
 def drawn(monkeypatch):
     """What is written on a picture: [(x, y, text)], with x and y of the top left corner."""
     written = []
-    text = preview.Canvas.text
+    text = drawing.Canvas.text
 
-    def spy(canvas, x, y, words, size=15, color=preview.INK, anchor="la"):
+    def spy(canvas, x, y, words, size=15, color=drawing.INK, anchor="la"):
         end = text(canvas, x, y, words, size, color, anchor)
         written.append((x, y, words))
         return end
 
-    monkeypatch.setattr(preview.Canvas, "text", spy)
+    monkeypatch.setattr(drawing.Canvas, "text", spy)
     return written
 
 
@@ -133,7 +133,7 @@ def test_the_meters_have_as_many_steps_as_the_degree(config, left, demo, draw, d
     for name in DEGREES:
         lines = [y for _, y, text in drawn if text == name]
         assert len(lines) == len(rows)
-        color = np.array([int(preview.BAR[name][at : at + 2], 16) for at in (1, 3, 5)])
+        color = np.array([int(drawing.BAR[name][at : at + 2], 16) for at in (1, 3, 5)])
         for row, y in zip(rows, lines):
             steps = (sheet[y + 25, left : left + 330] == color).all(axis=1)
             assert np.count_nonzero(np.diff(steps, prepend=False, append=False)) == 2 * max(row[name], 0)
@@ -194,25 +194,25 @@ HOSTILE = "Frau Ämilie — naïve, 日本語 😀 العربية \u200b\u0000\u
 
 def test_nothing_is_clipped_and_nothing_breaks(demo):
     row = dict(demo.rows("hq")[1], split="validation", caption=HOSTILE, request=HOSTILE[::-1], file_name="0" * 20)
-    sheet = np.asarray(preview.draw_sheet([row, row], "title " * 9, HOSTILE))
-    white = (sheet == 255).all(axis=2)
-    margin = preview.MARGIN - 2
+    picture = np.asarray(drawing.draw_rows([row, row], "title " * 9, HOSTILE))
+    white = (picture == 255).all(axis=2)
+    margin = drawing.MARGIN - 2
     assert white[:, :margin].all()
     assert white[:, -margin:].all()
     assert white[:margin].all()
     assert white[-24:].all()
-    assert not white[:, preview.MARGIN : -preview.MARGIN].all()
+    assert not white[:, drawing.MARGIN : -drawing.MARGIN].all()
 
 
 def test_letters_that_the_font_lacks():
-    assert preview.plain("Ämilie's café – naïve\n\tﬁne\u0000") == "Amilie's cafe - naive fine"
+    assert drawing.plain("Ämilie's café – naïve\n\tﬁne\u0000") == "Amilie's cafe - naive fine"
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=200), st.integers(60, 400))
 def test_wrapped_lines_fit_and_lose_nothing(text, width):
-    lines = preview.wrap(text, 15, width)
-    assert squeeze("".join(lines)) == squeeze(preview.plain(text))
+    lines = drawing.wrap(text, 15, width)
+    assert squeeze("".join(lines)) == squeeze(drawing.plain(text))
     measure = ImageDraw.Draw(Image.new("L", (1, 1)))
     for line in lines:
         assert measure.textlength(line, ImageFont.load_default(15)) <= width

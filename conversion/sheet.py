@@ -1,0 +1,336 @@
+"""Contact sheets and histograms: how rows of the dataset are drawn, with Pillow and its own font."""
+
+import functools
+import io
+import unicodedata
+
+import numpy as np
+from PIL import Image
+from PIL import ImageDraw
+from PIL import ImageFont
+
+import celeba_dialog
+from celeba_dialog import ATTRIBUTES
+from celeba_dialog import DEGREES
+from celeba_dialog import LICENSE_NAME
+from celeba_dialog import MASK_COLORS
+from celeba_dialog import PARTS
+from celeba_dialog import REQUEST_DIRECTIONS
+from celeba_dialog import REQUEST_MODES
+from celeba_dialog import SPLITS
+from celeba_dialog import FormatError
+from conversion import files
+
+MOST_LETTERS = 4000  # of a text: twenty times the longest official caption
+
+WIDTH, MARGIN, GAP, SMALL_GAP = 1480, 48, 28, 12  # of the sheet, in pixels
+TILE = 256  # side of an HQ image
+METERS = 330  # width of the meters
+LEGEND_COLUMNS = 7
+INK, SOFT, FAINT, RULE, PAPER = "#1d2330", "#656d7c", "#c9ced7", "#e4e7ec", "#ffffff"
+BAR = {"bangs": "#2f6fb0", "eyeglasses": "#7a57a8", "beard": "#8a6233", "smiling": "#d0762b", "age": "#3b8757"}
+OPACITY = 0.55  # of the mask over the image
+
+
+def contact_sheet(source, config, positions, title, line):
+    """The sheet of some rows, a Pillow image. `source` is what `rows.open_rows` gives, `positions` counts its rows."""
+    splits = source.labels(config)["split"]
+    drawn = [
+        {"split": splits[position].as_py(), **source.row(config, position)}
+        for position in files.progress(positions.tolist(), desc="draw")
+    ]
+    return draw_rows(drawn, title, line)
+
+
+def spread(positions, count):
+    """At most `count` of some positions, evenly spread."""
+    return positions[np.linspace(0, len(positions) - 1, min(count, len(positions))).astype(int)]
+
+
+# --------------------------------------------------------------------------------------------------------------- text
+# Pillow's own font knows little more than ASCII. Letters with marks lose the marks and dashes become hyphens; for what
+# is unknown even then the font draws its empty box.
+
+DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
+
+
+@functools.cache
+def font(size):
+    return ImageFont.load_default(size)
+
+
+def plain(text):
+    """A text on one line, without the marks that the font lacks."""
+    letters = unicodedata.normalize("NFKD", " ".join(str(text).translate(DASHES).split()))
+    return "".join(letter for letter in letters if not unicodedata.category(letter).startswith(("M", "C")))
+
+
+def text_width(text, size):
+    """Pixels that a text takes, with spaces a little wider than the font's own, which are too narrow to see."""
+    words = text.split(" ")
+    return sum(map(font(size).getlength, words)) + (len(words) - 1) * _space(size)
+
+
+def _space(size):
+    return round(size * 0.28)
+
+
+def wrap(text, size, width):
+    """The lines of a text, none wider than `width` pixels; a word that is wider is broken."""
+    lines = [""]
+    for word in plain(text).split():
+        if text_width(f"{lines[-1]} {word}".strip(), size) <= width:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if text_width(lines[-1] + letter, size) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines
+
+
+class Canvas:
+    """A picture to draw on that grows downwards as things are put there."""
+
+    def __init__(self, width):
+        self.width = width
+        self.image = Image.new("RGB", (width, 1024), PAPER)
+
+    def reach(self, height):
+        """Makes the picture at least so high."""
+        if height > self.image.height:
+            grown = Image.new("RGB", (self.width, int(height * 1.5)), PAPER)
+            grown.paste(self.image)
+            self.image = grown
+
+    def text(self, x, y, text, size=15, color=INK, anchor="la"):
+        """One line of text; returns the x where it ends."""
+        self.reach(y + 2 * size)
+        draw = ImageDraw.Draw(self.image)
+        text = plain(text)
+        x -= {"l": 0, "m": 0.5, "r": 1}[anchor[0]] * text_width(text, size)
+        for word in text.split(" "):
+            draw.text((x, y), word, color, font(size), "l" + anchor[1])
+            x += font(size).getlength(word) + _space(size)
+        return x - _space(size)
+
+    def paragraph(self, x, y, text, width, size=15, color=INK):
+        """A wrapped text; returns the y below it."""
+        for line in wrap(text, size, width):
+            self.text(x, y, line, size, color)
+            y += round(size * 1.45)
+        return y
+
+    def box(self, x, y, width, height, fill=None, outline=None, radius=0):
+        self.reach(y + height)
+        ImageDraw.Draw(self.image).rounded_rectangle(
+            (x, y, x + width - 1, y + height - 1), radius, fill=fill, outline=outline
+        )
+
+    def picture(self, x, y, image):
+        self.reach(y + image.height)
+        self.image.paste(image, (x, y))
+
+    def cut(self, height):
+        return self.image.crop((0, 0, self.width, height))
+
+
+# ----------------------------------------------------------------------------------------------------------- the sheet
+
+
+def draw_rows(shown, title, line):
+    """The contact sheet of some rows, dicts as `source.row` gives them with their "split", as a Pillow image."""
+    canvas = Canvas(WIDTH)
+    y = _head(canvas, title, line)
+    for row in shown:
+        canvas.box(MARGIN, y, WIDTH - 2 * MARGIN, 1, fill=RULE)
+        y = _draw_row(canvas, y + GAP, row) + GAP
+    if "mask" in shown[0]:
+        y = _draw_legend(canvas, y)
+    return _foot(canvas, y)
+
+
+def _head(canvas, title, line):
+    canvas.text(MARGIN, MARGIN, title, 28)
+    return canvas.paragraph(MARGIN, MARGIN + 42, line, canvas.width - 2 * MARGIN, 16, SOFT) + 14
+
+
+def _foot(canvas, y):
+    canvas.box(MARGIN, y, canvas.width - 2 * MARGIN, 1, fill=RULE)
+    canvas.text(MARGIN, y + 14, LICENSE_NAME, 13, SOFT)
+    return canvas.cut(y + 14 + 18 + MARGIN - 14)
+
+
+def _draw_row(canvas, y, row):
+    """One row of the sheet; returns the y below it."""
+    image = celeba_dialog.decode_image(row["image"]["bytes"], row["image"]["path"])
+    tile = image.resize((TILE, TILE), Image.Resampling.LANCZOS) if image.width == image.height else image
+    tile.thumbnail((TILE, TILE))
+    height = max(tile.height, 200)  # room for the meters
+    canvas.picture(MARGIN, y, tile)
+    x = MARGIN + tile.width + SMALL_GAP
+    if row.get("mask"):
+        canvas.picture(x, y, lay_over(tile, row["mask"]))
+        x += tile.width + SMALL_GAP
+    elif "mask" in row:
+        canvas.box(x, y, *tile.size, outline=FAINT)
+        canvas.text(x + tile.width // 2, y + tile.height // 2, "no mask", 15, SOFT, "mm")
+        x += tile.width + SMALL_GAP
+    x += GAP - SMALL_GAP
+    end = canvas.text(x, y - 4, row["file_name"], 20)
+    canvas.text(end + 12, y + 1, row["split"], 15, SOFT)
+    _draw_meters(canvas, x, y + 38, height - 38, row)
+    x += METERS + GAP
+    low = max(y + height, _draw_texts(canvas, x, y, row, canvas.width - MARGIN - x))
+    return _draw_parts(canvas, low + 18, row["parts"]) if "parts" in row else low
+
+
+def _draw_meters(canvas, x, y, height, row):
+    """The five degrees, one below the other."""
+    bar = 8
+    step = (height - 21 - bar) / (len(DEGREES) - 1)
+    for line, (name, classes) in enumerate(DEGREES.items()):
+        top = y + round(line * step)
+        degree = row[name]
+        label = "not labelled" if degree < 0 else classes[degree].replace("_", " ")
+        canvas.text(x, top, name, 15, SOFT)
+        canvas.text(x + METERS, top, label, 15, SOFT if degree < 0 else INK, "ra")
+        edges = [x + round(index * (METERS + 4) / 5) for index in range(6)]
+        for index, (left, right) in enumerate(zip(edges[:-1], edges[1:])):
+            color = None if degree < 0 else BAR[name] if index < degree else RULE
+            canvas.box(left, top + 21, right - left - 4, bar, fill=color, outline=color or RULE, radius=2)
+
+
+def _draw_texts(canvas, x, y, row, width):
+    """Caption, request and attributes; returns the y below them."""
+    asked = _asked(row["request_labels"])
+    yes = [name for name, value in zip(ATTRIBUTES, row["attributes"]) if value == 1]
+    attributes = ", ".join(yes) or ("not labelled" if row["attributes"][0] < 0 else "none of the forty")
+    for name, text, size, color in (
+        ("caption", row["caption"], 16, INK),
+        ("request", row["request"], 16, INK),
+        ("attributes", attributes, 14, SOFT),
+    ):
+        start = canvas.text(x, y - 2, name, 13, SOFT)
+        if name == "request" and asked:
+            y = canvas.paragraph(start + 14, y - 2, asked, x + width - start - 14, 13, SOFT) + 1
+        else:
+            y += 18
+        if text and len(text) > MOST_LETTERS:
+            text = f"{text[:MOST_LETTERS]} ... and {len(text) - MOST_LETTERS:,} letters more"
+        y = canvas.paragraph(x, y, text or "none", width, size, color if text else SOFT) + 11
+    return y - 11
+
+
+def _draw_parts(canvas, y, parts):
+    """The binary part masks in class order, in the official colours, an empty frame for one that is not there."""
+    masks = {part["part"]: part["mask"] for part in parts}
+    step = (canvas.width - 2 * MARGIN + 6) / len(PARTS)
+    side = int(step) - 6
+    for index, name in enumerate(PARTS):
+        x = MARGIN + round(index * step)
+        canvas.text(x + side // 2, y + side + 4, name, 13, SOFT, "ma")
+        if index in masks:
+            canvas.picture(x, y, _part(masks[index], MASK_COLORS[name], side))
+        else:
+            canvas.box(x, y, side, side, outline=RULE)
+    return y + side + 22
+
+
+def _asked(labels):
+    """The structured request in a line, empty where there is none."""
+    names = {"attribute": tuple(DEGREES), "mode": REQUEST_MODES, "direction": REQUEST_DIRECTIONS}
+    words = [names[field][labels[field]].replace("_", " ") for field in names if labels[field] >= 0]
+    words += [f"{field} {labels[field]}" for field in ("value", "target") if labels[field] >= 0]
+    return "  ·  ".join(words)
+
+
+def _draw_legend(canvas, y):
+    """The colours of the mask classes; returns the y below them."""
+    canvas.box(MARGIN, y, canvas.width - 2 * MARGIN, 1, fill=RULE)
+    y += 18
+    step = (canvas.width - 2 * MARGIN) / LEGEND_COLUMNS
+    for index, (name, color) in enumerate(MASK_COLORS.items()):
+        x = MARGIN + round(index % LEGEND_COLUMNS * step)
+        low = y + index // LEGEND_COLUMNS * 26
+        canvas.box(x, low, 16, 16, fill=color, radius=3)
+        canvas.text(x + 24, low - 2, f"{index}", 15, SOFT)
+        canvas.text(x + 48, low - 2, name, 15)
+    return low + 34
+
+
+# -------------------------------------------------------------------------------------------------------------- images
+
+
+def lay_over(tile, mask):
+    """An image with a mask laid over it in the official colours, the background left as it is."""
+    indices = celeba_dialog.mask_indices(mask["bytes"], mask["path"])
+    indices = np.asarray(Image.fromarray(indices).resize(tile.size, Image.Resampling.NEAREST))
+    colors = np.array(list(MASK_COLORS.values()), np.float32)[indices]
+    pixels = np.asarray(tile, np.float32)
+    mixed = pixels + (colors - pixels) * OPACITY
+    return Image.fromarray(np.where(indices[..., None] > 0, mixed, pixels).round().astype(np.uint8))
+
+
+def _part(mask, color, side):
+    """A binary part mask in a colour; what it covers of a pixel at all is drawn, so that thin parts stay visible."""
+    try:
+        with Image.open(io.BytesIO(mask["bytes"]), formats=["PNG"]) as image:
+            covered = (
+                image.convert("L").resize((side, side), Image.Resampling.BOX).point(lambda value: 255 * (value > 0))
+            )
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise FormatError(f"{mask['path']}: the mask cannot be decoded: {error}.") from None
+    picture = Image.new("RGB", (side, side), RULE)
+    picture.paste(color, (0, 0, side, side), covered)
+    return picture
+
+
+# ---------------------------------------------------------------------------------------------------------- histograms
+
+
+def histograms(labels, title, line):
+    """The degrees of a table as `rows.flat` makes it, counted per split, as a Pillow image."""
+    splits = [split for split in SPLITS if split in labels["split"].unique().to_pylist()]
+    canvas = Canvas(WIDTH)
+    names = 170
+    step = (WIDTH - 2 * MARGIN - names) / len(splits)
+    y = _head(canvas, title, line)
+    which = labels["split"].to_numpy(zero_copy_only=False)
+    for index, split in enumerate(splits):
+        x = MARGIN + names + round(index * step)
+        canvas.text(x, y, split, 18)
+        canvas.text(x + step - GAP, y + 3, f"{(which == split).sum():,} rows", 14, SOFT, "ra")
+    y += 36
+    for name, classes in DEGREES.items():
+        canvas.box(MARGIN, y, WIDTH - 2 * MARGIN, 1, fill=RULE)
+        y += 16
+        canvas.text(MARGIN, y, name, 18)
+        values = labels[name].fill_null(-1).to_numpy()
+        counts = {split: np.bincount(values[which == split] + 1, minlength=len(classes) + 1) for split in splits}
+        most = max((count[1:] / max(1, count[1:].sum())).max() for count in counts.values()) or 1
+        y += 30
+        for degree, label in enumerate(classes):
+            canvas.text(MARGIN, y, f"{degree}", 14, SOFT)
+            canvas.text(MARGIN + 18, y, label.replace("_", " "), 14)
+            for index, split in enumerate(splits):
+                x = MARGIN + names + round(index * step)
+                count = counts[split][1:]
+                share = count[degree] / max(1, count.sum())
+                room = step - GAP - 120
+                width = round(room * share / most)
+                canvas.box(x, y + 1, max(width, 1), 16, fill=BAR[name] if width else FAINT)
+                end = canvas.text(x + width + 8, y, f"{share:.1%}", 14)
+                canvas.text(end + 8, y, f"{count[degree]:,}", 14, SOFT)
+            y += 22
+        missing = [f"{split}: {counts[split][0]:,}" for split in splits if counts[split][0]]
+        if missing:
+            canvas.text(MARGIN, y, "not labelled", 14, SOFT)
+            for index, split in enumerate(splits):
+                if counts[split][0]:
+                    canvas.text(MARGIN + names + round(index * step), y, f"{counts[split][0]:,}", 14, SOFT)
+            y += 22
+        y += 16
+    return _foot(canvas, y)
