@@ -697,10 +697,11 @@ defect(
 )
 defect(
     "member that reaches into the directory",
-    images({"data": jpeg(), "packed": 2000, "size": 2000}),
+    images({"data": jpeg(), "packed": len(jpeg()) + 9, "size": len(jpeg()) + 9}),
     "hq",
     DamagedFileError,
     "image.zip",
+    "overlap",
 )
 for _number in (2**31, 2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1):
     for _field in ("size", "packed", "offset"):
