@@ -422,7 +422,7 @@ defect(
     "hq",
     FormatError,
     "key '1.jpg'",
-    "No_Beard",
+    "expected a text or null",
 )
 defect(
     "captions of a text",

@@ -124,7 +124,7 @@ def deep_below(root):
 
 @variant
 def path_of_other_letters(root):
-    return Path(root.rename(root.with_name("Größe 顔 'x' (1)")))
+    return Path(root.rename(root.with_name("Größe 顔\u202f\xa0'x' (1)")))
 
 
 @variant
