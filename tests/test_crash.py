@@ -2,7 +2,8 @@
 undisturbed one.
 
 The table says what is done to a command while it runs. Signals and faults strike at a counted event (see faults.py), so
-nothing here depends on how fast the machine is. CELEBA_DIALOG_LONG=1 kills at every event instead of twenty.
+nothing here depends on how fast the machine is. CELEBA_DIALOG_LONG=1 kills at every event but most of the writes, not
+at twenty.
 """
 
 import functools
@@ -18,10 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from commands import ROOT
 from commands import Commands
 from commands import held
+from commands import read_splits
 from commands import tree
 from drive import serving
 from hub import Hub
@@ -120,25 +125,26 @@ def out(world, tmp_path, before):
 # --------------------------------------------------------------------------------------------------------------- killed
 
 
-def points(total, wanted):
-    """Where to kill: somewhere in every stretch of the way, and at each of the last steps but one, where it counts."""
+def points(events, wanted):
+    """Where to kill: somewhere in every stretch of the way, and among the last steps, where it counts."""
+    total = len(events)
+    if LONG:
+        return [at for at, name in enumerate(events, 1) if name != "write" or at % 20 == 0]
     rng = random.Random(total)  # noqa: S311
     half = wanted // 2
     edges = [1 + i * (total - half) // half for i in range(half + 1)]
     spread = [rng.randrange(low, high) for low, high in zip(edges, edges[1:])]
-    return range(1, total + 1) if LONG else [*spread, *sorted(rng.sample(range(total - 30, total + 1), wanted - half))]
+    return [*spread, *sorted(rng.sample(range(total - 30, total + 1), wanted - half))]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_at_twenty_points(world, out, before, workers):
     """SIGKILL, as a cluster or the kernel sends it, to all processes of a build at once, and then again after the
     resumption has got a little further: half of the points on one build after the other."""
-    total = len(world.events("build", workers, before))
-    for at in points(total, 5):
+    for at in points(world.events("build", workers, before), 5):
         done = world.build(out, workers=workers, faults=[("strike", "SIGKILL", at)])
-        assert done.status == (0 if tree(out) == world.good and done.status == 0 else -9), done.text
-        missing_between_two_renames = before and not out.exists()
-        if not missing_between_two_renames:
+        assert done.status in (-9, 0), done.text  # two workers may take a step less than they did
+        if out.exists() or not before:  # between two renames, it does not
             unharmed(world, out, before)
         if at % 2:
             world.build(out, workers=workers, faults=[("strike", "SIGKILL", at // 2 + 1)])
@@ -664,3 +670,64 @@ def test_two_builds_and_two_verifies(world, tmp_path):
     assert first.wait().status == 0
     assert tree(out) == world.good
     assert world.verify(out).status == 0
+
+
+LOAD = """
+import hashlib
+import datasets
+from doors import undecoded
+
+datasets.disable_progress_bars()
+rows = [row for split in datasets.load_dataset({out!r}, "hq", streaming={streaming}).values()
+        for row in undecoded(split)]
+print(hashlib.sha256(repr(sorted(row["image"]["bytes"] for row in rows)).encode()).hexdigest())
+"""
+
+
+def digest_of(out):
+    """What LOAD prints for a folder."""
+    images = sorted(row["image"]["bytes"] for rows in read_splits(out, "hq").values() for row in rows)
+    return hashlib.sha256(repr(images).encode()).hexdigest()
+
+
+def test_loading_while_a_build_replaces_the_folder(world, tmp_path):
+    """Before, between and after its two renames there are the old rows, no folder, and the new rows."""
+    out = tmp_path / "celeba_dialog"
+    events = world.events("build", 2, True)
+    places = [number for number, name in enumerate(events, 1) if name == "os.rename"][-2:] + [len(events)]
+    waiting, go = tmp_path / "waiting", tmp_path / "go"
+    for pipe in (waiting, go):
+        os.mkfifo(pipe)
+    found = []
+    for at in places:
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(world.old, out)
+        hold = ("hold", at, str(waiting), str(go))
+        argv = ["build", world.small, out, "--allow-incomplete", "--workers=2"]
+        process = world.commands.start(*argv, faults=[("plain_card",), hold])
+        waiting.open().close()
+        for streaming in (False, True):
+            program = LOAD.format(out=str(out), streaming=streaming)
+            done = world.commands.run("python", program, cache=tmp_path / f"cache {at}")
+            found.append(done.text.split()[-1] if done.status == 0 else done.text.split("\n")[-2].split(":")[0])
+        go.open().close()
+        assert process.wait().status == 0
+    missing = "FileNotFoundError"
+    old, new = digest_of(world.old), digest_of(world.old.parent / "good")
+    assert found == [old, old, missing, missing, new, new]
+
+
+@pytest.mark.xfail(strict=True, reason="`datasets` opens the shards of a folder one after the other, by their names")
+def test_a_stream_that_is_open_while_the_folder_is_replaced(demo, built, tmp_path):
+    """The rest of a stream would have to be the old rows, or an error: it is the new ones, under the old names."""
+    out = shutil.copytree(built, tmp_path / "celeba_dialog")
+    stream = iter(datasets.load_dataset(str(out), "standard", split="train", streaming=True))
+    rows = [next(stream)]
+    for path in (out / "standard").glob("train-*"):  # as another build would leave it
+        table = pq.ParquetFile(path).read()
+        names = pa.array([f"new {name}" for name in table["file_name"].to_pylist()])
+        table = table.set_column(table.column_names.index("file_name"), "file_name", names)
+        path.unlink()
+        pq.write_table(table, path)
+    rows += list(stream)
+    assert len({row["file_name"].startswith("new") for row in rows}) == 1
