@@ -117,7 +117,7 @@ def build(
                 manifest = _manifest(jobs, records, indexes, kept, sources.result(), incomplete)
         texts = card.render(manifest, _example(indexes, manifest), with_preview)
         folder.publish(manifest, texts | ({"preview.png": _preview(release)} if with_preview else {}))
-    files.say(f"{folder.path}: {', '.join(manifest['configs'])} built. {_how_to_load(folder.path)}")
+    files.say(f"{folder.path}: {', '.join(manifest['configs'])} built. {_how_to_load(folder.path, manifest)}")
     return manifest
 
 
@@ -131,9 +131,9 @@ def _preview(release):
     return file.getvalue()
 
 
-def _how_to_load(path):
-    name = os.path.basename(path)
-    return f'Next, in {os.path.dirname(path) or "."}: datasets.load_dataset("{name}", "hq")'
+def _how_to_load(path, manifest):
+    folder, name = os.path.split(path)
+    return f'Next, in {folder or "."}: datasets.load_dataset("{name}", "{next(iter(manifest["configs"]))}")'
 
 
 def family(name):
@@ -615,7 +615,9 @@ class Folder:
             files.make_folder(f"{self.records}/{folder}")
         wanted |= {shard["path"] for entry in kept.values() for shard in _shards(entry)}
         if self.remote:
-            files.remove(f"{self.path}/README.md")
+            for name in BESIDE_SHARDS:
+                if name != MANIFEST:  # by which it is known as ours
+                    files.remove(f"{self.path}/{name}")
             for name in CONFIGS:  # shards of an earlier build of something else
                 for shard in files.names(f"{self.path}/{name}"):
                     if f"{name}/{shard}" not in wanted:
