@@ -23,6 +23,8 @@ from commands import stamps
 from commands import tree
 from doors import undecoded
 from PIL import Image
+from releases import at
+from releases import unpack
 
 import celeba_dialog
 from celeba_dialog import ATTRIBUTES
@@ -411,6 +413,50 @@ def test_a_worker_that_is_killed(small, commands, tmp_path):
     assert done.status == 0, done.text
 
 
+@pytest.mark.parametrize("out", ["out/", "./deep/er/out", "~/out", "release/out"])
+def test_ways_to_write_a_path(out, small, commands, tmp_path):
+    """Relative, in the home folder, with a slash at the end, and below the release: found again and unchanged."""
+    shutil.copytree(small, tmp_path / "release")
+    place = tmp_path / out.replace("~", "home")
+    options = {"cwd": tmp_path, "environment": {"HOME": str(tmp_path / "home")}, "faults": [PLAIN]}
+    done = commands.run("build", "release", out, "--allow-incomplete", **options)
+    assert done.status == 0, done.text
+    before = stamps(place)
+    assert len(before) > 5
+    done = commands.run("build", "./release/", out, "--allow-incomplete", **options)
+    assert done.status == 0, done.text
+    assert stamps(place) == before
+    assert commands.run("verify", out, "release", **options).status == 0
+
+
+def test_an_unpacked_release(small, commands, tmp_path):
+    """Folders of images in the place of zips: the same shards, and the folders in the manifest."""
+    release = shutil.copytree(small, tmp_path / "release")
+    for role in ("hq_images", "hq_masks", "standard_images"):
+        unpack(release, role, at(release, role).parent / role)
+    for source, out in ((small, "zipped"), (release, "unpacked")):
+        done = commands.run("build", source, tmp_path / out, "--allow-incomplete", faults=[PLAIN])
+        assert done.status == 0, done.text
+    zipped, unpacked = (
+        {path: digest for path, digest in tree(tmp_path / out).items() if path.endswith(".parquet")}
+        for out in ("zipped", "unpacked")
+    )
+    assert unpacked == zipped
+    sources = json.loads((tmp_path / "unpacked" / "manifest.json").read_text())["sources"]
+    told = {source["role"]: source for source in sources}
+    for role, count in (("hq_images", 9), ("hq_masks", 9), ("standard_images", 20)):
+        assert told[role]["path"].endswith("/")
+        assert told[role]["files"] == count
+    assert commands.run("verify", tmp_path / "unpacked", release).status == 0
+
+
+def test_a_pyarrow_that_is_too_old(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(pa, "__version__", "20.0.0")
+    with pytest.raises(celeba_dialog.EnvironmentFault, match="pyarrow 20.0.0: build needs 21 or newer"):
+        build.build(small, tmp_path / "out", allow_incomplete=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 # ------------------------------------------------------------------------------------------------------------ wrong use
 
 
@@ -476,6 +522,7 @@ def test_only_one_of_the_two_parts(part, other, small, commands, tmp_path):
     done = commands.run("build", tmp_path / "release", tmp_path / "out", "--allow-incomplete", faults=[PLAIN])
     assert done.status == 0, done.text
     assert f"no {other} images below it, so the config {other} is left out" in done.text
+    assert done.text.endswith(f'Next, in {tmp_path}: datasets.load_dataset("out", "{part}")\n')
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir()) == [part]
     done = commands.run("build", tmp_path / "release", tmp_path / "new", "--allow-incomplete", f"--config={other}")
     refused(done, 1, f"no {other} images below it")
@@ -522,6 +569,7 @@ def _empty(fs):
 def test_a_remote_out(small, demo, memory, tmp_path):
     local = build.build(small, tmp_path / "out", workers=1, allow_incomplete=True)
     told = build.build(demo.root, "memory://bucket/out", workers=1, allow_incomplete=True)
+    memory.pipe_file("/bucket/out/preview.png", b"of the build before")
     assert told["configs"]["standard"]["splits"]["train"]["rows"] > 50
     told = build.build(small, "memory://bucket/out", workers=1, allow_incomplete=True)
     assert told == local
