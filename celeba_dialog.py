@@ -566,10 +566,12 @@ def normal_path(root):
     root = os.fsdecode(root)
     if not root.strip():
         raise UsageError("The path of the release is empty. Pass the folder that holds the official files.")
-    if not root.isprintable():
+    try:
+        root.encode()
+    except UnicodeEncodeError:
         raise UsageError(
             f"{root!r}: not valid text, which `datasets` needs of a path. Rename it, or pass a link to it."
-        )
+        ) from None
     if root.startswith("file://"):
         root = root[len("file://") :]
     if is_url(root):
