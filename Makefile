@@ -14,7 +14,7 @@ help:
 	@echo "make matrix  every way in, on datasets 2.19 to the newest (tox)"
 	@echo "make lint    ruff"
 	@echo "make bench   the benchmarks, at a tenth of the real size"
-	@echo "make soak    a long run that watches memory and open files"
+	@echo "make soak    an hour of random releases, built, interrupted, resumed and damaged"
 	@echo "make clean   removes all that these made, but for .venv"
 
 $(IN_VENV):
