@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import shutil
 import threading
 from dataclasses import dataclass
@@ -192,8 +193,7 @@ class Job:
 def plan(release, subset, parts, index, configs):
     """The jobs for the configs of one family, known from the index alone."""
     digest = release.digest(celeba_dialog.roles_of(subset, parts))
-    code = files.sha256(__file__) + files.sha256(schema.__file__)  # other versions of these write other bytes
-    state = hashlib.sha256(repr((digest, code, sorted(versions().items()))).encode()).hexdigest()[:32]
+    state = _state(digest)
     path = celeba_dialog.index_path(release.root, subset, parts, digest)
     jobs = []
     for split, rows in index.splits.items():
@@ -207,8 +207,19 @@ def plan(release, subset, parts, index, configs):
     return jobs
 
 
+def _state(digest):
+    """Changes with everything that the bytes of a shard depend on; `digest` is that of the release."""
+    return hashlib.sha256(f"{digest} {_maker()}".encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _maker():
+    code = [files.sha256(path) for path in (__file__, schema.__file__, celeba_dialog.__file__)]
+    return hashlib.sha256(repr((code, versions())).encode()).hexdigest()
+
+
 def versions():
-    """What the bytes of a build depend on besides the release."""
+    """The libraries that the bytes of a shard depend on."""
     return {
         "celeba_dialog": celeba_dialog.__version__,
         "datasets": datasets.__version__,
@@ -223,8 +234,15 @@ def write_shards(job, data, records):
     worker runs.
 
     A shard whose record fits the job and whose bytes fit the record is not written again. Returns the records:
-    {"path", "rows", "size", "sha256", "memory_bytes", "state"} each.
+    {"path", "rows", "size", "sha256", "memory_bytes", "state"} each. Raises EnvironmentFault on a worker of a cluster
+    that would write other bytes.
     """
+    if job.state != _state(job.release):
+        here = ", ".join(f"{name} {version}" for name, version in versions().items())
+        raise EnvironmentFault(
+            f"The worker on {platform.node()} has another copy of this project than this command, or other libraries: "
+            f"{here}. Install the same there."
+        )
     done = [_finished(job, path, data, records) for _, _, path in job.targets]
     todo = [target for target, record in zip(job.targets, done) if record is None]
     if todo:

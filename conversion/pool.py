@@ -20,6 +20,8 @@ def executor(workers=None, dask=None):
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: at least one is needed.")
+    if dask == "":
+        raise UsageError("--dask: the address of the scheduler is empty.")
     with _dask(dask) if dask else _processes(workers or _cpus()) as pool:
         yield pool
 
@@ -83,10 +85,16 @@ def results(futures):
     except Exception as error:
         if type(error).__name__ == "KilledWorker":  # Dask's name for it
             raise EnvironmentFault(_DIED) from error
+        if isinstance(error, ModuleNotFoundError) or "deserialization" in str(error):  # Dask's words for it
+            raise EnvironmentFault(_STRANGERS) from error
         raise
 
 
 _DIED = (
     "A worker process died: it was killed, perhaps for want of memory. What is finished is kept: run the same command "
     "again, with fewer --workers if memory was the cause."
+)
+_STRANGERS = (
+    "The Dask cluster cannot import this project. Start its scheduler and its workers with "
+    f"PYTHONPATH={os.path.dirname(os.path.dirname(os.path.abspath(__file__)))} and the same packages as here."
 )
