@@ -1,11 +1,13 @@
 """`build --dask`: a real scheduler and two worker processes on this machine write the same bytes as local ones."""
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
 import sys
 
+import pyarrow
 import pytest
 from commands import ROOT
 from commands import tree
@@ -18,33 +20,40 @@ pytest_plugins = ["building"]
 PLAIN = ("plain_card",)
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """The address of a scheduler with two workers, all processes of their own, which end with this one.
-
-    It stays with the plain command line, so that nothing of the cluster is in the process of the tests.
-    """
-    folder = tmp_path_factory.mktemp("cluster")
-    program = """
+PROGRAM = """
 import sys
 from distributed import LocalCluster
 if __name__ == "__main__":
-    with LocalCluster(2, processes=True, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
-                      memory_limit=0, local_directory=sys.argv[1]) as cluster:
+    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0, "local_directory": sys.argv[2]}
+    with LocalCluster(int(sys.argv[1]), processes=True, host="127.0.0.1", **options) as cluster:
         print(cluster.scheduler_address, flush=True)
         sys.stdin.read()
 """
-    (folder / "cluster.py").write_text(program)
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, str(folder / "cluster.py"), str(folder)],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HOME": str(folder / "home")},
+
+
+@contextlib.contextmanager
+def serving(workers, folder, **environment):
+    """The address of a scheduler with some workers, all processes of their own, which end with the block."""
+    (folder / "cluster.py").write_text(PROGRAM)
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, str(folder / "cluster.py"), str(workers), str(folder)],
+        env=clean | {"HF_HOME": str(folder / "home")} | environment,
+        cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
-    )
-    yield process.stdout.readline().strip()
-    process.stdin.close()
-    process.wait()
+    ) as process:
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The address of a scheduler with two workers."""
+    with serving(2, tmp_path_factory.mktemp("cluster"), PYTHONPATH=str(ROOT)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +123,22 @@ def test_ctrl_c_while_a_cluster_works(cluster, small, local, commands, tmp_path)
     assert tree(out) == local
 
 
+def test_a_cluster_that_does_not_know_the_project(small, commands, tmp_path):
+    (tmp_path / "cluster").mkdir()
+    with serving(1, tmp_path / "cluster") as address:
+        done = commands.run("build", small, tmp_path / "out", "--allow-incomplete", f"--dask={address}")
+    assert done.status == 1
+    assert "cannot import this project" in done.text
+    assert f"PYTHONPATH={ROOT} " in done.text
+    assert "Traceback" not in done.text
+
+
+def test_a_worker_with_other_libraries(tmp_path):
+    job = build.Job("/release", "/index", "0", "the state of another pyarrow", 0, 1, ())
+    with pytest.raises(build.EnvironmentFault, match=f"The worker on .*pyarrow {pyarrow.__version__}"):
+        build.write_shards(job, tmp_path, tmp_path)
+
+
 def test_nobody_answers(small, commands, tmp_path):
     with socket.socket() as free:  # bound and not listening: nobody else gets the port, nobody answers
         free.bind(("127.0.0.1", 0))
@@ -124,6 +149,13 @@ def test_nobody_answers(small, commands, tmp_path):
     assert done.status == 1
     assert done.text.startswith(f"{address}: no Dask scheduler answers there")
     assert done.text.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_that_is_empty(small, commands, tmp_path):
+    """As of a variable that is not set: no local build instead."""
+    done = commands.run("build", small, tmp_path / "out", "--allow-incomplete", "--dask=")
+    assert (done.status, done.text) == (2, "--dask: the address of the scheduler is empty.\n")
     assert list(tmp_path.iterdir()) == []
 
 
