@@ -21,7 +21,8 @@ def start():
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_is_found(name, start):
+def test_nothing_is_found(name, start, monkeypatch, tmp_path):
+    monkeypatch.setattr("tests.fuzz.__main__.CASES", tmp_path)
     for seed in start[name]:
         TARGETS[name](seed)
     inputs, find = at_random(name, start[name], count=INPUTS)
