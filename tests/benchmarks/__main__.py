@@ -1,0 +1,171 @@
+"""python -m tests.benchmarks: how fast and how large, beside other ways to do the same, on a made-up release.
+
+Everything in a line is measured in one run, in turns. Other than in the tests, which nothing about time decides, a
+target missed is no failure. WebDataset and MDS are left out where they are not installed:
+pip install webdataset, and pip install --no-deps mosaicml-streaming python-snappy cramjam zstd
+"""
+
+import argparse
+import importlib.util
+import os
+import tempfile
+
+import datasets
+import pyarrow
+
+from conversion import build
+from tests.benchmarks import tasks
+from tests.benchmarks.measure import race
+from tests.benchmarks.measure import run
+from tests.benchmarks.release import release
+
+CACHE = ".cache/benchmarks"
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--scale", type=float, default=0.1, help="1 is 30,000 HQ and 202,599 standard images")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds, of which the best counts (default: 3)")
+    parser.add_argument("--only", action="append", choices=list(GROUPS), help="some lines of the table")
+    parser.add_argument("--scratch", default=CACHE, help="folder to write to, on the disk to measure with")
+    args = parser.parse_args()
+    os.makedirs(args.scratch, exist_ok=True)
+    datasets.disable_progress_bars()
+    print(
+        f"Scale {args.scale:g}, best of {args.repeats}, {os.cpu_count()} CPUs, pyarrow {pyarrow.__version__}, "
+        f"datasets {datasets.__version__}\n\n| what | against | ratio | target |\n|---|---|---|---|"
+    )
+    for name in args.only or GROUPS:
+        GROUPS[name](args.scale, args.scratch, args.repeats)
+
+
+def line(what, against, ratio, target):
+    print(f"| {what} | {against} | {ratio} | {target} |", flush=True)
+
+
+def compare(what, ours, against, theirs, target):
+    line(f"{what}: {shown(ours)}", f"{against}: {shown(theirs)}", f"{ours.speed / theirs.speed:.2f}", target)
+
+
+def shown(result):
+    return f"{result.speed:,.0f} rows/s, {result.memory / 1e6:,.0f} MB"
+
+
+def build_hq(scale, scratch, repeats):
+    root = str(release(scale, CACHE))
+    others = {"WebDataset ShardWriter": tasks.webdataset_hq} if importlib.util.find_spec("webdataset") else {}
+    if importlib.util.find_spec("streaming"):
+        others["MDSWriter"] = tasks.mds_hq
+    results = race(
+        scratch,
+        repeats,
+        two=(tasks.build_folder, root, ["hq"], 2),
+        copy=(tasks.copy_hq, root, False),
+        synced=(tasks.copy_hq, root, True),
+        least=(tasks.least_work, root, "hq", 2),
+        one=(tasks.build_folder, root, ["hq"], 1),
+        prepare=(tasks.download_and_prepare, root, "hq"),
+        **{name: (task, root) for name, task in others.items()},
+    )
+    two, one = "build hq, 2 workers", "build hq, 1 worker"
+    compare(two, results["two"], "plain copy loop", results["copy"], "≥ 1.5")
+    compare(two, results["two"], "plain copy loop, synced as the build is", results["synced"], "")
+    compare(
+        two, results["two"], "no more than reading, hashing, writing and syncing, 2 processes", results["least"], ""
+    )
+    compare(one, results["one"], "download_and_prepare of our builder", results["prepare"], "≥ 1.5")
+    for name in others:
+        compare(one, results["one"], name, results[name], "≥ 1.0")
+
+
+def build_standard(scale, scratch, repeats):
+    root = str(release(scale, CACHE))
+    results = race(
+        scratch,
+        repeats,
+        two=(tasks.build_folder, root, ["standard"], 2),
+        read=(tasks.read_standard, root),
+        least=(tasks.least_work, root, "standard", 2),
+        one=(tasks.build_folder, root, ["standard"], 1),
+        prepare=(tasks.download_and_prepare, root, "standard"),
+    )
+    two, one = "build standard, 2 workers", "build standard, 1 worker"
+    compare(two, results["two"], "plain read of zip and JSON, nothing written", results["read"], "≥ 1.5")
+    compare(
+        two, results["two"], "no more than reading, hashing, writing and syncing, 2 processes", results["least"], ""
+    )
+    compare(one, results["one"], "download_and_prepare of our builder", results["prepare"], "≥ 4")
+
+
+def stream(scale, scratch, repeats):
+    root = str(release(scale, CACHE))
+    with tempfile.TemporaryDirectory(prefix="built-", dir=scratch) as folder:
+        folder = os.path.join(folder, "celeba_dialog")
+        build.build(root, folder, allow_incomplete=True)
+        for config, target in (("hq", "≥ 0.9"), ("standard", "≥ 0.6")):
+            results = race(
+                scratch,
+                repeats,
+                release=(tasks.stream_release, root, config),
+                parquet=(tasks.stream_parquet, folder, config),
+            )
+            what, against = f"stream {config} from the release, decode off", "from the built Parquet"
+            compare(what, results["release"], against, results["parquet"], target)
+
+
+def training(scale, scratch, repeats):
+    root = str(release(min(scale, 0.1), CACHE))
+    with tempfile.TemporaryDirectory(prefix="built-", dir=scratch) as folder:
+        folder = os.path.join(folder, "celeba_dialog")
+        build.build(root, folder, ["hq", "hq_256"], allow_incomplete=True)
+        results = race(
+            scratch,
+            repeats,
+            small=(tasks.training_images, folder, "hq_256", 256, 1000),
+            large=(tasks.training_images, folder, "hq", 256, 1000),
+        )
+    what = "decoded training images of 256 pixels from hq_256"
+    compare(what, results["small"], "hq, resized in the loop", results["large"], "≥ 8")
+
+
+def first_row(scale, scratch, repeats):
+    root = str(release(scale, CACHE))
+    cold, warm = [], []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory(dir=scratch) as home:
+            cold.append(run(scratch, tasks.first_row, root, "standard", home=home))
+            warm.append(run(scratch, tasks.first_row, root, "standard", home=home))
+    what = "first row of standard from the release"
+    best = min(cold, key=lambda result: result.seconds)
+    line(f"{what}, nothing cached", "", f"{best.seconds:.2f} s, {best.memory / 1e6:,.0f} MB", "≤ 4 s")
+    line(f"{what}, a further process", "", f"{min(result.seconds for result in warm):.2f} s", "≤ 0.5 s")
+
+
+def memory(scale, scratch, repeats):
+    for part in (scale / 10, scale):
+        root = str(release(part, CACHE))
+        result = run(scratch, tasks.build_folder, root, ["hq", "standard"], 2)
+        what = f"peak memory of a build of hq and standard, 2 workers, {result.rows:,} rows"
+        line(what, "", f"{result.memory / 1e6:,.0f} MB", "≤ 1.2 GB, flat")
+    with tempfile.TemporaryDirectory(dir=scratch) as home:
+        run(scratch, tasks.first_row, root, "standard", home=home)
+        for start in ("fork", "spawn"):
+            one, two = (
+                run(scratch, tasks.load_workers, root, "standard", workers, start, 20_000, home=home)
+                for workers in (1, 2)
+            )
+            what = f"memory that a further DataLoader worker adds, standard, {start}"
+            line(what, "", f"{(two.memory - one.memory) / 1e6:,.0f} MB", "≤ 200 MB")
+
+
+GROUPS = {
+    "hq": build_hq,
+    "standard": build_standard,
+    "stream": stream,
+    "first-row": first_row,
+    "training": training,
+    "memory": memory,
+}
+
+if __name__ == "__main__":
+    main()

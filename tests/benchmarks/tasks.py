@@ -1,0 +1,193 @@
+"""What is measured: generator functions for `measure.run`. The last argument is the folder to write to."""
+
+import concurrent.futures
+import hashlib
+import importlib.util
+import json
+import multiprocessing
+import os
+import sys
+import types
+import zipfile
+
+import datasets
+from PIL import Image
+
+import celeba_dialog
+from celeba_dialog import FILES
+from conversion import build
+from conversion import files
+
+JSON_ROLES = ("standard_captions", "standard_requests", "standard_request_labels")
+
+
+def _path(release, role):
+    return os.path.join(release, FILES[role].path)
+
+
+def build_folder(release, configs, workers, out):
+    """Our build, with an empty cache: it reads the annotations too."""
+    yield
+    manifest = build.build(release, out, configs, workers, allow_incomplete=True)
+    yield sum(split["rows"] for entry in manifest["configs"].values() for split in entry["splits"].values())
+
+
+def download_and_prepare(release, config, out):
+    """What `datasets` makes of our builder, with an empty cache."""
+    yield
+    builder = celeba_dialog.CelebADialog(config_name=config, data_dir=release, cache_dir=out)
+    builder.download_and_prepare(os.path.join(out, "parquet"), file_format="parquet")
+    yield sum(split.num_examples for split in builder.info.splits.values())
+
+
+def hq_members(release):
+    """(file number, image bytes, mask bytes) of every HQ image, through the standard library."""
+    images = zipfile.ZipFile(_path(release, "hq_images"))
+    masks = zipfile.ZipFile(_path(release, "hq_masks"))
+    with images, masks:
+        for image, mask in zip(images.infolist(), masks.infolist()):
+            yield os.path.basename(image.filename).split(".")[0], images.read(image), masks.read(mask)
+
+
+def copy_hq(release, synced, out):
+    """A plain loop that copies every member into one file; with `synced` that file is on the disk in the end."""
+    yield
+    rows = 0
+    with open(out, "wb") as file:
+        for _, image, mask in hq_members(release):
+            file.write(image)
+            file.write(mask)
+            rows += 1
+        if synced:
+            os.fsync(file.fileno())
+    yield rows
+
+
+def least_work(release, subset, workers, out):
+    """What no build can leave out: read every member and its CRC, hash, write and sync it, and hash the zips."""
+    zips = [_path(release, role) for role in celeba_dialog.image_roles(subset, parts=False).values()]
+    os.mkdir(out)
+    yield
+    with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+        futures = [pool.submit(_least_work, zips, out, start, workers) for start in range(workers)]
+        for path in zips:
+            files.sha256(path)
+        counts = [future.result() for future in futures]
+    yield sum(counts)
+
+
+def _least_work(zips, out, start, step):
+    digest = hashlib.sha256()
+    with open(os.path.join(out, str(start)), "wb") as file:
+        for path in zips:
+            with zipfile.ZipFile(path) as archive:
+                members = archive.infolist()[start::step]
+                for member in members:
+                    data = archive.read(member)
+                    digest.update(data)
+                    file.write(data)
+        os.fsync(file.fileno())
+    return len(members)
+
+
+def read_standard(release, out):
+    """A plain read of every member and of the JSON files, which writes nothing."""
+    yield
+    for role in JSON_ROLES:
+        with open(_path(release, role), encoding="utf-8") as file:
+            json.load(file)
+    with zipfile.ZipFile(_path(release, "standard_images")) as images:
+        rows = sum(1 for member in images.infolist() if images.read(member))
+    yield rows
+
+
+def webdataset_hq(release, out):
+    """WebDataset's ShardWriter on the members, without annotations."""
+    from webdataset import ShardWriter
+
+    os.mkdir(out)
+    yield
+    rows = 0
+    with ShardWriter(f"{out}/%05d.tar", maxcount=400, verbose=0) as writer:
+        for key, image, mask in hq_members(release):
+            writer.write({"__key__": key, "jpg": image, "png": mask})
+            rows += 1
+    yield rows
+
+
+def mds_hq(release, out):
+    """MosaicML's MDSWriter on the members, without annotations."""
+    # Of the package only the writer: the rest wants transformers, torchvision and the clients of five clouds.
+    folder = importlib.util.find_spec("streaming").submodule_search_locations[0]
+    for name in ("streaming", "streaming.base"):
+        sys.modules[name] = types.ModuleType(name)
+        sys.modules[name].__path__ = [os.path.join(os.path.dirname(folder), *name.split("."))]
+    from streaming.base.format.mds import MDSWriter
+
+    yield
+    rows = 0
+    with MDSWriter(out=out, columns={"jpg": "bytes", "png": "bytes"}) as writer:
+        for _, image, mask in hq_members(release):
+            writer.write({"jpg": image, "png": mask})
+            rows += 1
+    yield rows
+
+
+def _import_all():
+    """Makes `datasets` import what it imports with the first stream: torch, where that is installed."""
+    datasets.Dataset.from_dict({"a": [1]}).to_iterable_dataset()
+
+
+def stream_release(release, config, out):
+    """Train from the release, images undecoded, the annotations read before."""
+    celeba_dialog.open_index(celeba_dialog.Release(release), config)
+    _import_all()
+    yield
+    builder = celeba_dialog.CelebADialog(config_name=config, data_dir=release)
+    yield sum(1 for _ in builder.as_streaming_dataset("train").decode(False))
+
+
+def stream_parquet(folder, config, out):
+    """Train from the built folder, images undecoded."""
+    _import_all()
+    yield
+    yield sum(1 for _ in datasets.load_dataset(folder, config, split="train", streaming=True).decode(False))
+
+
+def first_row(release, config, out):
+    """The first row of train from the release."""
+    _import_all()
+    yield
+    builder = celeba_dialog.CelebADialog(config_name=config, data_dir=release)
+    next(iter(builder.as_streaming_dataset("train")))
+    yield 1
+
+
+def training_images(folder, config, side, rows, out):
+    """Images of train as RGB pixels of `side` pixels square, from the built folder."""
+    dataset = datasets.load_dataset(folder, config, split="train", streaming=True).select_columns("image").take(rows)
+    yield
+    count = 0
+    for row in dataset:
+        image = row["image"].convert("RGB")
+        if image.size != (side, side):
+            image = image.resize((side, side), Image.Resampling.LANCZOS)
+        count += 1
+    yield count
+
+
+def load_workers(release, config, workers, start, rows, out):
+    """Rows of train from the release through a DataLoader."""
+    import torch
+
+    builder = celeba_dialog.CelebADialog(config_name=config, data_dir=release)
+    dataset = builder.as_streaming_dataset("train")
+    loader = torch.utils.data.DataLoader(
+        dataset, batch_size=None, num_workers=workers, multiprocessing_context=start, collate_fn=_same
+    )
+    yield
+    yield sum(1 for row, _ in zip(loader, range(rows)))
+
+
+def _same(row):
+    return row
