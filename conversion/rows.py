@@ -3,8 +3,6 @@
 The commands that show rows ask here, so that neither cares which of the two it was given.
 """
 
-import bisect
-import itertools
 import json
 
 import numpy as np
@@ -18,6 +16,7 @@ from celeba_dialog import CONFIGS
 from celeba_dialog import DEGREES
 from celeba_dialog import SPLITS
 from celeba_dialog import DamagedFileError
+from celeba_dialog import EnvironmentFault
 from celeba_dialog import MissingFileError
 from celeba_dialog import Release
 from conversion import files
@@ -47,15 +46,16 @@ class BuiltRows:
     def __init__(self, path):
         self.path = path
         try:
-            self._manifest = json.loads(files.read(f"{path}/{MANIFEST}"))["configs"]
             self._shards = {
                 name: [
-                    (split, f"{path}/{shard['path']}", shard["rows"])
+                    (split, f"{path}/{shard['path']}", int(shard["rows"]))
                     for split in SPLITS
                     for shard in entry["splits"].get(split, {"shards": []})["shards"]
                 ]
-                for name, entry in self._manifest.items()
+                for name, entry in json.loads(files.read(f"{path}/{MANIFEST}"))["configs"].items()
             }
+        except OSError as error:
+            raise EnvironmentFault(f"{path}/{MANIFEST}: cannot be read: {error.strerror or error}.") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedFileError(
                 f"{path}/{MANIFEST}: is not what build writes ({error!r}). Build the folder again."
@@ -66,38 +66,49 @@ class BuiltRows:
         """The labels of all rows of a config; see `flat`."""
         subset = subset_of(config)
         columns = [*PLAIN, COUNTERPARTS[subset], *(["mask.path"] if subset == "hq" else [])]
-        tables = [self._read(path, lambda file: file.read(columns)) for _, path, _ in self._shards[config]]
-        splits = [split for split, _, rows in self._shards[config] for _ in range(rows)]
-        table = pa.concat_tables(tables)
-        if len(table) != len(splits):
-            raise DamagedFileError(
-                f"{self.path}/{config}: {len(table):,} rows, the manifest says {len(splits):,}. Build the folder again."
-            )
-        return flat(table, subset, splits)
+        tables, splits = [], []
+        for split, path, count in self._shards[config]:
+            tables.append(self._read(path, lambda file: file.read(columns)))
+            splits += [split] * count
+            missing = {name.split(".")[0] for name in columns} - set(tables[-1].column_names)
+            if missing or len(tables[-1]) != count:
+                what = f"no column {min(missing)}" if missing else f"{len(tables[-1]):,} rows, expected {count:,}"
+                raise DamagedFileError(f"{path}: {what}. Build the folder again.")
+        return flat(pa.concat_tables(tables), subset, splits)
 
     def row(self, config, position, columns=None):
         """One row as `datasets` decodes it but for the images, which are {"bytes", "path"} or None.
 
         `position` counts through all splits of the config. `columns` are the columns to read, None for all.
         """
-        ends = list(itertools.accumulate(rows for _, _, rows in self._shards[config]))
-        shard = bisect.bisect_right(ends, position)
-        _, path, rows = self._shards[config][shard]
+        _, path, at = self._place(config, position)
 
         def read(file):
-            group, at = 0, position - (ends[shard] - rows)
-            while at >= file.metadata.row_group(group).num_rows:
-                at -= file.metadata.row_group(group).num_rows
+            group, first = 0, 0
+            while at >= first + file.metadata.row_group(group).num_rows:
+                first += file.metadata.row_group(group).num_rows
                 group += 1
-            return file.read_row_group(group, columns).slice(at, 1).to_pylist()[0]
+            return file.read_row_group(group, columns).slice(at - first, 1).to_pylist()[0]
 
         return self._read(path, read)
+
+    def split(self, config, position):
+        """The split of a row."""
+        return self._place(config, position)[0]
 
     def code(self, config, split):
         """The Python lines that load a split."""
         return (
             f'from datasets import load_dataset\n\nload_dataset({json.dumps(self.path)}, "{config}", split="{split}")'
         )
+
+    def _place(self, config, position):
+        """(split, path of the shard, position in the shard) of a row."""
+        for split, path, count in self._shards[config]:
+            if position < count:
+                return split, path, position
+            position -= count
+        raise IndexError(position)
 
     def _read(self, path, read):
         try:
@@ -142,6 +153,11 @@ class ReleaseRows:
         rows = index.table.slice(position, 1)
         size = CONFIGS[config].get("image_size")
         return next(celeba_dialog.examples(rows, celeba_dialog.read_images(index, rows, [size])[size]))
+
+    def split(self, config, position):
+        """The split of a row."""
+        splits = self._index(config).splits
+        return next(split for split, (_, last) in splits.items() if position < last)
 
     def code(self, config, split):
         """The Python lines that load a split."""

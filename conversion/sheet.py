@@ -34,9 +34,8 @@ OPACITY = 0.55  # of the mask over the image
 
 def contact_sheet(source, config, positions, title, line):
     """The sheet of some rows, a Pillow image. `source` is what `rows.open_rows` gives, `positions` counts its rows."""
-    splits = source.labels(config)["split"]
     drawn = [
-        {"split": splits[position].as_py(), **source.row(config, position)}
+        {"split": source.split(config, position), **source.row(config, position)}
         for position in files.progress(positions.tolist(), desc="draw")
     ]
     return draw_rows(drawn, title, line)

@@ -30,7 +30,10 @@ import celeba_dialog
 from celeba_dialog import ATTRIBUTES
 from celeba_dialog import CONFIGS
 from celeba_dialog import DEGREES
+from celeba_dialog import Release
 from conversion import build
+from conversion import check
+from conversion import verify
 
 pytest_plugins = ["building"]
 
@@ -575,6 +578,11 @@ def test_a_remote_out(small, demo, memory, tmp_path):
     assert told == local
     found = {path.removeprefix("/bucket/out/"): memory.cat_file(path) for path in memory.find("/bucket/out")}
     assert {path: hashlib.sha256(data).hexdigest() for path, data in found.items()} == tree(tmp_path / "out")
+    rows, _, problems = verify.verify("memory://bucket/out", small, workers=1)
+    assert (rows, problems) == (29, [])
+    memory.pipe_file("/bucket/out/standard/train-00009-of-00009.parquet", b"")
+    _, _, problems = verify.verify("memory://bucket/out", small, workers=1)
+    assert problems == ["standard/train-00009-of-00009.parquet: is not in manifest.json"]
     with pytest.raises(celeba_dialog.UsageError, match="no earlier build"):
         memory.pipe_file("/bucket/mine/file", b"")
         build.build(small, "memory://bucket/mine", workers=1, allow_incomplete=True)
@@ -612,6 +620,9 @@ def test_a_remote_release(small, memory, tmp_path):
     memory.put(str(small), "/bucket/release", recursive=True)
     build.build(small, tmp_path / "out", workers=1, allow_incomplete=True)
     build.build("memory://bucket/release", tmp_path / "other", workers=1, allow_incomplete=True)
+    here, there = (check.examine(Release(root)) for root in (small, "memory://bucket/release"))
+    assert there["splits"] == here["splits"]
+    assert [line["count"] for line in there["files"]] == [line["count"] for line in here["files"]]
     shards, others = (
         {path: digest for path, digest in tree(tmp_path / name).items() if path.endswith(".parquet")}
         for name in ("out", "other")

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import settings
@@ -309,6 +310,12 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(demo, tmp_path, cap
     assert list(tmp_path.iterdir()) == [png]
 
 
+def without(path, column):
+    """Writes a shard again, one column less."""
+    table = pq.read_table(path).drop([column])
+    pq.write_table(table, path)
+
+
 @pytest.mark.parametrize(
     "harm, says",
     [
@@ -316,6 +323,8 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(demo, tmp_path, cap
         (lambda out: (out / "manifest.json").write_text('{"configs": []}'), "is not what build writes"),
         (lambda out: (out / "hq" / "test-00000-of-00001.parquet").unlink(), "not there, though the manifest names it"),
         (lambda out: (out / "hq" / "test-00000-of-00001.parquet").write_bytes(b"PAR1"), "cannot be read"),
+        (lambda out: shutil.copy(*sorted(out.glob("hq/t*.parquet"))[1::-1]), "9 rows, expected 3"),
+        (lambda out: without(out / "hq" / "test-00000-of-00001.parquet", "caption"), "no column caption"),
     ],
 )
 def test_a_damaged_folder(built, tmp_path, draw, harm, says):
