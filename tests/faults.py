@@ -215,7 +215,7 @@ def plain_card(folder, build):
         configs = [
             {
                 "config_name": name,
-                "data_files": [{"split": s, "path": f"{name}/{s}-*.parquet"} for s in entry["splits"]],
+                "data_files": [{"split": s, "path": f"{name}/{s}-*.parquet"} for s in sorted(entry["splits"])],
             }
             for name, entry in manifest["configs"].items()
         ]

@@ -70,9 +70,7 @@ def build_hq(scale, scratch, repeats):
     two, one = "build hq, 2 workers", "build hq, 1 worker"
     compare(two, results["two"], "plain copy loop", results["copy"], "≥ 1.5")
     compare(two, results["two"], "plain copy loop, synced as the build is", results["synced"], "")
-    compare(
-        two, results["two"], "no more than reading, hashing, writing and syncing, 2 processes", results["least"], ""
-    )
+    compare(two, results["two"], "the least work, 2 processes: CRC, hashes, write and sync", results["least"], "")
     compare(one, results["one"], "download_and_prepare of our builder", results["prepare"], "≥ 1.5")
     for name in others:
         compare(one, results["one"], name, results[name], "≥ 1.0")
@@ -91,9 +89,7 @@ def build_standard(scale, scratch, repeats):
     )
     two, one = "build standard, 2 workers", "build standard, 1 worker"
     compare(two, results["two"], "plain read of zip and JSON, nothing written", results["read"], "≥ 1.5")
-    compare(
-        two, results["two"], "no more than reading, hashing, writing and syncing, 2 processes", results["least"], ""
-    )
+    compare(two, results["two"], "the least work, 2 processes: CRC, hashes, write and sync", results["least"], "")
     compare(one, results["one"], "download_and_prepare of our builder", results["prepare"], "≥ 4")
 
 
