@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from celeba_dialog import FILES
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMEOUT = 120  # seconds after which a command that hangs is killed
+TIMEOUT = 600  # seconds after which a command that hangs is killed
 
 
 class Done(NamedTuple):
