@@ -408,7 +408,7 @@ def big(tmp_path, drive, contents):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for number in range(5):
-            archive.writestr(f"image/{number}.jpg", random.Random(number).randbytes(500_000))  # noqa: S311
+            archive.writestr(zipfile.ZipInfo(f"image/{number}.jpg"), random.Random(number).randbytes(500_000))  # noqa: S311
     drive.files[IMAGES_ID] = data.getvalue()
     fetch.REMOTES["hq_images"] = fetch.REMOTES["hq_images"]._replace(about=len(data.getvalue()))
     return all_but(contents, tmp_path, "hq_images"), data.getvalue()
@@ -452,7 +452,7 @@ def test_a_file_changed_meanwhile_starts_over(half, call, drive, size):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for number in range(5):
-            archive.writestr(f"image/{number}.jpg", bytes([number]) * size)
+            archive.writestr(zipfile.ZipInfo(f"image/{number}.jpg"), bytes([number]) * size)
     drive.files[IMAGES_ID] = data.getvalue()
     assert call(out) == 0
     assert (out / FILES["hq_images"].path).read_bytes() == data.getvalue()
@@ -524,7 +524,7 @@ def zipped(*members):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for member in members:
-            archive.writestr(member, b"x")
+            archive.writestr(zipfile.ZipInfo(member), b"x")  # no clock
     return data.getvalue()
 
 
