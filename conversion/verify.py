@@ -141,7 +141,9 @@ def _compare_rows(file, shard, index, first, size):
     problems = []
     parquet = pq.ParquetFile(file)
     for group in range(parquet.num_row_groups):
-        found = parquet.read_row_group(group).to_pylist()
+        table = parquet.read_row_group(group)
+        table.validate(full=True)  # a damaged page may hold text that is no UTF-8
+        found = table.to_pylist()
         slice_ = index.table.slice(first + rows, len(found))
         images = celeba_dialog.read_images(index, slice_, [size])[size]
         for row, (one, other) in enumerate(zip(found, celeba_dialog.examples(slice_, images))):

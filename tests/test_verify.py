@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from commands import tree
 
+from celeba_dialog import DamagedFileError
 from conversion import verify
 from conversion.demo import write_release
+from conversion.rows import open_rows
 
 pytest_plugins = ["building"]
 
@@ -138,6 +140,22 @@ def test_a_changed_byte_of_an_image(config, column, folder, small, commands):
         f"the release has {size:,} bytes named {file}\n"
     ) in done.text
     assert done.text.endswith(f"{folder}: 2 differences. Build it again, with --force.\n")
+
+
+def test_a_text_that_is_no_utf8(folder, small, commands):
+    """Found by the soak: a flipped bit in a caption, which every reader of the folder meets."""
+    shard = folder / TRAIN
+    table = pq.ParquetFile(shard).read()
+    pq.write_table(table, shard, compression="NONE", use_dictionary=False, write_statistics=False)
+    caption = table["caption"].drop_null()[0].as_py().encode()
+    shard.write_bytes(shard.read_bytes().replace(caption, caption[:5] + b"\xe5" + caption[6:]))
+    correct(folder, TRAIN)
+    done = commands.run("verify", folder, small)
+    assert done.status == 1 and "Traceback" not in done.text
+    assert f"{TRAIN}: cannot be read: " in done.text and "UTF8" in done.text
+    for read in (lambda rows: rows.labels("hq"), lambda rows: [rows.row("hq", position) for position in range(3)]):
+        with pytest.raises(DamagedFileError, match="UTF8"):
+            read(open_rows(str(folder)))
 
 
 def test_swapped_rows(folder, small):
