@@ -24,6 +24,7 @@ from celeba_dialog import STANDARD
 from celeba_dialog import FormatError
 from celeba_dialog import Release
 from celeba_dialog import ReleaseError
+from tests.fuzz.targets import either_way
 
 SETTINGS = hypothesis.settings(
     deadline=None,  # nothing depends on the speed of the machine
@@ -179,6 +180,7 @@ def test_captions_come_back(data, subset, ascii_only, indent):
         for column, name in RELEASE_NAMES.items():
             assert found[column][number] == missing(entry["attribute_wise_captions"].get(name))
     assert sum(text is not None for text in found["caption"]) <= count
+    assert either_way("captions", text, subset) or not text.isascii()
 
 
 @given(st.data(), SUBSETS)
@@ -187,6 +189,7 @@ def test_requests_come_back_from_both_forms(data, subset):
     entries = {number: data.draw(words) for number in data.draw(numbers(subset))}
     expected = [missing(entries.get(number)) for number in range(subset.first + subset.images)]
     named = {subset.file_name(number): text for number, text in entries.items()}
+    assert either_way("requests", json.dumps(named).encode(), subset)  # in ASCII
     found, count = celeba_dialog.read_requests(json.dumps(named).encode(), "file", subset)
     assert found == expected
     assert count == len(entries)
@@ -215,6 +218,7 @@ def test_request_labels_come_back(data, subset):
     entries = {number: data.draw(ASKED) for number in data.draw(numbers(subset))}
     named = {subset.file_name(number): entry for number, entry in entries.items()}
     found, count = celeba_dialog.read_request_labels(json.dumps(named).encode(), "file", subset)
+    either_way("request_labels", json.dumps(named).encode(), subset)  # which leaves digits in quotes to the reader
     assert count == len(entries)
     names = {
         "attribute": ("attribute", list(RELEASE_NAMES.values())),
@@ -228,6 +232,24 @@ def test_request_labels_come_back(data, subset):
         for column, key in (("value", "score_change_value"), ("target", "target_score")):
             assert found[column][number] == (-1 if entry.get(key) is None else int(entry[key]))
     assert all((column == -1).sum() >= len(column) - count for column in found.values())
+
+
+@given(st.data(), SUBSETS, st.sampled_from(["captions", "requests", "request_labels"]))
+def test_the_quick_way_through_damaged_json(data, subset, kind):
+    entries = {
+        "captions": st.fixed_dictionaries({"overall_caption": SENTENCES}),
+        "requests": SENTENCES,
+        "request_labels": ASKED,
+    }[kind]
+    named = {subset.file_name(number): data.draw(entries) for number in data.draw(numbers(subset))}
+    text = json.dumps(named, indent=data.draw(st.sampled_from([None, 4])))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        text = text[:at] + data.draw(st.sampled_from(TOKENS)) + text[at + data.draw(st.integers(0, 8)) :]
+    either_way(kind, text.encode(), subset)
+
+
+TOKENS = [*'{}[]:," \\', "", "null", '"v"', '"0.jpg": ', '"000001.jpg":', ', "000002.jpg": {}', '{"v": 1}', "1.5", "\0"]
 
 
 # ----------------------------------------------------------------------------------------------- against plain Python

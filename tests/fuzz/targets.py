@@ -52,6 +52,28 @@ for _name in ("mapping", "partition"):
     _text_target(f"read_{_name}", [()])
 
 
+def either_way(kind, data, subset):
+    """Whether the quick way takes a JSON file; if so, the reader takes it too and says the same."""
+    quick = celeba_dialog.quick_columns(kind, data, subset)
+    if quick is None:
+        return False
+    numbers, columns = quick
+    slots, count = getattr(celeba_dialog, f"read_{kind}")(data, "file", subset)
+    slots = {"request": slots} if kind == "requests" else slots
+    assert count == len(numbers)
+    assert set(slots) == set(columns)
+    for name, values in columns.items():
+        assert values.to_pylist() == [slots[name][number] for number in numbers.tolist()], name
+    return True
+
+
+@target
+def quick_columns(data):
+    for kind in ("captions", "requests", "request_labels"):
+        for subset in (HQ, STANDARD):
+            either_way(kind, data, subset)
+
+
 @target
 def json_entries(data):
     """The standard library is asked too: what one takes the other takes, and says the same."""
@@ -153,6 +175,7 @@ def seeds():
     found["partition"] = [files["partition"]]
     for kind in ("captions", "requests", "requests_txt", "request_labels"):
         found[kind] = [files[f"hq_{kind}"], files[f"standard_{kind}"]]
+    found["quick_columns"] = [seed for kind in ("captions", "requests", "request_labels") for seed in found[kind]]
     found["json_entries"] = [files["hq_request_labels"], b'{"a": [1, -2.5e3, true, null, "\\u00e9\\ud83d\\ude00"]}']
     found["search"] = [files["hq_captions"], files["standard_labels"], files["mapping"], b"<!DOCTYPE html><html>"]
     found["zip_finder"] = [files["hq_images"], files["hq_masks"][:3000] + files["hq_masks"][-600:], _small_zip()]
