@@ -122,5 +122,5 @@ def _text(draw, place, text, size, anchor="la", fill=INK):
 
 def _png(picture):
     buffer = io.BytesIO()
-    picture.quantize(64).save(buffer, "PNG", optimize=True)
+    picture.quantize(256, Image.Quantize.FASTOCTREE).save(buffer, "PNG")
     return buffer.getvalue()
