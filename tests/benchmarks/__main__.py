@@ -146,12 +146,18 @@ def memory(scale, scratch, repeats):
     with tempfile.TemporaryDirectory(dir=scratch) as home:
         run(scratch, tasks.first_row, root, "standard", home=home)
         for start in ("fork", "spawn"):
-            one, two = (
-                run(scratch, tasks.load_workers, root, "standard", workers, start, 20_000, home=home)
-                for workers in (1, 2)
+            ours, nothing = (
+                _of_a_worker(scratch, task, start, home)
+                for task in ((tasks.load_workers, root, "standard"), (tasks.load_numbers,))
             )
             what = f"memory that a further DataLoader worker adds, standard, {start}"
-            line(what, "", f"{(two.memory - one.memory) / 1e6:,.0f} MB", "≤ 200 MB")
+            line(what, f"by one that reads numbers only: {nothing / 1e6:,.0f} MB", f"{ours / 1e6:,.0f} MB", "≤ 200 MB")
+
+
+def _of_a_worker(scratch, task, start, home):
+    """Bytes that the second of two workers adds."""
+    one, two = (run(scratch, *task, workers, start, 20_000, home=home).memory for workers in (1, 2))
+    return two - one
 
 
 GROUPS = {

@@ -21,6 +21,7 @@ from celeba_dialog import SPLIT_ENDS
 from celeba_dialog import SPLITS
 from celeba_dialog import STANDARD
 from conversion import demo
+from conversion import files
 
 POOL = {HQ: 48, STANDARD: 96}  # drawings
 FOLDERS = {"hq_images": "image", "hq_masks": demo.PALETTE_FOLDER, "standard_images": "img_align_celeba"}
@@ -29,13 +30,19 @@ SIZES = {"hq_images": (70_000, 130_000), "hq_masks": (5_000, 6_400), "standard_i
 
 
 def release(scale, cache):
-    """The folder of a release with `scale` times the official number of images: made once, then kept in `cache`."""
+    """The folder of a release with `scale` times the official number of images: made once, then kept in `cache`.
+
+    It is read once, so that all that is measured finds it in memory, and nothing waits for the disk to read.
+    """
     path = Path(cache) / f"release-{scale:g}"
     if not path.is_dir():
         temporary = path.with_suffix(".tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         write(temporary, scale)
         os.rename(temporary, path)
+    for file in path.rglob("*"):
+        if file.is_file():
+            files.sha256(str(file))
     return path
 
 

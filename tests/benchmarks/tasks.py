@@ -181,10 +181,19 @@ def training_images(folder, config, side, rows, out):
 
 def load_workers(release, config, workers, start, rows, out):
     """Rows of train from the release through a DataLoader."""
+    builder = celeba_dialog.CelebADialog(config_name=config, data_dir=release)
+    yield from _load(builder.as_streaming_dataset("train"), workers, start, rows)
+
+
+def load_numbers(workers, start, rows, out):
+    """Rows of nothing but a number through a DataLoader: what a worker costs before it holds any data."""
+    dataset = datasets.Dataset.from_dict({"a": range(rows)}).to_iterable_dataset(num_shards=workers)
+    yield from _load(dataset, workers, start, rows)
+
+
+def _load(dataset, workers, start, rows):
     import torch
 
-    builder = celeba_dialog.CelebADialog(config_name=config, data_dir=release)
-    dataset = builder.as_streaming_dataset("train")
     loader = torch.utils.data.DataLoader(
         dataset, batch_size=None, num_workers=workers, multiprocessing_context=start, collate_fn=_same
     )
