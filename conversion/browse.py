@@ -261,6 +261,7 @@ class Server(socketserver.ThreadingTCPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60  # seconds until an idle connection is dropped
+    disable_nagle_algorithm = True  # else every answer waits 40 ms for the other side
 
     def do_GET(self):
         try:

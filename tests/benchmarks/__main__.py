@@ -13,6 +13,7 @@ import tempfile
 import datasets
 import pyarrow
 
+from celeba_dialog import SPLITS
 from conversion import build
 from tests.benchmarks import tasks
 from tests.benchmarks.measure import race
@@ -124,6 +125,39 @@ def training(scale, scratch, repeats):
     compare(what, results["small"], "hq, resized in the loop", results["large"], "≥ 8")
 
 
+FILTERS = [
+    "smiling >= 4 and eyeglasses > 0",
+    "Male and not Young and beard >= 3",
+    'caption contains "smile"',
+    'caption contains "glasses" and request = missing and age >= 2 and Wearing_Hat',
+    "split = test",
+]
+
+
+def browse(scale, scratch, repeats):
+    root = str(release(scale, CACHE))
+    with tempfile.TemporaryDirectory(prefix="built-", dir=scratch) as folder:
+        folder = os.path.join(folder, "celeba_dialog")
+        rows = sum(
+            build.build(root, folder, ["standard"], allow_incomplete=True)["configs"]["standard"]["splits"][split][
+                "rows"
+            ]
+            for split in SPLITS
+        )
+        for pictures, what in ((False, "filters"), (True, "filters, with the 60 images of the gallery")):
+            results = race(
+                scratch, repeats, **{query: (tasks.browse, folder, "standard", [query], pictures) for query in FILTERS}
+            )
+            slowest = max(results, key=lambda query: results[query].seconds)
+            target = "" if pictures else "≤ 0.5 s"
+            line(
+                f"browse {rows:,} rows: the slowest of {len(FILTERS)} {what}",
+                slowest,
+                f"{results[slowest].seconds:.2f} s",
+                target,
+            )
+
+
 def first_row(scale, scratch, repeats):
     root = str(release(scale, CACHE))
     cold, warm = [], []
@@ -167,6 +201,7 @@ GROUPS = {
     "first-row": first_row,
     "training": training,
     "memory": memory,
+    "browse": browse,
 }
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 import concurrent.futures
 import hashlib
+import http.client
 import importlib.util
 import json
 import multiprocessing
 import os
 import sys
+import threading
 import types
+import urllib.parse
 import zipfile
 import zlib
 
@@ -16,6 +19,7 @@ from PIL import Image
 
 import celeba_dialog
 from celeba_dialog import FILES
+from conversion import browse as browsing
 from conversion import build
 from conversion import files
 
@@ -177,6 +181,30 @@ def training_images(folder, config, side, rows, out):
             image = image.resize((side, side), Image.Resampling.LANCZOS)
         count += 1
     yield count
+
+
+def browse(folder, config, queries, pictures, out):
+    """Answers of the local page, through HTTP, one after the other; with `pictures` those of the gallery too."""
+    with browsing.serve(folder, port=0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        connection = http.client.HTTPConnection(*server.server_address[:2])
+
+        def answer(path, **query):
+            connection.request("GET", f"/{path}?{urllib.parse.urlencode({'config': config, **query})}")
+            response = connection.getresponse()
+            content = response.read()
+            if response.status != 200:
+                raise RuntimeError(content)
+            return content
+
+        answer("search")
+        yield
+        for query in queries:
+            rows = json.loads(answer("search", where=query))["rows"]
+            for row in rows if pictures else ():
+                answer("thumbnail", position=row["position"])
+        yield len(queries)
+        server.shutdown()
 
 
 def load_workers(release, config, workers, start, rows, out):
