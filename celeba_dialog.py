@@ -2062,7 +2062,7 @@ def mask_indices(data, name):
     if pixels.ndim == 3:
         return _classes_of_colors(pixels, name)
     depth = data[24]
-    if data[25] == 0 and depth < 8:  # Pillow stretches grey of few bits to 0-255
+    if data[25] == 0 and depth in (1, 2, 4):  # Pillow stretches grey of few bits to 0-255
         pixels = pixels // (255 // (2**depth - 1))
     if pixels.size and pixels.max() >= len(MASK_CLASSES):
         raise FormatError(f"{name}: class {pixels.max()}, expected 0 to {len(MASK_CLASSES) - 1}. {_AGAIN}")
