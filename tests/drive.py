@@ -8,12 +8,18 @@ back here is a client that leaves the machine.
 import contextlib
 import hashlib
 import html
+import random
 import re
 import threading
 from http.server import BaseHTTPRequestHandler
 from http.server import ThreadingHTTPServer
 from urllib.parse import parse_qs
 from urllib.parse import urlsplit
+
+from celeba_dialog import CHECKSUMS
+from celeba_dialog import FILES
+from conversion import fetch
+from conversion import registry
 
 CONTENT_HOST = "https://drive.usercontent.google.com"
 
@@ -175,3 +181,27 @@ def serving():
         finally:
             drive.shutdown()
             thread.join(10)
+
+
+@contextlib.contextmanager
+def holding(contents, monkeypatch):
+    """A Drive that holds a release, {role: bytes}, and that `fetch` takes for Google's until the test ends: files with
+    a known id under it, the others in their folders only."""
+    remotes = {}
+    with serving() as drive:
+        drive.keys.update(registry.RESOURCE_KEYS)
+        for role, file in FILES.items():
+            data = contents[role]
+            remotes[role] = fetch.REMOTES[role]._replace(about=len(data))
+            id = remotes[role].id or f"1-{role:_<31}"
+            drive.files[id] = data
+            drive.folders.setdefault(remotes[role].folder, []).append((file.name, id))
+            if len(data) > 2000:
+                drive.large.add(id)
+        drive.folders[registry.STANDARD_FOLDER].append(("Img", registry.STANDARD_IMAGE_FOLDER))
+        monkeypatch.setattr(fetch, "REMOTES", remotes)
+        checksums = {role: (len(contents[role]), hashlib.md5(contents[role]).hexdigest()) for role in CHECKSUMS}  # noqa: S324
+        monkeypatch.setattr(fetch, "CHECKSUMS", checksums)
+        monkeypatch.setenv("CELEBA_DIALOG_DRIVE", drive.address)
+        monkeypatch.setattr(random, "uniform", lambda low, high: 0)  # gdown's pause before it tries again
+        yield drive

@@ -24,6 +24,7 @@ import threading
 import traceback
 from http.server import BaseHTTPRequestHandler
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs
 from urllib.parse import unquote
@@ -401,3 +402,16 @@ ROUTES = {
     f"POST /api/datasets/{NAME}/commit/([^/]+)": _Handler.commit,
     f"GET|HEAD /datasets/{NAME}/resolve/([^/]+)/(.+)": _Handler.resolve,
 }
+
+
+def environment(hub, home, token=None):
+    """The environment of a client that knows of nothing but this Hub."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    env |= {
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(home),
+        "HOME": str(home),
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+    env |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
+    return env | ({"HF_TOKEN": token} if token else {})

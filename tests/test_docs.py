@@ -1,11 +1,14 @@
 """The README says everything, and everything it says works as it stands."""
 
+import configparser
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import drive
+import hub
 import pytest
 
 import celeba_dialog
@@ -70,8 +73,8 @@ def test_every_command_line_is_one_that_the_program_accepts():
         command_line.parser().parse_args(shlex.split(line)[3:])  # exits where it is wrong
 
 
-def test_the_first_five_minutes_run_as_they_stand(home, monkeypatch, capsys):
-    """All but fetch and push, which need servers and are run in tests of their own."""
+def test_the_first_five_minutes_run_as_they_stand(home, tmp_path, monkeypatch, capsys):
+    """From an empty home folder to a private repository, with a Drive and a Hub on this machine."""
     release = celeba_dialog.Release(home / "CelebA-Dialog")
     counts = {}
     for subset in ("hq", "standard"):
@@ -82,14 +85,53 @@ def test_the_first_five_minutes_run_as_they_stand(home, monkeypatch, capsys):
     monkeypatch.setattr(celeba_dialog, "FILES", complete)
     for module in ("check", "build"):
         monkeypatch.setattr(f"conversion.{module}.FILES", complete)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.chdir(home)
-    for line in COMMANDS:
-        words = shlex.split(line)[3:]
-        words = [word.replace("~", str(home), 1) if word.startswith("~") else word for word in words]  # as a shell does
-        if words[0] not in ("fetch", "push", "demo"):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    contents = {role: (home / "CelebA-Dialog" / file.path).read_bytes() for role, file in complete.items()}
+    with drive.holding(contents, monkeypatch), hub.Hub() as the_hub:
+        for line in COMMANDS:
+            words = shlex.split(line)[3:]
+            if words[0] == "push":  # in a process of its own, because the Hub's address is read at the import
+                environment = hub.environment(the_hub, tmp_path, the_hub.token(owner="my-lab"))
+                subprocess.run([sys.executable, *shlex.split(line)[1:]], env=environment, check=True)  # noqa: S603
+                assert the_hub.repositories["my-lab/celeba_dialog"].private is True
+                assert "manifest.json" in the_hub.files("my-lab/celeba_dialog")
+                continue
+            words = [re.sub("^~", str(tmp_path), word) for word in words]  # as a shell does
             assert command_line.main(words) == 0, (line, capsys.readouterr())
-    assert (home / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")
+    for role, file in complete.items():
+        assert (tmp_path / "CelebA-Dialog" / file.path).read_bytes() == contents[role]
+    assert (tmp_path / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_versions_are_those_of_the_matrix():
+    """The README's table has a line for each environment of tox.ini, with the versions that are installed there."""
+    matrix = configparser.ConfigParser(inline_comment_prefixes="#")
+    matrix.read(ROOT / "tox.ini")
+    pins = [re.match(r"ds([\d.]+)(-!?py310)?: (\w+)==(\S+)", line) for line in matrix["testenv"]["deps"].splitlines()]
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in README.splitlines()]
+    told = [row for row in rows if len(row) == 8 and re.match(r"\d", row[0])]
+    for name in matrix["tox"]["env_list"].split(", "):
+        version, _, python = name.removeprefix("ds").partition("-py")
+        if not name.startswith("ds"):
+            continue
+        python = f"{python[0]}.{python[1:]}" if python else "3.11"
+        others = {
+            pin[3]: pin[4]
+            for pin in pins
+            if pin and pin[1] == version and pin[2] in (None, "-py310" if python == "3.10" else "-!py310")
+        }
+        expected = [others["datasets"], others["pyarrow"], others["huggingface_hub"]]
+        found = [row for row in told if [row[0], *row[2:4]] == expected and python in row[1].split(", ")]
+        assert len(found) == 1, f"README: no line for {name}: {expected}"
+        assert found[0][4] == ("✓" if int(version[0]) < 4 else "—")  # scripts ended with 4.0
+        assert found[0][5:] == ["✓"] * 3
+    lowest = told[-1]
+    bounds = dict(re.findall(r"^(\w+)>=([\d.]+)", (ROOT / "requirements.txt").read_text(), re.M))
+    assert "lowest" in matrix["tox"]["env_list"]
+    assert lowest[0] == f"{bounds['datasets']}, and the oldest of everything"
+    for version, package in zip(lowest[2:4], ("pyarrow", "huggingface_hub")):
+        assert version.removesuffix(".0").removesuffix(".0") == bounds[package]
 
 
 @pytest.mark.parametrize("name", command_line.COMMANDS)

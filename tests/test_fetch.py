@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from drive import serving
+from drive import holding
 from filelock import FileLock
 
 from celeba_dialog import CHECKSUMS
@@ -75,24 +75,8 @@ def stay_here(monkeypatch):
 
 @pytest.fixture
 def drive(contents, monkeypatch):
-    """A Drive that holds the release: files with a known id under it, the others in their folders only."""
-    remotes = {}
-    with serving() as server:
-        server.keys.update(registry.RESOURCE_KEYS)
-        for role, file in FILES.items():
-            data = contents[role]
-            remotes[role] = fetch.REMOTES[role]._replace(about=len(data))
-            id = remotes[role].id or f"1-{role:_<31}"
-            server.files[id] = data
-            server.folders.setdefault(remotes[role].folder, []).append((file.name, id))
-            if len(data) > 2000:
-                server.large.add(id)
-        server.folders[registry.STANDARD_FOLDER].append(("Img", registry.STANDARD_IMAGE_FOLDER))
-        monkeypatch.setattr(fetch, "REMOTES", remotes)
-        checksums = {role: (len(contents[role]), hashlib.md5(contents[role]).hexdigest()) for role in CHECKSUMS}  # noqa: S324
-        monkeypatch.setattr(fetch, "CHECKSUMS", checksums)
-        monkeypatch.setenv("CELEBA_DIALOG_DRIVE", server.address)
-        monkeypatch.setattr(random, "uniform", lambda low, high: 0)  # gdown's pause before it tries again
+    """A Drive that holds the release."""
+    with holding(contents, monkeypatch) as server:
         yield server
 
 

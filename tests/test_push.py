@@ -17,6 +17,7 @@ import pytest
 from hub import RESET
 from hub import RESET_AFTER
 from hub import Hub
+from hub import environment
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -53,14 +54,6 @@ for line in sys.stdin:
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-
-
-def environment(hub, home, token=None):
-    """The environment of a client that knows of nothing but this Hub."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-    env |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "HOME": str(home), "PYTHONPATH": str(ROOT)}
-    env |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
-    return env | ({"HF_TOKEN": token} if token else {})
 
 
 class Result(NamedTuple):
