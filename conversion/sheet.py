@@ -133,6 +133,8 @@ class Canvas:
         self.image.paste(image, (x, y))
 
     def cut(self, height):
+        """The picture, exactly so high."""
+        self.reach(height)  # else Pillow fills up with black
         return self.image.crop((0, 0, self.width, height))
 
 

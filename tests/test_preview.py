@@ -85,6 +85,13 @@ def test_release_and_built_folder_give_the_same_sheet(config, built, demo, draw)
     assert sheets[0].tobytes() == sheets[1].tobytes()
 
 
+@pytest.mark.parametrize("height", [10, 1024, 1025, 3000])
+def test_a_sheet_of_any_height_is_paper_to_its_end(height):
+    sheet = drawing.Canvas(2).cut(height)
+    assert sheet.size == (2, height)
+    assert sheet.getcolors() == [(2 * height, (255, 255, 255))]
+
+
 @pytest.mark.parametrize("config", ["hq", "standard"])
 def test_all_that_a_row_says_is_on_the_sheet(config, demo, draw, drawn):
     draw(demo.root, "--config", config, "--rows", 5)
