@@ -221,7 +221,7 @@ def test_every_degree_appears(default, subset):
         assert set(range(6)) <= {row[column] for row in rows[subset]}, column
 
 
-@pytest.mark.parametrize("hq, standard", [(1, 1), (2, 2), (3, 3), (6, 3), (5, 7)])
+@pytest.mark.parametrize("hq, standard", [(1, 1), (2, 2), (3, 3), (6, 3), (5, 7), (40, 1)])
 def test_small_demos(tmp_path, hq, standard):
     rows = write_release(str(tmp_path / "demo"), hq, standard, side=16).rows
     assert (len(rows["hq"]), len(rows["standard"])) == (hq, standard)
@@ -230,6 +230,7 @@ def test_small_demos(tmp_path, hq, standard):
     linked = [row["celeba_file_name"] for row in rows["hq"]]
     assert sum(row["file_name"] in linked for row in rows["standard"]) == min(hq, standard)
     for count, subset in ((hq, "hq"), (standard, "standard")):
+        assert any(row["bangs"] >= 0 for row in rows[subset])
         assert len({row["split"] for row in rows[subset]}) == (3 if count > 2 else 1)
 
 
