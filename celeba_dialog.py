@@ -1760,8 +1760,11 @@ def _make_index(path, release):
             if os.path.exists(temporary):
                 os.unlink(temporary)
             return _as_index(table)
-        for other in os.listdir(folder):  # indexes of what this release was before
-            if other.startswith(name.rsplit("-", 1)[0] + "-") and not other.startswith(name):
+        # Indexes of what this release was before, and what a killed process left half-written.
+        for other in os.listdir(folder):
+            if other.startswith(name.rsplit("-", 1)[0] + "-") and (
+                other.endswith(".tmp") or not other.startswith(name)
+            ):
                 with contextlib.suppress(OSError):
                     os.unlink(os.path.join(folder, other))
         return _load_index(path)

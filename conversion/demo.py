@@ -207,7 +207,7 @@ def _cast(hq, standard, seed):
 
     places = list(zip(hq_numbers, splits, strict=True))
     room, chosen = _shares(standard), set()
-    # The unlabeled image has a standard one too, unless that would be the only one: a file without any label is refused.
+    # The unlabeled image has a standard one too, unless that is the only one: a file without any label is refused.
     for number, split in sorted(places, key=lambda place: (place[0] == UNLABELED_HQ) == (standard == 1)):
         if room[split]:
             room[split] -= 1

@@ -317,6 +317,20 @@ def test_a_damaged_cache_is_made_anew(demo, tmp_path, same_rows):
     assert index.read_bytes() == good
 
 
+def test_the_cache_holds_one_index_of_a_release(copy, tmp_path):
+    """Neither what a killed process left half-written nor the index of an earlier state stays."""
+    list(undecoded(streamed(copy, "hq", tmp_path)["test"]))
+    (index,) = tmp_path.rglob("*.arrow")
+    half = index.with_name(f"{index.name}.1.tmp")
+    half.write_bytes(b"half")
+    another = index.with_name(f"another-{index.name}.1.tmp")
+    another.write_bytes(b"of another release")
+    change_captions(copy)
+    list(undecoded(streamed(copy, "hq", tmp_path)["test"]))
+    assert not index.exists() and not half.exists() and another.exists()
+    (index,) = tmp_path.rglob("*.arrow")
+
+
 # ----------------------------------------------------------------------------------------------- each sample, just once
 
 
