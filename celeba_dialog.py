@@ -1607,7 +1607,7 @@ def _quick_values(data, subset, kind):
     Every key becomes the start of a row, in its place: `{"0.jpg": …, "1.jpg": …}` becomes `{"v"    : …} {"v"    : …}`.
     """
     text = np.frombuffer(bytearray(data), np.uint8)
-    ends = np.array([match.start() for match in re.finditer(rb'[.]jpg"', data)], np.int64)
+    ends = np.fromiter((match.start() for match in re.finditer(rb'[.]jpg"', data)), np.int64)
     if not len(ends) or not data.isascii():  # the real ones are
         return None
     numbers, starts, power = np.zeros(len(ends), np.int64), ends - 1, 1
@@ -1646,7 +1646,9 @@ def _quick_values(data, subset, kind):
             return None
     except pa.ArrowInvalid:
         return None
-    values = table["v"].combine_chunks()
+    values = table["v"]
+    del text, table  # as large as the file, each
+    values = values.combine_chunks()
     if pa.types.is_struct(kind):
         known = np.any([values.field(field.name).is_valid() for field in kind], axis=0)
         if (np.asarray(values.is_valid()) & ~known).any():  # an entry with none of the fields
@@ -1767,6 +1769,8 @@ def _make_index(path, release):
             ):
                 with contextlib.suppress(OSError):
                     os.unlink(os.path.join(folder, other))
+        del table
+        pa.default_memory_pool().release_unused()  # what reading the texts took, before workers are forked
         return _load_index(path)
 
 
