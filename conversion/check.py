@@ -8,7 +8,6 @@ build of `hq` and `standard` needs is there and sound.
 import hashlib
 import json
 import os
-import re
 import shlex
 
 import numpy as np
@@ -29,7 +28,6 @@ from conversion import registry
 
 CHUNK = 500  # images that a worker reads at a time
 OPTIONAL = ("hq_parts", "partition")  # of use, but no column of `hq` and `standard` comes from them
-DRIVE_ZIP = re.compile(r".*-\d{8}T\d{6}Z-[\d-]*\d{3}.*\.zip")  # Drive's own zip of a folder
 
 
 def add_arguments(parser):
@@ -176,7 +174,7 @@ def _notes(release):
         f"there; of several parts, all into one folder."
         for folder, _, names in os.walk(release.root)
         for name in sorted(names)
-        if DRIVE_ZIP.fullmatch(name)
+        if registry.DRIVE_ZIP.fullmatch(name)
     ]
 
 

@@ -40,6 +40,7 @@ from celeba_dialog import UsageError
 from celeba_dialog import needs
 from conversion import files
 from conversion.files import say
+from conversion.registry import DRIVE_ZIP
 from conversion.registry import REMOTES
 from conversion.registry import RESOURCE_KEYS
 from conversion.registry import file_link
@@ -50,8 +51,6 @@ DRIVE_VARIABLE = "CELEBA_DIALOG_DRIVE"
 AGREEMENT = Path(__file__).parent.parent / "dataset_card" / "agreement.md"
 STAGING = ".fetch"  # beside each file: what is on its way. Hidden, so that no reader takes it for the release
 
-# Drive's own zips of a folder or a selection: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip", in two numberings.
-DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
 UNFINISHED = re.compile(r".+\.(?:crdownload|opdownload|download|part)")  # what browsers call a download under way
 
 

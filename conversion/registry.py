@@ -1,5 +1,6 @@
 """Where on Google Drive the files of the release lie: for `fetch`, and for whoever is told what to download by hand."""
 
+import re
 from typing import NamedTuple
 
 from celeba_dialog import CHECKSUMS
@@ -13,6 +14,9 @@ STANDARD_FOLDER = "18nejI_hrwNzWyoF6SW8bL27EYnM4STAs"
 STANDARD_IMAGE_FOLDER = "0B7EVK8r0v71pTUZsaXdaSnZBZzg"
 STANDARD_CAPTION_FOLDER = "1HmY0Qvq66B0SNvDLTt2kHem8vVuV3FQx"
 STANDARD_REQUEST_FOLDER = "1Ajt1xEwMQ0bkrHc-F1tSgeShnpmnLZ_N"
+
+# Drive's own zips of a folder or a selection: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip", in two numberings.
+DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
 
 
 class Remote(NamedTuple):
