@@ -12,6 +12,7 @@ side by side. The sections follow that way:
 
 import bisect
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -984,7 +985,7 @@ def _local_bodies(path, members):
 
 
 def _remote_bodies(path, members):
-    """The same, with one request for each: an extra field nearly always takes less than 64 bytes."""
+    """The same, all asked for at once: an extra field nearly always takes less than 64 bytes."""
     data = read_ranges(path, [(member[2], 30 + len(member[1].encode()) + 64 + member[3]) for member in members])
     for index, member in enumerate(members):
         start = _header_length(data[index], path, member)
@@ -1393,9 +1394,12 @@ def _json_rows(data, shown, subset):
         yield int(key[:-4]), key, value
 
 
+_NO_TEXT = ("", "None", "null", "-1")
+
+
 def _says_nothing(value):
     """Whether a JSON value or a line of text is one of the ways to say that an image is not labelled."""
-    return value is None or value == {} or value in ("", "None", "null", "-1", -1)
+    return value is None or value == {} or value in (*_NO_TEXT, -1)
 
 
 def _wrong_shape(shown, key, found, expected):
@@ -1557,7 +1561,6 @@ _QUICK_TYPES = {
         ]
     ),
 }
-_NO_TEXT = pa.array(["", "None", "null", "-1"])
 
 
 def quick_columns(kind, data, subset):
@@ -1593,7 +1596,7 @@ def quick_columns(kind, data, subset):
 
 
 def _quick_texts(texts):
-    return pc.if_else(pc.is_in(texts, value_set=_NO_TEXT), pa.scalar(None, pa.string()), texts)
+    return pc.if_else(pc.is_in(texts, value_set=pa.array(_NO_TEXT)), pa.scalar(None, pa.string()), texts)
 
 
 def _fields(values):
@@ -1606,10 +1609,12 @@ def _quick_values(data, subset, kind):
 
     Every key becomes the start of a row, in its place: `{"0.jpg": …, "1.jpg": …}` becomes `{"v"    : …} {"v"    : …}`.
     """
-    text = np.frombuffer(bytearray(data), np.uint8)
-    ends = np.fromiter((match.start() for match in re.finditer(rb'[.]jpg"', data)), np.int64)
-    if not len(ends) or not data.isascii():  # the real ones are
+    if not data.isascii():  # the real ones are
         return None
+    ends = np.fromiter((match.start() for match in re.finditer(rb'[.]jpg"', data)), np.int64)
+    if not len(ends):
+        return None
+    text = np.frombuffer(bytearray(data), np.uint8)
     numbers, starts, power = np.zeros(len(ends), np.int64), ends - 1, 1
     for _ in range(6):
         digits = text[starts] - ord("0")  # unsigned: 10 or more for what is no digit
@@ -1930,18 +1935,8 @@ def _text_columns(release, subset, numbers, counts):
     columns |= dict.fromkeys(_REQUEST_FIELDS, pa.array(np.full(len(numbers), -1, np.int8)))
     requests = "requests" if f"{subset.name}_requests" in release.sources else "requests_txt"
     for kind in ("captions", requests, "request_labels"):
-        role = f"{subset.name}_{kind}"
-        text = release.text(role)
-        if text is None:
-            continue
-        quick = quick_columns(kind, text[0], subset) if kind in _QUICK_TYPES else None
-        if quick:
-            counts[role] = len(quick[0])
-            columns |= {name: _of_entries(quick[0], values, numbers, subset) for name, values in quick[1].items()}
-        else:
-            found, counts[role] = _TEXT_READERS[kind](*text, subset)
-            found = {"request": found} if kind == requests else found
-            columns |= {name: _of_slots(slots, numbers) for name, slots in found.items()}
+        read = functools.partial(_read_texts, kind, numbers)
+        columns |= _optional(release, f"{subset.name}_{kind}", read, subset, counts) or {}
     return {
         "caption": columns["caption"],
         "attribute_captions": _struct(columns, DEGREES),
@@ -1950,11 +1945,24 @@ def _text_columns(release, subset, numbers, counts):
     }
 
 
-def _of_entries(entries, values, numbers, subset):
-    """The Arrow values of some images, from those of entries and the file number of each entry."""
-    row = np.full(subset.first + subset.images, -1)
-    row[entries] = np.arange(len(entries))
-    values = values.take(pa.array(row[numbers], mask=row[numbers] < 0))
+def _read_texts(kind, numbers, data, shown, subset):
+    """{column: Arrow values of the images `numbers`} of a kind of file, the quick way where it goes; and the number of
+    entries."""
+    quick = quick_columns(kind, data, subset) if kind in _QUICK_TYPES else None
+    if quick is None:
+        slots, count = _TEXT_READERS[kind](data, shown, subset)
+        slots = slots if isinstance(slots, dict) else {"request": slots}
+        return {name: _of_slots(values, numbers) for name, values in slots.items()}, count
+    entries, columns = quick
+    entry = np.full(subset.first + subset.images, -1)  # by file number
+    entry[entries] = np.arange(len(entries))
+    entry = pa.array(entry[numbers], mask=entry[numbers] < 0)
+    return {name: _of_entries(values, entry) for name, values in columns.items()}, len(entries)
+
+
+def _of_entries(values, entry):
+    """The Arrow values of some images; `entry` is where each has its value, null where it has none."""
+    values = values.take(entry)
     return values if pa.types.is_string(values.type) else pc.fill_null(values, -1)
 
 
