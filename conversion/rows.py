@@ -68,7 +68,7 @@ class BuiltRows:
         columns = [*PLAIN, COUNTERPARTS[subset], *(["mask.path"] if subset == "hq" else [])]
         tables, splits = [], []
         for split, path, count in self._shards[config]:
-            tables.append(self._read(path, lambda file: _sound(file.read(columns))))
+            tables.append(self._read(path, lambda file: sound(file.read(columns))))
             splits += [split] * count
             missing = {name.split(".")[0] for name in columns} - set(tables[-1].column_names)
             if missing or len(tables[-1]) != count:
@@ -88,7 +88,7 @@ class BuiltRows:
             while at >= first + file.metadata.row_group(group).num_rows:
                 first += file.metadata.row_group(group).num_rows
                 group += 1
-            return _sound(file.read_row_group(group, columns).slice(at - first, 1)).to_pylist()[0]
+            return sound(file.read_row_group(group, columns).slice(at - first, 1)).to_pylist()[0]
 
         return self._read(path, read)
 
@@ -122,7 +122,7 @@ class BuiltRows:
             raise DamagedFileError(f"{path}: cannot be read: {error}. Build the folder again.") from None
 
 
-def _sound(table):
+def sound(table):
     """The table; raises ArrowInvalid where its texts are no UTF-8, as in a damaged file."""
     table.validate(full=True)
     return table
