@@ -6,6 +6,7 @@ pip install webdataset, and pip install --no-deps mosaicml-streaming python-snap
 """
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import tempfile
@@ -13,7 +14,6 @@ import tempfile
 import datasets
 import pyarrow
 
-from celeba_dialog import SPLITS
 from conversion import build
 from tests.benchmarks import tasks
 from tests.benchmarks.measure import race
@@ -53,52 +53,50 @@ def shown(result):
 
 
 def build_hq(scale, scratch, repeats):
-    root = str(release(scale, CACHE))
-    others = {"WebDataset ShardWriter": tasks.webdataset_hq} if importlib.util.find_spec("webdataset") else {}
+    two = {
+        "plain copy loop": ("≥ 1.5", tasks.copy_hq, False),
+        "plain copy loop, synced as the build is": ("", tasks.copy_hq, True),
+    }
+    one = {"download_and_prepare of our builder": ("≥ 1.5", tasks.download_and_prepare, "hq")}
+    if importlib.util.find_spec("webdataset"):
+        one["WebDataset ShardWriter"] = ("≥ 1.0", tasks.webdataset_hq)
     if importlib.util.find_spec("streaming"):
-        others["MDSWriter"] = tasks.mds_hq
-    results = race(
-        scratch,
-        repeats,
-        two=(tasks.build_folder, root, ["hq"], 2),
-        copy=(tasks.copy_hq, root, False),
-        synced=(tasks.copy_hq, root, True),
-        least=(tasks.least_work, root, "hq", 2),
-        one=(tasks.build_folder, root, ["hq"], 1),
-        prepare=(tasks.download_and_prepare, root, "hq"),
-        **{name: (task, root) for name, task in others.items()},
-    )
-    two, one = "build hq, 2 workers", "build hq, 1 worker"
-    compare(two, results["two"], "plain copy loop", results["copy"], "≥ 1.5")
-    compare(two, results["two"], "plain copy loop, synced as the build is", results["synced"], "")
-    compare(two, results["two"], "the least work, 2 processes: CRC, hashes, write and sync", results["least"], "")
-    compare(one, results["one"], "download_and_prepare of our builder", results["prepare"], "≥ 1.5")
-    for name in others:
-        compare(one, results["one"], name, results[name], "≥ 1.0")
+        one["MDSWriter"] = ("≥ 1.0", tasks.mds_hq)
+    race_builds("hq", two, one, scale, scratch, repeats)
 
 
 def build_standard(scale, scratch, repeats):
+    two = {"plain read of zip and JSON, nothing written": ("≥ 1.5", tasks.read_standard)}
+    one = {"download_and_prepare of our builder": ("≥ 4", tasks.download_and_prepare, "standard")}
+    race_builds("standard", two, one, scale, scratch, repeats)
+
+
+def race_builds(config, two, one, scale, scratch, repeats):
+    """Builds with two workers and with one, each against others: {what: (target, task, what it takes besides)}."""
     root = str(release(scale, CACHE))
-    results = race(
-        scratch,
-        repeats,
-        two=(tasks.build_folder, root, ["standard"], 2),
-        read=(tasks.read_standard, root),
-        least=(tasks.least_work, root, "standard", 2),
-        one=(tasks.build_folder, root, ["standard"], 1),
-        prepare=(tasks.download_and_prepare, root, "standard"),
-    )
-    two, one = "build standard, 2 workers", "build standard, 1 worker"
-    compare(two, results["two"], "plain read of zip and JSON, nothing written", results["read"], "≥ 1.5")
-    compare(two, results["two"], "the least work, 2 processes: CRC, hashes, write and sync", results["least"], "")
-    compare(one, results["one"], "download_and_prepare of our builder", results["prepare"], "≥ 4")
+    two["the least work, 2 processes: CRC, hashes, write and sync"] = ("", tasks.least_work, config, 2)
+    groups = {"2 workers": (2, two), "1 worker": (1, one)}
+    runs = {}
+    for ours, (workers, others) in groups.items():
+        runs[ours] = (tasks.build_folder, root, [config], workers)
+        runs |= {what: (task, root, *arguments) for what, (_, task, *arguments) in others.items()}
+    results = race(scratch, repeats, **runs)
+    for ours, (_, others) in groups.items():
+        for what, (target, *_) in others.items():
+            compare(f"build {config}, {ours}", results[ours], what, results[what], target)
 
 
-def stream(scale, scratch, repeats):
+@contextlib.contextmanager
+def built(scale, scratch, configs=None):
+    """(release, folder built from it, its rows), for a while."""
     root = str(release(scale, CACHE))
     with tempfile.TemporaryDirectory(prefix="built-", dir=scratch) as folder:
         folder = os.path.join(folder, "celeba_dialog")
-        build.build(root, folder, allow_incomplete=True)
+        yield root, folder, tasks.rows_of(build.build(root, folder, configs, allow_incomplete=True))
+
+
+def stream(scale, scratch, repeats):
+    with built(scale, scratch) as (root, folder, _):
         for config, target in (("hq", "≥ 0.9"), ("standard", "≥ 0.6")):
             results = race(
                 scratch,
@@ -111,10 +109,7 @@ def stream(scale, scratch, repeats):
 
 
 def training(scale, scratch, repeats):
-    root = str(release(min(scale, 0.1), CACHE))
-    with tempfile.TemporaryDirectory(prefix="built-", dir=scratch) as folder:
-        folder = os.path.join(folder, "celeba_dialog")
-        build.build(root, folder, ["hq", "hq_256"], allow_incomplete=True)
+    with built(min(scale, 0.1), scratch, ["hq", "hq_256"]) as (_, folder, _):
         results = race(
             scratch,
             repeats,
@@ -135,27 +130,15 @@ FILTERS = [
 
 
 def browse(scale, scratch, repeats):
-    root = str(release(scale, CACHE))
-    with tempfile.TemporaryDirectory(prefix="built-", dir=scratch) as folder:
-        folder = os.path.join(folder, "celeba_dialog")
-        rows = sum(
-            build.build(root, folder, ["standard"], allow_incomplete=True)["configs"]["standard"]["splits"][split][
-                "rows"
-            ]
-            for split in SPLITS
-        )
+    with built(scale, scratch, ["standard"]) as (_, folder, rows):
         for pictures, what in ((False, "filters"), (True, "filters, with the 60 images of the gallery")):
             results = race(
                 scratch, repeats, **{query: (tasks.browse, folder, "standard", [query], pictures) for query in FILTERS}
             )
             slowest = max(results, key=lambda query: results[query].seconds)
             target = "" if pictures else "≤ 0.5 s"
-            line(
-                f"browse {rows:,} rows: the slowest of {len(FILTERS)} {what}",
-                slowest,
-                f"{results[slowest].seconds:.2f} s",
-                target,
-            )
+            what = f"browse {rows:,} rows: the slowest of {len(FILTERS)} {what}"
+            line(what, slowest, f"{results[slowest].seconds:.2f} s", target)
 
 
 def first_row(scale, scratch, repeats):
