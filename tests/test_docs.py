@@ -10,9 +10,11 @@ from pathlib import Path
 import drive
 import hub
 import pytest
+from commands import held
 
 import celeba_dialog
 from celeba_dialog import CONFIGS
+from celeba_dialog import FILES
 from conversion import __main__ as command_line
 from conversion import build
 from conversion import demo
@@ -75,19 +77,11 @@ def test_every_command_line_is_one_that_the_program_accepts():
 
 def test_the_first_five_minutes_run_as_they_stand(home, tmp_path, monkeypatch, capsys):
     """From an empty home folder to a private repository, with a Drive and a Hub on this machine."""
-    release = celeba_dialog.Release(home / "CelebA-Dialog")
-    counts = {}
-    for subset in ("hq", "standard"):
-        counts |= celeba_dialog.open_index(release, subset, cache_dir=home / "cache").counts
-    complete = {
-        role: file._replace(count=counts.get(role, 1)) for role, file in celeba_dialog.FILES.items()
-    }  # as if the demo were all there is
-    monkeypatch.setattr(celeba_dialog, "FILES", complete)
-    for module in ("check", "build"):
-        monkeypatch.setattr(f"conversion.{module}.FILES", complete)
+    for role, file in FILES.items():  # as if the demo were all there is
+        monkeypatch.setitem(FILES, role, file._replace(count=held(home / "CelebA-Dialog", role)))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    contents = {role: (home / "CelebA-Dialog" / file.path).read_bytes() for role, file in complete.items()}
+    contents = {role: (home / "CelebA-Dialog" / file.path).read_bytes() for role, file in FILES.items()}
     with drive.holding(contents, monkeypatch), hub.Hub() as the_hub:
         for line in COMMANDS:
             words = shlex.split(line)[3:]
@@ -99,7 +93,7 @@ def test_the_first_five_minutes_run_as_they_stand(home, tmp_path, monkeypatch, c
                 continue
             words = [re.sub("^~", str(tmp_path), word) for word in words]  # as a shell does
             assert command_line.main(words) == 0, (line, capsys.readouterr())
-    for role, file in complete.items():
+    for role, file in FILES.items():
         assert (tmp_path / "CelebA-Dialog" / file.path).read_bytes() == contents[role]
     assert (tmp_path / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")
 
