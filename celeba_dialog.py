@@ -1399,7 +1399,7 @@ _NO_TEXT = ("", "None", "null", "-1")
 
 def _says_nothing(value):
     """Whether a JSON value or a line of text is one of the ways to say that an image is not labelled."""
-    return value is None or value == {} or value in (*_NO_TEXT, -1)
+    return value is None or value == {} or value in _NO_TEXT or value == -1
 
 
 def _wrong_shape(shown, key, found, expected):
