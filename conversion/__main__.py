@@ -7,7 +7,17 @@ import sys
 from celeba_dialog import CelebADialogError
 from celeba_dialog import UsageError
 
-COMMANDS = ("demo", "fetch", "check", "build", "verify", "preview", "browse", "push")
+# Command -> the module below this package that holds its help, its arguments and what it does.
+COMMANDS = {
+    "demo": ".demo.command",
+    "fetch": ".fetch.command",
+    "check": ".check",
+    "build": ".build.command",
+    "verify": ".verify",
+    "preview": ".look.preview",
+    "browse": ".look.browse",
+    "push": ".push",
+}
 
 
 def parser():
@@ -15,8 +25,8 @@ def parser():
         prog="python -m conversion", description="CelebA-Dialog, from the official files to load_dataset."
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        module = importlib.import_module(f"conversion.{name}")
+    for name, module in COMMANDS.items():
+        module = importlib.import_module(module, __package__)
         text = module.__doc__.strip()
         command = commands.add_parser(
             name,

@@ -26,8 +26,9 @@ from celeba_dialog import STANDARD
 from celeba_dialog import SUBSETS
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import features_of
-from conversion import charts
-from conversion import schema
+
+from .build import schema
+from .look import charts
 
 TEXTS = Path(__file__).resolve().parent.parent / "dataset_card"
 

@@ -22,9 +22,10 @@ from celeba_dialog import STANDARD
 from celeba_dialog import SUBSETS
 from celeba_dialog import CelebADialogError
 from celeba_dialog import Release
-from conversion import files
-from conversion import pool
-from conversion import registry
+
+from .fetch import registry
+from .machine import files
+from .machine import pool
 
 CHUNK = 500  # images that a worker reads at a time
 OPTIONAL = ("hq_parts", "partition")  # of use, but no column of `hq` and `standard` comes from them

@@ -22,7 +22,8 @@ from celeba_dialog import FormatError
 from celeba_dialog import MissingFileError
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
-from conversion import files
+
+from .machine import files
 
 REQUIRED = ("README.md", "manifest.json")
 NAMES = (*REQUIRED, "statistics.png", "legend.png", "preview.png")  # all that belongs beside the shards

@@ -14,9 +14,10 @@ import celeba_dialog
 from celeba_dialog import CONFIGS
 from celeba_dialog import Release
 from celeba_dialog import UsageError
-from conversion import files
-from conversion import pool
-from conversion.rows import sound
+
+from .look.rows import sound
+from .machine import files
+from .machine import pool
 
 MOST_LINES = 20  # differences shown of one shard
 

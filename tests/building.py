@@ -4,7 +4,7 @@ import pytest
 from commands import Commands
 
 from celeba_dialog import CONFIGS
-from conversion.demo import write_release
+from conversion.demo.command import write_release
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ os.environ["HF_HOME"] = _home.name  # read by `datasets` at its import, so nothi
 os.environ.pop("CELEBA_DIALOG_RELEASE", None)
 
 from celeba_dialog import SPLITS  # noqa: E402
-from conversion.demo import Truth  # noqa: E402
-from conversion.demo import write_release  # noqa: E402
+from conversion.demo.command import Truth  # noqa: E402
+from conversion.demo.command import write_release  # noqa: E402
 
 
 class Demo(NamedTuple):

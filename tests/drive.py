@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from celeba_dialog import CHECKSUMS
 from celeba_dialog import FILES
-from conversion import fetch
-from conversion import registry
+from conversion.fetch import command as fetch
+from conversion.fetch import registry
 
 CONTENT_HOST = "https://drive.usercontent.google.com"
 

@@ -36,14 +36,14 @@ def serve():
 
     import celeba_dialog
     from conversion import __main__ as cli
-    from conversion import build
     from conversion import card  # noqa: F401
     from conversion import check  # noqa: F401
-    from conversion import pool
     from conversion import verify  # noqa: F401
+    from conversion.build import command as build
+    from conversion.machine import pool
 
     celeba_dialog._own_digest()  # of the module as it was imported, even if someone saves another meanwhile
-    cli.COMMANDS = tuple(name for name in NAMES if (ROOT / "conversion" / f"{name}.py").exists())
+    cli.COMMANDS = {name: cli.COMMANDS[name] for name in NAMES}
     cli.parser()
     huggingface_hub.DatasetCard  # noqa: B018, imported when looked at
     b"x".decode("utf-8-sig")  # and this
@@ -229,7 +229,7 @@ def plain_card(folder, build):
 def as_official(counts, sizes, folder, build):
     """Makes a small release as large as the official one is to be: {role: count}, {role: (bytes, MD5)}."""
     import celeba_dialog
-    from conversion import registry
+    from conversion.fetch import registry
 
     for role, count in counts.items():
         celeba_dialog.FILES[role] = celeba_dialog.FILES[role]._replace(count=count)

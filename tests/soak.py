@@ -28,7 +28,7 @@ from doors import undecoded  # noqa: E402
 
 import celeba_dialog  # noqa: E402
 from celeba_dialog import CONFIGS  # noqa: E402
-from conversion.demo import write_release  # noqa: E402
+from conversion.demo.command import write_release  # noqa: E402
 
 
 class Difference(Exception):

@@ -25,8 +25,8 @@ from celeba_dialog import MASK_CLASSES
 from celeba_dialog import MASK_COLORS
 from celeba_dialog import EnvironmentFault
 from conversion import __main__ as command_line
-from conversion import browse
-from conversion.demo import write_release
+from conversion.demo.command import write_release
+from conversion.look import browse
 
 pytest_plugins = ["building"]
 
@@ -253,7 +253,7 @@ def test_no_other_page_may_load_from_here(server):
         ("part", {"config": "hq_parts", "position": 0, "part": 18}),
         ("nothing", {"config": "hq"}),
         ("labels", {"config": "hq"}),
-        ("../conversion/browse.py", {}),
+        ("../conversion/look/browse.py", {}),
         ("manifest.json", {"config": "hq"}),
     ],
 )

@@ -31,9 +31,9 @@ from celeba_dialog import ATTRIBUTES
 from celeba_dialog import CONFIGS
 from celeba_dialog import DEGREES
 from celeba_dialog import Release
-from conversion import build
 from conversion import check
 from conversion import verify
+from conversion.build import command as build
 
 pytest_plugins = ["building"]
 
@@ -250,7 +250,10 @@ def test_one_worker_writes_the_same_bytes(built, demo, commands, tmp_path):
 def test_a_new_process_in_another_locale_writes_the_same_bytes(built, demo, tmp_path):
     """The command line as a user starts it, with other hashes of strings, and nothing in the cache."""
     shutil.copytree(built, tmp_path / "celeba_dialog")
-    program = "import sys; from conversion import __main__ as cli; cli.COMMANDS = ('build',); sys.exit(cli.main())"
+    program = (
+        "import sys; from conversion import __main__ as cli; cli.COMMANDS = {'build': '.build.command'}; "
+        "sys.exit(cli.main())"
+    )
     argv = ["build", str(demo.root), str(tmp_path / "celeba_dialog"), "--allow-incomplete", "--force"]
     options = [word for config in CONFIGS for word in ("--config", config)]
     own = {"HF_HOME": str(tmp_path / "home"), "PYTHONHASHSEED": "7", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}

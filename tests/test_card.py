@@ -16,8 +16,8 @@ from PIL import Image
 
 import celeba_dialog
 from conversion import card
-from conversion import charts
-from conversion import schema
+from conversion.build import schema
+from conversion.look import charts
 
 SPLITS = {"train": 6, "validation": 3, "test": 2}
 DEGREES = ("bangs", "eyeglasses", "beard", "smiling", "age")

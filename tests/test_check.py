@@ -24,9 +24,9 @@ from celeba_dialog import FILES
 from celeba_dialog import SUBSETS
 from celeba_dialog import CelebADialogError
 from celeba_dialog import Release
-from conversion import build
 from conversion import check
-from conversion.demo import write_release
+from conversion.build import command as build
+from conversion.demo.command import write_release
 
 pytest_plugins = ["building"]
 

@@ -32,8 +32,8 @@ from drive import serving
 from hub import Hub
 
 from celeba_dialog import FILES
-from conversion import registry
-from conversion.demo import write_release
+from conversion.demo.command import write_release
+from conversion.fetch import registry
 
 pytest_plugins = ["building"]
 
@@ -576,7 +576,7 @@ PROGRAM = """
 import sys
 import tempfile
 from conversion import __main__ as cli
-cli.COMMANDS = ("build", "verify")
+cli.COMMANDS = {"build": ".build.command", "verify": ".verify"}
 release, out = sys.argv[1:]
 status = cli.main(["build", release, out, "--allow-incomplete"]) or cli.main(["verify", out, release])
 with open("/proc/self/status") as file:

@@ -12,7 +12,7 @@ import pytest
 from commands import ROOT
 from commands import tree
 
-from conversion import build
+from conversion.build import command as build
 
 pytest.importorskip("distributed")
 pytest_plugins = ["building"]

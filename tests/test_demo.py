@@ -22,8 +22,8 @@ from celeba_dialog import FILES
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
 from conversion import __main__ as command_line
-from conversion import faces
-from conversion.demo import write_release
+from conversion.demo import faces
+from conversion.demo.command import write_release
 
 ROOT = Path(__file__).resolve().parents[1]
 HQ, STANDARD = "CelebA-Dialog (HQ)", "CelebA-Dialog (standard)"
@@ -526,7 +526,10 @@ def test_mask_and_picture_are_one_drawing():
 def test_same_arguments_same_bytes(tmp_path):
     """In two processes that hash strings differently."""
     for number in ("1", "2"):
-        code = "import sys; from conversion.demo import write_release; write_release(sys.argv[1], 3, 6, 7, side=64)"
+        code = (
+            "import sys; from conversion.demo.command import write_release; "
+            "write_release(sys.argv[1], 3, 6, 7, side=64)"
+        )
         subprocess.run(  # noqa: S603
             [sys.executable, "-c", code, str(tmp_path / number)],
             check=True,
@@ -603,7 +606,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("numbers", [("--hq", "0"), ("--standard", "-1"), ("--hq", "10001")])
 def test_command_refuses_odd_numbers(tmp_path, monkeypatch, capsys, numbers):
-    monkeypatch.setattr(command_line, "COMMANDS", ("demo",))
+    monkeypatch.setattr(command_line, "COMMANDS", {"demo": ".demo.command"})
     assert command_line.main(["demo", str(tmp_path / "demo"), *numbers]) == 2
     said = capsys.readouterr().err
     assert said.startswith(" ".join(numbers)) and said.count("\n") == 1
@@ -611,7 +614,7 @@ def test_command_refuses_odd_numbers(tmp_path, monkeypatch, capsys, numbers):
 
 
 def test_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command_line, "COMMANDS", ("demo",))
+    monkeypatch.setattr(command_line, "COMMANDS", {"demo": ".demo.command"})
     out = tmp_path / "demo"
     assert command_line.main(["demo", str(out), "--hq", "2", "--standard", "3", "--seed", "5"]) == 0
     said = capsys.readouterr()

@@ -16,8 +16,8 @@ import celeba_dialog
 from celeba_dialog import CONFIGS
 from celeba_dialog import FILES
 from conversion import __main__ as command_line
-from conversion import build
-from conversion import demo
+from conversion.build import command as build
+from conversion.demo import command as demo
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

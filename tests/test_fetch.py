@@ -28,10 +28,10 @@ from celeba_dialog import Release
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 from conversion import check
-from conversion import drive as drive_module
-from conversion import fetch
-from conversion import registry
-from conversion.demo import write_release
+from conversion.demo.command import write_release
+from conversion.fetch import command as fetch
+from conversion.fetch import drive as drive_module
+from conversion.fetch import registry
 
 LABELS = FILES["hq_labels"]  # small, known by its id
 LABELS_ID = fetch.REMOTES["hq_labels"].id
@@ -667,7 +667,7 @@ def test_only_one_at_a_time(tmp_path, call, drive, contents):
 
 def test_gdown_is_missing(tmp_path, call, contents, monkeypatch):
     monkeypatch.setitem(sys.modules, "gdown", None)
-    monkeypatch.delitem(sys.modules, "conversion.drive")
+    monkeypatch.delitem(sys.modules, "conversion.fetch.drive")
     out = all_but(contents, tmp_path, "hq_labels")
     with pytest.raises(EnvironmentFault, match="pip install 'gdown>="):
         call(out)

@@ -20,7 +20,7 @@ from celeba_dialog import DEGREES
 from celeba_dialog import MASK_COLORS
 from celeba_dialog import PARTS
 from conversion import __main__ as command_line
-from conversion import sheet as drawing
+from conversion.look import sheet as drawing
 
 pytest_plugins = ["building"]
 

@@ -34,7 +34,7 @@ time.sleep = lambda seconds: None
 import huggingface_hub.hf_api
 import conversion.push
 from conversion import __main__ as cli
-cli.COMMANDS = ("push",)
+cli.COMMANDS = {"push": ".push"}
 for line in sys.stdin:
     job = json.loads(line)
     child = os.fork()
@@ -672,7 +672,7 @@ print(json.dumps({f"{config} {streaming}": take(config, streaming)
 COMMAND = """
 import sys
 from conversion import __main__ as cli
-cli.COMMANDS = ("push",)
+cli.COMMANDS = {"push": ".push"}
 sys.exit(cli.main(["push", *sys.argv[1:]]))
 """
 

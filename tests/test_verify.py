@@ -11,8 +11,8 @@ from commands import tree
 
 from celeba_dialog import DamagedFileError
 from conversion import verify
-from conversion.demo import write_release
-from conversion.rows import open_rows
+from conversion.demo.command import write_release
+from conversion.look.rows import open_rows
 
 pytest_plugins = ["building"]
 

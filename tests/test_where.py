@@ -13,8 +13,8 @@ from celeba_dialog import ATTRIBUTES
 from celeba_dialog import DEGREES
 from celeba_dialog import REQUEST_MODES
 from celeba_dialog import UsageError
-from conversion import rows
-from conversion.where import select
+from conversion.look import rows
+from conversion.look.where import select
 
 OPERATORS = {
     "=": operator.eq,

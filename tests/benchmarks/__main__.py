@@ -14,7 +14,7 @@ import tempfile
 import datasets
 import pyarrow
 
-from conversion import build
+from conversion.build import command as build
 from tests.benchmarks import tasks
 from tests.benchmarks.measure import race
 from tests.benchmarks.measure import run

@@ -20,8 +20,8 @@ from celeba_dialog import HQ
 from celeba_dialog import SPLIT_ENDS
 from celeba_dialog import SPLITS
 from celeba_dialog import STANDARD
-from conversion import demo
-from conversion import files
+from conversion.demo import command as demo
+from conversion.machine import files
 
 POOL = {HQ: 48, STANDARD: 96}  # drawings
 FOLDERS = {"hq_images": "image", "hq_masks": demo.PALETTE_FOLDER, "standard_images": "img_align_celeba"}

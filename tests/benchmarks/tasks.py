@@ -19,9 +19,9 @@ from PIL import Image
 
 import celeba_dialog
 from celeba_dialog import FILES
-from conversion import browse as browsing
-from conversion import build
-from conversion import files
+from conversion.build import command as build
+from conversion.look import browse as browsing
+from conversion.machine import files
 
 JSON_ROLES = ("standard_captions", "standard_requests", "standard_request_labels")
 

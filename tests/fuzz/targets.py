@@ -14,7 +14,7 @@ from celeba_dialog import HQ
 from celeba_dialog import STANDARD
 from celeba_dialog import Release
 from celeba_dialog import ReleaseError
-from conversion import demo
+from conversion.demo import command as demo
 
 TARGETS = {}
 SIDES = (16, 512)

@@ -20,7 +20,7 @@ from doors import to_json  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from celeba_dialog import SPLITS  # noqa: E402
-from conversion import demo  # noqa: E402
+from conversion.demo import command as demo  # noqa: E402
 
 
 def prepare(data):

@@ -19,7 +19,8 @@ from celeba_dialog import REQUEST_DIRECTIONS
 from celeba_dialog import REQUEST_MODES
 from celeba_dialog import SPLITS
 from celeba_dialog import FormatError
-from conversion import files
+
+from ..machine import files
 
 MOST_LETTERS = 4000  # of a text: twenty times the longest official caption
 

@@ -38,17 +38,18 @@ from celeba_dialog import Release
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 from celeba_dialog import needs
-from conversion import files
-from conversion.files import say
-from conversion.registry import DRIVE_ZIP
-from conversion.registry import REMOTES
-from conversion.registry import RESOURCE_KEYS
-from conversion.registry import file_link
-from conversion.registry import folder_link
+
+from ..machine import files
+from ..machine.files import say
+from .registry import DRIVE_ZIP
+from .registry import REMOTES
+from .registry import RESOURCE_KEYS
+from .registry import file_link
+from .registry import folder_link
 
 GDOWN = "gdown>=6.3"  # the first version with `retries` and `timeout`
 DRIVE_VARIABLE = "CELEBA_DIALOG_DRIVE"
-AGREEMENT = Path(__file__).parent.parent / "dataset_card" / "agreement.md"
+AGREEMENT = Path(__file__).resolve().parents[2] / "dataset_card" / "agreement.md"
 STAGING = ".fetch"  # beside each file: what is on its way. Hidden, so that no reader takes it for the release
 
 UNFINISHED = re.compile(r".+\.(?:crdownload|opdownload|download|part)")  # what browsers call a download under way
@@ -96,7 +97,7 @@ def run(args):
     else:
         say(f"All {len(wanted)} files are in {out}.")
     # Commands do not import each other; this one ends with the other's work, so it is the exception.
-    from conversion import check
+    from .. import check
 
     report = check.examine(Release(out))
     print(check.as_text(report))
@@ -128,7 +129,7 @@ def _drive(base):
     try:
         import gdown
 
-        from conversion.drive import Drive
+        from .drive import Drive
     except ImportError as error:
         raise EnvironmentFault(f"fetch needs the package gdown ({error}): pip install '{GDOWN}'") from error
     if "retries" not in inspect.signature(gdown.download).parameters:

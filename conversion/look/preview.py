@@ -18,10 +18,11 @@ from celeba_dialog import CONFIGS
 from celeba_dialog import SPLITS
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
-from conversion import files
-from conversion import rows
-from conversion import sheet
-from conversion import where
+
+from ..machine import files
+from . import rows
+from . import sheet
+from . import where
 
 MOST = 100  # rows of a sheet: about 30,000 pixels, which every viewer still opens
 

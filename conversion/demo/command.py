@@ -32,8 +32,9 @@ from celeba_dialog import SPLITS
 from celeba_dialog import STANDARD
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
-from conversion import faces
-from conversion import files
+
+from ..machine import files
+from . import faces
 
 MOST = 10000  # images of a subset: a demo stays small
 UNLABELED_HQ, UNLABELED = 5380, 39459  # one image in two sizes, without labels, captions and requests

@@ -33,9 +33,10 @@ from celeba_dialog import CelebADialogError
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import FormatError
 from celeba_dialog import UsageError
-from conversion import files
-from conversion import rows
-from conversion import where
+
+from ..machine import files
+from . import rows
+from . import where
 
 HOST, PORT = "127.0.0.1", 7860
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browse.html")

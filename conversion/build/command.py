@@ -34,12 +34,13 @@ from celeba_dialog import EnvironmentFault
 from celeba_dialog import MissingFileError
 from celeba_dialog import Release
 from celeba_dialog import UsageError
-from conversion import card
-from conversion import files
-from conversion import pool
-from conversion import schema
-from conversion import sheet
-from conversion.rows import open_rows
+
+from .. import card
+from ..look import sheet
+from ..look.rows import open_rows
+from ..machine import files
+from ..machine import pool
+from . import schema
 
 MANIFEST = "manifest.json"
 BESIDE_SHARDS = ("README.md", MANIFEST, "statistics.png", "legend.png", "preview.png")  # all else a folder may hold

@@ -19,7 +19,8 @@ from celeba_dialog import DamagedFileError
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import MissingFileError
 from celeba_dialog import Release
-from conversion import files
+
+from ..machine import files
 
 MANIFEST = "manifest.json"
 TEXTS = ("caption", "request")

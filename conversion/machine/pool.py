@@ -7,6 +7,7 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+from pathlib import Path
 
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
@@ -96,5 +97,5 @@ _DIED = (
 )
 _STRANGERS = (
     "The Dask cluster cannot import this project. Start its scheduler and its workers with "
-    f"PYTHONPATH={os.path.dirname(os.path.dirname(os.path.abspath(__file__)))} and the same packages as here."
+    f"PYTHONPATH={Path(__file__).resolve().parents[2]} and the same packages as here."
 )

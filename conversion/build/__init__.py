@@ -1,0 +1,1 @@
+"""The command `build`: the Parquet folder from the official files."""

@@ -1,0 +1,1 @@
+"""The command `demo`: a made-up release in the official layout."""

@@ -1,0 +1,1 @@
+"""The command `fetch`: the release from Google Drive."""

@@ -1,0 +1,1 @@
+"""The commands that show rows, `preview` and `browse`, and what both need."""

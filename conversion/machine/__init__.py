@@ -1,0 +1,1 @@
+"""What several commands need of the machine: files and the terminal, and processes."""
