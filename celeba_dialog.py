@@ -45,10 +45,13 @@ logger = datasets.logging.get_logger(__name__)
 # Every fact about the release stands once, here. Sources: the release's metadata.txt, CelebA's and CelebAMask-HQ's
 # own files, and the counts of the papers.
 
-SPLITS = ("train", "validation", "test")
+# CelebA's partition, and the last standard file number of each part. HQ images follow the image they were made from.
+PARTITION = ("train", "validation", "test")
+PARTITION_ENDS = (162770, 182637, 202599)
 
-# CelebA's partition: the last standard file number of each split. HQ images follow the image they were made from.
-SPLIT_ENDS = (162770, 182637, 202599)
+# The splits of the dataset: the images of each part that have degrees, and all those that have none.
+UNLABELED = "unlabeled"
+SPLITS = (*PARTITION, UNLABELED)
 
 
 class Subset(NamedTuple):
@@ -57,8 +60,8 @@ class Subset(NamedTuple):
     name: str
     folder: str  # its folder in the official release
     images: int  # how many images the official release holds
-    labeled: int  # how many of them have fine-grained labels, captions and requests
-    rows: tuple  # images per split, in the order of SPLITS
+    rows: tuple  # how many of them are in each split, in the order of SPLITS
+    unlabeled: tuple  # the file numbers without degrees, as far as they are known
     first: int  # the first file number
     digits: int  # zero padding of the file number, 0 for none
     side: tuple  # (width, height) of an image, in pixels
@@ -69,18 +72,33 @@ class Subset(NamedTuple):
         return f"{number:0{self.digits}d}.jpg"
 
 
-HQ = Subset("hq", "CelebA-Dialog (HQ)", 30000, 29999, (24183, 2993, 2824), 0, 0, (1024, 1024), "0.jpg to 29999.jpg")
-STANDARD = Subset(
-    "standard",
-    "CelebA-Dialog (standard)",
-    202599,
-    202578,
-    (162770, 19867, 19962),
-    1,
-    6,
-    (178, 218),
-    "000001.jpg to 202599.jpg",
+# fmt: off
+HQ = Subset(
+    name="hq",
+    folder="CelebA-Dialog (HQ)",
+    images=30000,
+    rows=(24182, 2993, 2824, 1),
+    unlabeled=(5380,),  # made from 039459.jpg
+    first=0,
+    digits=0,
+    side=(1024, 1024),
+    key="0.jpg to 29999.jpg",
 )
+STANDARD = Subset(
+    name="standard",
+    folder="CelebA-Dialog (standard)",
+    images=202599,
+    rows=(162754, 19864, 19960, 21),
+    unlabeled=(
+        11793, 16530, 19205, 24184, 26135, 39459, 75398, 80480, 90500, 92651, 102061, 121050, 131065, 153323, 155500,
+        157000, 167500, 169000, 179577,  # and two of test
+    ),
+    first=1,
+    digits=6,
+    side=(178, 218),
+    key="000001.jpg to 202599.jpg",
+)
+# fmt: on
 SUBSETS = {"hq": HQ, "standard": STANDARD}
 
 # Column -> name in the release. The degree of `No_Beard` grows with the beard and that of `Young` with age, so the
@@ -218,7 +236,7 @@ PARTS = MASK_CLASSES[1:]  # the binary part masks: every class but the backgroun
 PARTS_PER_FOLDER = 2000  # N // 2000 is the folder of a part mask
 
 REQUEST_MODES = ("target", "change_definite", "change_indefinite")
-REQUEST_DIRECTIONS = ("negative", "positive")
+REQUEST_DIRECTIONS = ("none", "negative", "positive")  # none where the request does not go by direction
 
 
 class OfficialFile(NamedTuple):
@@ -1294,24 +1312,24 @@ def read_mapping(data, shown):
 def read_partition(data, shown):
     """CelebA's own partition; returns the number of rows.
 
-    The splits are three ranges of the file number, so the file serves as a check only. Raises FormatError where it
+    It is three ranges of the file number, so the file serves as a check only. Raises FormatError where it
     says otherwise.
     """
     rows = split_text(data, shown, 2, "0, 1 or 2", _starts_with_key)
     numbers = _numbers_of(rows.keys, rows.lines, shown, STANDARD)
-    wrong = rows.values[:, 0] != split_of(numbers)
+    wrong = rows.values[:, 0] != part_of(numbers)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise FormatError(
             f"{shown}: line {rows.lines[row]}: {rows.values[row, 0]}, where CelebA puts "
-            f"{STANDARD.file_name(numbers[row])} into {SPLITS[split_of(numbers[row])]}. {_AGAIN}"
+            f"{STANDARD.file_name(numbers[row])} into {PARTITION[part_of(numbers[row])]}. {_AGAIN}"
         )
     return len(rows.lines)
 
 
-def split_of(standard_number):
-    """0, 1 or 2 for train, validation and test: the split of a standard file number, or of an array of them."""
-    return np.searchsorted(SPLIT_ENDS, standard_number)
+def part_of(standard_number):
+    """The index into PARTITION of a standard file number, or of an array of them."""
+    return np.searchsorted(PARTITION_ENDS, standard_number)
 
 
 _KEY_AHEAD = re.compile(r'[ \t\r\n]*"((?:[^"\\\x00-\x1f]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*')
@@ -1678,7 +1696,7 @@ ANNOTATIONS = {
         "standard_requests standard_requests_txt standard_request_labels standard_identity mapping hq_identity"
     ).split(),
 }
-FULL_SHARDS = {"train": 64, "validation": 8, "test": 8}
+FULL_SHARDS = {"train": 64, "validation": 8, "test": 8, UNLABELED: 1}
 _FEWEST_ROWS = 8  # a shard holds at least so many, unless the split is smaller
 
 
@@ -1694,6 +1712,7 @@ class Index(NamedTuple):
     sources: dict  # role -> paths of its sources, as MEMBER counts them
     missing: tuple  # roles of which the release has nothing
     counts: dict  # role -> rows, entries or images that were found
+    unlisted: dict  # role -> images that this file of degrees should list and does not: it was cut off or edited
 
     def read(self, role, places):
         """The bytes of the images at some places (a MEMBER array), None for a null."""
@@ -1792,12 +1811,19 @@ def _load_index(path):
 def _as_index(table):
     metadata = {key.decode(): json.loads(value) for key, value in table.schema.metadata.items()}
     splits = {split: tuple(rows) for split, rows in metadata["splits"].items()}
-    return Index(table, splits, metadata["sources"], tuple(metadata["missing"]), metadata["counts"])
+    return Index(
+        table, splits, metadata["sources"], tuple(metadata["missing"]), metadata["counts"], metadata["unlisted"]
+    )
 
 
 def _read_index(release, name):
     subset, _, parts = name.split("-")[1].partition("_")
     return build_index(release, subset, bool(parts))
+
+
+def read_index(release, subset, parts=False):
+    """The Index of a subset, read from the official files and kept nowhere. Raises what `build_index` raises."""
+    return _as_index(build_index(release, subset, parts))
 
 
 def build_index(release, subset_name, parts=False):
@@ -1829,26 +1855,29 @@ def build_index(release, subset_name, parts=False):
             raise FormatError(
                 f"{FILES['mapping'].name}: no row for {name}, whose split is therefore not known. {_AGAIN}"
             )
-        split = split_of(counterparts)
+        part = part_of(counterparts)
     else:
         counterparts = np.full(subset.first + subset.images, -1, np.int32)
         if mapping is not None:
             counterparts[mapping[mapping >= 0]] = np.flatnonzero(mapping >= 0)
         counterparts = counterparts[numbers]
-        split = split_of(numbers)
+        part = part_of(numbers)
+    degrees, unlabeled, unlisted = _degrees(release, subset, numbers, part, counts)
+    split = np.where(unlabeled, SPLITS.index(UNLABELED), part)
     order = np.argsort(split, kind="stable")
-    numbers, counterparts, split = numbers[order], counterparts[order], split[order]
+    numbers, counterparts, split, degrees = numbers[order], counterparts[order], split[order], degrees[order]
 
     columns = {"number": pa.array(numbers), "image": images.places.take(pa.array(order))}
     if subset is HQ:
         columns["mask"] = _places(members["hq_masks"], numbers)
-    columns |= _label_columns(release, subset, numbers, counts)
+    columns |= {name: pa.array(degrees[:, index]) for index, name in enumerate(DEGREES)}
+    columns["attributes"] = _attributes(release, subset, numbers, counts)
     columns |= _text_columns(release, subset, numbers, counts)
     columns["identity"] = pa.array(_identities(release, subset, mapping, counts)[numbers])
     columns["file_name"] = pa.array([subset.file_name(number) for number in numbers.tolist()])
     other, column = (STANDARD, "celeba_file_name") if subset is HQ else (HQ, "hq_file_name")
     columns[column] = pa.array(
-        [other.file_name(number) if number >= 0 else None for number in counterparts.tolist()], pa.string()
+        [other.file_name(number) if number >= 0 else "" for number in counterparts.tolist()], pa.string()
     )
     if parts:
         columns["parts"] = _part_lists(members["hq_parts"], numbers)
@@ -1858,6 +1887,7 @@ def build_index(release, subset_name, parts=False):
         "sources": {role: [source.path for source in release.sources.get(role, [])] for role in roles.values()},
         "missing": missing_roles(release, subset_name, parts),
         "counts": counts | {role: len(found.numbers) for role, found in members.items()},
+        "unlisted": unlisted,
     }
     return pa.table(columns).replace_schema_metadata({key: json.dumps(value) for key, value in metadata.items()})
 
@@ -1904,22 +1934,40 @@ def _merge(degrees, lists, role, subset):
     return np.where(lists[role] >= 0, lists[role], degrees)
 
 
-def _label_columns(release, subset, numbers, counts):
+def _degrees(release, subset, numbers, part, counts):
+    """(degrees, unlabeled, unlisted) of the images `numbers`, which lie in the parts `part` of CelebA's partition.
+
+    degrees: int8 (images, 5), -1 where missing. unlabeled: bool (images,), whether a file of degrees covers the image
+    and has none for it. unlisted: {role: images that this file officially has degrees for, and here has not}.
+    """
     degrees = _optional(release, f"{subset.name}_labels", read_degrees, subset, counts)
-    if degrees is None:
+    covers = {}  # role -> which of the images it should list
+    if degrees is not None:
+        covers[f"{subset.name}_labels"] = np.full(len(numbers), True)
+    else:
         degrees = np.full((subset.first + subset.images, len(DEGREES)), -1, np.int8)
         lists = {}
-        for split in SPLITS if subset is STANDARD else ():
-            role = f"labels_{split}"
+        for index, name in enumerate(PARTITION if subset is STANDARD else ()):
+            role = f"labels_{name}"
             lists[role] = _optional(release, role, read_degrees, subset, counts)
-            degrees = degrees if lists[role] is None else _merge(degrees, lists, role, subset)
-    columns = {name: pa.array(degrees[numbers, index]) for index, name in enumerate(DEGREES)}
+            if lists[role] is not None:
+                degrees = _merge(degrees, lists, role, subset)
+                covers[role] = part == index
+    degrees = degrees[numbers]
+    unlabeled = (degrees == -1).all(axis=1) & np.any(list(covers.values()) or [np.full(len(numbers), False)], axis=0)
+    strange = unlabeled & ~np.isin(numbers, subset.unlabeled)
+    of_test = strange & (part == PARTITION.index("test"))
+    if of_test.sum() <= subset.rows[-1] - len(subset.unlabeled):  # which two of test lack them is not known
+        strange &= ~of_test
+    unlisted = {role: int((strange & covered).sum()) for role, covered in covers.items()}
+    return degrees, unlabeled, {role: count for role, count in unlisted.items() if count}
+
+
+def _attributes(release, subset, numbers, counts):
     attributes = _optional(release, f"{subset.name}_attributes", read_attributes, subset, counts)
     if attributes is None:
         attributes = np.full((subset.first + subset.images, len(ATTRIBUTES)), -1, np.int8)
-    flat = pa.array(attributes[numbers].ravel())
-    columns["attributes"] = pa.FixedSizeListArray.from_arrays(flat, len(ATTRIBUTES))
-    return columns
+    return pa.FixedSizeListArray.from_arrays(pa.array(attributes[numbers].ravel()), len(ATTRIBUTES))
 
 
 _TEXT_READERS = {
@@ -1937,6 +1985,11 @@ def _text_columns(release, subset, numbers, counts):
     for kind in ("captions", requests, "request_labels"):
         read = functools.partial(_read_texts, kind, numbers)
         columns |= _optional(release, f"{subset.name}_{kind}", read, subset, counts) or {}
+    columns |= {name: pc.fill_null(columns[name], "") for name in ("caption", *DEGREES, "request")}
+    asked = np.any([np.asarray(columns[name]) >= 0 for name in _REQUEST_FIELDS], axis=0)
+    columns["direction"] = pc.if_else(
+        pa.array(asked & (np.asarray(columns["direction"]) < 0)), pa.scalar(0, pa.int8()), columns["direction"]
+    )
     return {
         "caption": columns["caption"],
         "attribute_captions": _struct(columns, DEGREES),
@@ -2011,6 +2064,15 @@ def _part_lists(members, numbers):
     part = pa.array(members.parts).take(rows)
     values = pa.StructArray.from_arrays([part, members.places.take(rows)], names=["part", "mask"])
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+
+
+def unlisted_lines(index):
+    """A sentence for each file of degrees that lists fewer images than it should."""
+    return [
+        f"{FILES[role].path}: no degrees for {count:,} images that it should list, so they are in the split "
+        f"{UNLABELED}. It is cut off or edited. {_AGAIN}"
+        for role, count in index.unlisted.items()
+    ]
 
 
 def shard_count(split, rows):
@@ -2143,8 +2205,8 @@ def features_of(subset, parts=False):
 
     image: JPEG, RGB, 1024×1024 (hq) or 178×218 pixels. mask (hq): PNG, palette, 512×512, pixel values 0-18 in the
     order of MASK_CLASSES, or None. bangs … age: degree 0-5, -1 where the image is not labelled. attributes: forty of
-    0 or 1 in the order of ATTRIBUTES, all -1 where missing. Texts: None where missing. identity and the fields of
-    request_labels: -1 where missing.
+    0 or 1 in the order of ATTRIBUTES, all -1 where missing. Texts: empty where missing. identity: -1 where missing.
+        request_labels: -1 where there is no request, in value and target also where they do not apply.
     """
     columns = {"image": datasets.Image()}
     if subset == "hq":
@@ -2341,6 +2403,8 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
         index = index_at(path, lambda: release)
         for role in index.missing:
             logger.warning(f"{root}: {FILES[role].what} not found, so their column says missing. {_HOW_TO_CHECK}")
+        for line in unlisted_lines(index):
+            logger.warning(f"{root}: {line} {_HOW_TO_CHECK}")
         return [
             datasets.SplitGenerator(
                 name=split,

@@ -17,10 +17,12 @@ from celeba_dialog import DEGREES
 from celeba_dialog import FILES
 from celeba_dialog import HOMEPAGE
 from celeba_dialog import HQ
+from celeba_dialog import MASK_CLASSES
 from celeba_dialog import MASK_COLORS
 from celeba_dialog import MASK_SIDE
+from celeba_dialog import PARTITION
+from celeba_dialog import PARTITION_ENDS
 from celeba_dialog import RELEASE_NAMES
-from celeba_dialog import SPLIT_ENDS
 from celeba_dialog import SPLITS
 from celeba_dialog import STANDARD
 from celeba_dialog import SUBSETS
@@ -44,15 +46,16 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 
 
 def render(manifest, example, with_preview=False):
-    """The card of a built folder: {"README.md": bytes, "statistics.png": bytes, "legend.png": bytes}.
+    """The card of a built folder, {name: bytes}: README.md, statistics.png, and where a config has masks legend.png,
+    their colours, and id2label.json, their names.
 
     Args:
         manifest: what build writes to manifest.json.
         example: one row, a dict of columns; a short string in the place of each image.
         with_preview: whether the folder also has `preview.png`, a contact sheet, which the card then shows.
 
-    `legend.png`, the colours of the masks, is there where a config has masks. The same arguments and library versions
-    give the same bytes. Raises EnvironmentFault where a package for it is missing.
+    The same arguments and library versions give the same bytes. Raises EnvironmentFault where a package for it is
+    missing.
     """
     try:
         import jinja2  # noqa: F401, DatasetCard needs it
@@ -70,6 +73,7 @@ def render(manifest, example, with_preview=False):
     files = {"README.md": f"{card}\n".encode(errors="replace"), "statistics.png": charts.statistics(_groups(manifest))}
     if _has_masks(manifest):
         files["legend.png"] = charts.legend()
+        files["id2label.json"] = (json.dumps(dict(enumerate(MASK_CLASSES)), indent=1) + "\n").encode()
     return files
 
 
@@ -160,7 +164,7 @@ def _facts(manifest, example):
         "example": _shown_row(example, columns),
         "groups": _groups(manifest),
         "splits": SPLITS,
-        "split_ranges": list(zip((1, *(end + 1 for end in SPLIT_ENDS)), SPLIT_ENDS)),
+        "parts": list(zip(PARTITION, (1, *(end + 1 for end in PARTITION_ENDS)), PARTITION_ENDS)),
         "degrees": DEGREES,
         "degree_meanings": DEGREE_MEANINGS,
         "release_names": RELEASE_NAMES,

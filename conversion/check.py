@@ -5,19 +5,17 @@ reads every image (its checksum in the zip) and decodes every image and mask. Ex
 build of `hq` and `standard` needs is there and sound.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shlex
-
-import numpy as np
 
 import celeba_dialog
 from celeba_dialog import CHECKSUMS
 from celeba_dialog import CONFIGS
 from celeba_dialog import FILES
 from celeba_dialog import HQ
-from celeba_dialog import SPLITS
 from celeba_dialog import STANDARD
 from celeba_dialog import SUBSETS
 from celeba_dialog import CelebADialogError
@@ -55,7 +53,7 @@ def examine(release, deep=False):
     "next"} with state one of complete, partial, missing, damaged, not needed; "splits", {subset: {split: images}};
     "configs", {config: what it lacks}; "damaged_images", with `deep`; "notes".
     """
-    lines, members, mapping = {}, {}, None
+    lines, members = {}, {}
     for role in files.progress(FILES, total=len(FILES), desc="check", unit="files"):
         line = {"role": role, "file": FILES[role].path, "official": FILES[role].count, "found": [], "count": None}
         lines[role] = line | {"state": "missing", "note": "", "next": ""}
@@ -66,8 +64,7 @@ def examine(release, deep=False):
             continue
         try:
             if role in READERS:
-                value, line["count"] = _read(release, role)
-                mapping = value if role == "mapping" else mapping
+                _, line["count"] = _read(release, role)
             else:
                 members[role] = celeba_dialog.find_members(release, role)
                 line["count"] = len(members[role].numbers)
@@ -75,6 +72,7 @@ def examine(release, deep=False):
             line["note"] = _checksum_note(release, role, sources) if line["state"] == "complete" else ""
         except CelebADialogError as error:
             line["state"], line["note"] = "damaged", str(error)
+    splits, short = _splits(release)
     needed = _needed(lines)
     for role, line in lines.items():
         if role not in needed:
@@ -86,10 +84,10 @@ def examine(release, deep=False):
         "release": release.root,
         "complete": all(lines[role]["state"] == "complete" for role in needed) and not damaged,
         "files": list(lines.values()),
-        "splits": _splits(members, mapping),
+        "splits": splits,
         "configs": {name: _lacks(name, lines) for name in CONFIGS},
         "damaged_images": damaged,
-        "notes": _notes(release),
+        "notes": [*short, *_notes(release)],
     }
 
 
@@ -154,17 +152,15 @@ def _lacks(name, lines):
     return [FILES[role].path for role in roles if lines[role]["state"] != "complete"]
 
 
-def _splits(members, mapping):
-    """{subset: {split: images}} of the subsets whose images are there and, for HQ, the mapping too."""
-    splits = {}
-    for subset in (HQ, STANDARD):
-        found = members.get(f"{subset.name}_images")
-        if found is None or (subset is HQ and mapping is None):
-            continue
-        numbers = mapping[found.numbers] if subset is HQ else found.numbers
-        counts = np.bincount(celeba_dialog.split_of(numbers[numbers >= 0]), minlength=len(SPLITS))
-        splits[subset.name] = dict(zip(SPLITS, counts.tolist()))
-    return splits
+def _splits(release):
+    """{subset: {split: images}} of the subsets that can be read, and a line for each file of degrees that is short."""
+    splits, short = {}, []
+    for subset in SUBSETS:
+        with contextlib.suppress(CelebADialogError):  # which the files that it comes from tell
+            index = celeba_dialog.read_index(release, subset)
+            splits[subset] = {split: last - first for split, (first, last) in index.splits.items()}
+            short += celeba_dialog.unlisted_lines(index)
+    return splits, short
 
 
 def _notes(release):

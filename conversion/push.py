@@ -26,7 +26,8 @@ from celeba_dialog import UsageError
 from .machine import files
 
 REQUIRED = ("README.md", "manifest.json")
-NAMES = (*REQUIRED, "statistics.png", "legend.png", "preview.png")  # all that belongs beside the shards
+# All that belongs beside the shards.
+NAMES = (*REQUIRED, "id2label.json", "statistics.png", "legend.png", "preview.png")
 HUB_FILE = ".gitattributes"  # the Hub's own, in every repository
 AGAIN = "Run the same command again: what has arrived is not sent twice."
 

@@ -58,6 +58,8 @@ def verify(out, release, configs=None, workers=None):
         index = celeba_dialog.open_index(release, entry["subset"], entry["parts"])
         digest = release.digest(celeba_dialog.roles_of(entry["subset"], entry["parts"]))
         path = celeba_dialog.index_path(release.root, entry["subset"], entry["parts"], digest)
+        for line in celeba_dialog.unlisted_lines(index):
+            files.say(f"{name}: {line}")
         for split, (first, last) in index.splits.items():
             shards = entry["splits"].get(split, {"shards": []})["shards"]
             total = sum(shard["rows"] for shard in shards)

@@ -24,7 +24,7 @@ ZIPS = [role for role, file in FILES.items() if file.path.endswith(".zip")]
 def index_of(root, config="hq"):
     """The Index of `hq`, `hq_parts` or `standard`, made from the files and kept nowhere."""
     subset, _, parts = config.partition("_")
-    return celeba_dialog._as_index(celeba_dialog.build_index(Release(root), subset, bool(parts)))
+    return celeba_dialog.read_index(Release(root), subset, bool(parts))
 
 
 def images_of(index):

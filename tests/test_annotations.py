@@ -18,8 +18,8 @@ import celeba_dialog
 from celeba_dialog import ATTRIBUTES
 from celeba_dialog import DEGREES
 from celeba_dialog import HQ
+from celeba_dialog import PARTITION_ENDS
 from celeba_dialog import RELEASE_NAMES
-from celeba_dialog import SPLIT_ENDS
 from celeba_dialog import STANDARD
 from celeba_dialog import FormatError
 from celeba_dialog import Release
@@ -131,7 +131,7 @@ def test_the_mapping_comes_back(data, headed):
 
 
 def split_by_hand(number):
-    return next(split for split, end in enumerate(SPLIT_ENDS) if number <= end)
+    return next(split for split, end in enumerate(PARTITION_ENDS) if number <= end)
 
 
 @given(st.data())
@@ -148,7 +148,7 @@ def test_the_partition_is_held_against_the_three_ranges(data):
 
 def test_the_ends_of_the_splits():
     edges = [1, 162770, 162771, 182637, 182638, 202599]
-    assert celeba_dialog.split_of(np.array(edges)).tolist() == [0, 0, 1, 1, 2, 2] == [split_by_hand(n) for n in edges]
+    assert celeba_dialog.part_of(np.array(edges)).tolist() == [0, 0, 1, 1, 2, 2] == [split_by_hand(n) for n in edges]
 
 
 SENTENCES = st.one_of(
@@ -223,7 +223,7 @@ def test_request_labels_come_back(data, subset):
     names = {
         "attribute": ("attribute", list(RELEASE_NAMES.values())),
         "mode": ("request_mode", ["target", "change_definite", "change_indefinite"]),
-        "direction": ("score_change_direction", ["negative", "positive"]),
+        "direction": ("score_change_direction", ["none", "negative", "positive"]),
     }
     for number, entry in entries.items():
         for column, (key, choices) in names.items():

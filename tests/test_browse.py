@@ -168,7 +168,7 @@ def test_a_row_without_labels_or_mask(copy, demo):
     position = [row["file_name"] for row in demo.rows("hq")].index("5380.jpg")
     with serving(copy) as server:
         row = found(server, "row", config="hq", position=position)
-        assert (row["mask"], row["caption"], row["request_labels"]) == (None, None, {})
+        assert (row["mask"], row["caption"], row["request_labels"]) == (None, "", {})
         assert row["attributes_missing"]
         assert set(row["degrees"].values()) == {-1}
         assert ask(server, "mask", config="hq", position=position)[0] == 404

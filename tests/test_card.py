@@ -19,7 +19,7 @@ from conversion import card
 from conversion.build import schema
 from conversion.look import charts
 
-SPLITS = {"train": 6, "validation": 3, "test": 2}
+SPLITS = {"train": 6, "validation": 3, "test": 2, "unlabeled": 1}
 DEGREES = ("bangs", "eyeglasses", "beard", "smiling", "age")
 ENCODED = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -62,8 +62,8 @@ def picture(mode, number, kind):
 
 
 def row(number, salt=""):
-    """A made-up row with all columns. Row 1 has sunglasses, row 2 no labels and texts, row 4 no mask."""
-    labelled = number != 2
+    """A made-up row with all columns. Row 1 has sunglasses, row 7 no labels and texts, row 4 no mask."""
+    labelled = number != 7
     mask = {"bytes": picture("P", 13 + number % 5, "PNG"), "path": f"{number}.png"}
     return {
         "image": {"bytes": picture("RGB", number, "JPEG"), "path": f"{number}.jpg"},
@@ -71,14 +71,14 @@ def row(number, salt=""):
         **dict.fromkeys(DEGREES, number % 6 if labelled else -1),
         "eyeglasses": (5 if number == 1 else 0) if labelled else -1,
         "attributes": [number % 2] * 40 if labelled else [-1] * 40,
-        "caption": f"Number {number}{salt}." if labelled else None,
-        "attribute_captions": {name: f"{name} {number}" if labelled else None for name in DEGREES},
-        "request": f"Change {number}." if labelled else None,
-        "request_labels": {"attribute": 3, "mode": 0, "direction": -1, "value": -1, "target": number % 6},
+        "caption": f"Number {number}{salt}." if labelled else "",
+        "attribute_captions": {name: f"{name} {number}" if labelled else "" for name in DEGREES},
+        "request": f"Change {number}." if labelled else "",
+        "request_labels": {"attribute": 3, "mode": 0, "direction": 0, "value": -1, "target": number % 6},
         "identity": 100 + number,
         "file_name": f"{number}.jpg",
         "celeba_file_name": f"{number:06d}.jpg",
-        "hq_file_name": None,
+        "hq_file_name": "",
         "parts": [{"part": 12, "mask": mask}] * number,
     }
 
@@ -87,8 +87,8 @@ def labels(rows, columns):
     counts = {name: [sum(row[name] == degree for row in rows) for degree in range(-1, 6)] for name in DEGREES}
     counts["attributes"] = [sum(row["attributes"][index] == 1 for row in rows) for index in range(40)]
     counts["attributes_missing"] = sum(row["attributes"][0] == -1 for row in rows)
-    counts["captions"] = sum(row["caption"] is not None for row in rows)
-    counts["requests"] = sum(row["request"] is not None for row in rows)
+    counts["captions"] = sum(row["caption"] != "" for row in rows)
+    counts["requests"] = sum(row["request"] != "" for row in rows)
     if "mask" in columns:
         counts["masks"] = sum(row["mask"] is not None for row in rows)
     return counts
@@ -104,7 +104,7 @@ def built(folder, names=("hq", "hq_256", "hq_parts", "standard"), incomplete=(),
         arrow = pa.schema([(column, TYPES[column]) for column in COLUMNS[name]], metadata)
         entries = {}
         for split, count in splits.items():
-            rows = [row(number, salt) for number in range(count)]
+            rows = [row(number, salt) for number in (range(count) if split != "unlabeled" else [7])]
             table = pa.Table.from_pylist([{column: row[column] for column in COLUMNS[name]} for row in rows], arrow)
             path = f"{name}/{split}-00000-of-00001.parquet"
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -237,7 +237,7 @@ def test_hq_is_the_default(here):
 
 def test_names_and_splits_are_listed_in_the_usual_order(here):
     assert datasets.get_dataset_config_names("celeba_dialog") == ["hq", "hq_256", "hq_parts", "standard"]
-    assert datasets.get_dataset_split_names("celeba_dialog", "standard") == ["train", "validation", "test"]
+    assert datasets.get_dataset_split_names("celeba_dialog", "standard") == list(SPLITS)
 
 
 def test_rows_that_changed_are_not_served_from_the_cache(tmp_path, monkeypatch):
@@ -263,6 +263,7 @@ def test_the_yaml_tells_datasets_and_the_hub_what_is_there(head, folder):
         {"split": "train", "path": "standard/train-*.parquet"},
         {"split": "validation", "path": "standard/validation-*.parquet"},
         {"split": "test", "path": "standard/test-*.parquet"},
+        {"split": "unlabeled", "path": "standard/unlabeled-*.parquet"},
     ]
     digests = {re.fullmatch("content ([0-9a-f]{64})", config["description"])[1] for config in configs.values()}
     assert len(digests) == 4
@@ -342,16 +343,18 @@ def test_everything_there_is_has_its_place_in_the_text(text):
 
 
 def test_numbers_are_those_of_the_build(text):
-    assert "| `hq`, `hq_256`, `hq_parts` | 6 | 3 | 2 |" in text  # rows per split
-    assert "| *complete release: hq* | *24,183* | *2,993* | *2,824* |" in text
-    assert "| `hq`, `hq_256`, `hq_parts` | train | 1 | 1 | 1 | 1 | 1 |" in text  # rows without what
-    assert "| `standard` | train | 1 | 1 | 1 | 1 | no masks |" in text
-    assert "| `eyeglasses` | train | 1 | 4 | 0 | 0 | 0 | 0 | 1 |" in text
-    assert "| 35 | `Wearing_Hat` | 3 (60.0%) | 1 (50.0%) | 1 (50.0%) | 3 (60.0%) | 1 (50.0%) | 1 (50.0%) |" in text
+    assert "| `hq`, `hq_256`, `hq_parts` | 6 | 3 | 2 | 1 |" in text  # rows per split
+    assert "| *complete release: hq* | *24,182* | *2,993* | *2,824* | *1* |" in text
+    assert "| `hq`, `hq_256`, `hq_parts` | train | 0 | 0 | 0 | 0 | 1 |" in text  # rows without what
+    assert "| `standard` | train | 0 | 0 | 0 | 0 | no masks |" in text
+    assert "|  | unlabeled | 1 | 1 | 1 | 1 | no masks |" in text
+    assert "| `eyeglasses` | train | 0 | 5 | 0 | 0 | 0 | 0 | 1 |" in text
+    assert "| 35 | `Wearing_Hat` | 3 (50.0%) | 1 (33.3%) | 1 (50.0%) | 0 (-) |" in text
+    assert "| 3 (50.0%) | 1 (33.3%) | 1 (50.0%) | 0 (-) | 3 (50.0%) | 1 (33.3%) | 1 (50.0%) | 0 (-) |" in text
     assert f"`image.zip` | 1,234,567 | `{'5' * 64}`" in text
     assert r"`a\|b/masks/` (4,321 files)" in text
     assert "1 to 162770, validation is 162771 to 182637, test is 182638 to 202599" in text
-    assert "1 HQ image and 21 standard\nones" in text
+    assert "1 HQ image and 21 standard ones" in text
 
 
 def test_the_example_names_the_classes(text):
@@ -359,7 +362,7 @@ def test_the_example_names_the_classes(text):
     assert "image: <JPEG, 8x8>\nmask: <PNG, 8x8>\nbangs: 1  # very_short\neyeglasses: 5  # thick_sunglasses\n" in block
     assert "# yes for 5_o_Clock_Shadow, Arched_Eyebrows," in block
     assert 'caption: "Number 1."\n' in block
-    assert "  attribute: 3  # smiling\n  mode: 0  # target\n  direction: -1  # missing\n" in block
+    assert "  attribute: 3  # smiling\n  mode: 0  # target\n  direction: 0  # none\n" in block
 
 
 def test_agreement_and_citations_are_in_it(text):
@@ -396,10 +399,9 @@ def test_recipes_run(here, text):
     found = {}
     for recipe in recipes:
         exec(compile(recipe, "README.md", "exec"), found)  # noqa: S102, our own text
-    assert found["wears_hat"] == 0
     assert found["planes"].shape == (19, 8, 8) and found["hair"].all()
     assert found["dataset"].column_names == ["image", "text"]
-    assert len(found["dataset"]) == 5
+    assert len(found["dataset"]) == 6
     assert found["captions"]["train"].column_names == ["caption", "attribute_captions"]
     assert found["sunglasses"]["file_name"] == ["1.jpg"]
     assert found["loss"].isfinite()
@@ -450,7 +452,7 @@ def test_the_legend_shows_every_colour_as_it_is(folder):
 def test_the_same_manifest_gives_the_same_bytes(tmp_path):
     manifest = built(tmp_path, ["hq", "standard"])
     first = card.render(manifest, example())
-    assert sorted(first) == ["README.md", "legend.png", "statistics.png"]
+    assert sorted(first) == ["README.md", "id2label.json", "legend.png", "statistics.png"]
     assert card.render(json.loads(json.dumps(manifest, sort_keys=True)), example()) == first  # as read from its file
     assert first["README.md"].endswith(b"```\n")
 

@@ -159,18 +159,18 @@ def test_truth_is_what_the_texts_say(default, subset, tail):
     assert dict(line.split("\t") for line in lines) == requests
     seen = Counter()
     for name, row in by_name.items():
-        entry = captions.get(name, {"attribute_wise_captions": {}, "overall_caption": None})
+        entry = captions.get(name, {"attribute_wise_captions": {}, "overall_caption": ""})
         assert row["caption"] == entry["overall_caption"]
         each = entry["attribute_wise_captions"]
-        assert list(row["attribute_captions"].values()) == [each.get(key) or None for key in NAMES]
+        assert list(row["attribute_captions"].values()) == [each.get(key) or "" for key in NAMES]
         assert tuple(row["attribute_captions"]) == DEGREES
-        assert row["request"] == requests.get(name)
+        assert row["request"] == requests.get(name, "")
         asked, labels = annotated.get(name, {}), row["request_labels"]
-        assert asked.get("text") == row["request"]
+        assert asked.get("text", "") == row["request"]
         assert labels == {
             "attribute": NAMES.index(asked["attribute"]) if asked else -1,
             "mode": ["target", "change_definite", "change_indefinite"].index(asked["request_mode"]) if asked else -1,
-            "direction": {None: -1, "negative": 0, "positive": 1}[asked.get("score_change_direction")],
+            "direction": {None: 0, "negative": 1, "positive": 2}[asked.get("score_change_direction")] if asked else -1,
             "value": -1 if asked.get("score_change_value") is None else asked["score_change_value"],
             "target": -1 if asked.get("target_score") is None else asked["target_score"],
         }
@@ -193,16 +193,20 @@ def test_numbers_splits_and_identities(default):
     assert pairs[0][0] == "0"
     back = {row["file_name"]: row["hq_file_name"] for row in rows["standard"]}
     assert all(back[row["celeba_file_name"]] == row["file_name"] for row in rows["hq"])
-    assert Counter(name is not None for name in back.values()) == {True: 24, False: 36}
+    assert Counter(name != "" for name in back.values()) == {True: 24, False: 36}
 
     partition = dict(line.split() for line in text(root, STANDARD, "list_eval_partition.txt").splitlines())
     codes = {"train": "0", "validation": "1", "test": "2"}
     identities = {}
     for subset, name in (("hq", "celeba_file_name"), ("standard", "file_name")):
-        counts = Counter(row["split"] for row in rows[subset])
+        (unlabeled,) = [row for row in rows[subset] if row["split"] == "unlabeled"]
+        assert unlabeled["file_name"] in ("5380.jpg", "039459.jpg")
+        assert partition[unlabeled[name]] == "0"
+        annotated = [row for row in rows[subset] if row is not unlabeled]
+        counts = Counter(row["split"] for row in annotated)
         assert set(counts) == set(codes) and min(counts.values()) > 1
-        assert counts["train"] / len(rows[subset]) == pytest.approx(0.78, abs=0.05)
-        for row in rows[subset]:
+        assert counts["train"] / len(annotated) == pytest.approx(0.78, abs=0.05)
+        for row in annotated:
             number = int(row[name][:6])
             assert row["split"] == ("train" if number <= 162770 else "validation" if number <= 182637 else "test")
             assert partition[row[name]] == codes[row["split"]]
@@ -211,7 +215,7 @@ def test_numbers_splits_and_identities(default):
     assert any(len(images) > 1 for images in identities.values())
     for split, path in (("train", "train"), ("validation", "val"), ("test", "test")):
         listed = [line.split()[0] for line in text(root, STANDARD, f"{path}_attr_list.txt").splitlines()]
-        assert listed == [r["file_name"] for r in rows["standard"] if r["split"] == split and r["caption"]]
+        assert listed == [r["file_name"] for r in rows["standard"] if r["split"] == split]
 
 
 @pytest.mark.parametrize("subset", ["hq", "standard"])
@@ -230,8 +234,10 @@ def test_small_demos(tmp_path, hq, standard):
     linked = [row["celeba_file_name"] for row in rows["hq"]]
     assert sum(row["file_name"] in linked for row in rows["standard"]) == min(hq, standard)
     for count, subset in ((hq, "hq"), (standard, "standard")):
-        assert any(row["bangs"] >= 0 for row in rows[subset])
-        assert len({row["split"] for row in rows[subset]}) == (3 if count > 2 else 1)
+        annotated = [row["split"] for row in rows[subset] if row["bangs"] >= 0]
+        assert "unlabeled" not in annotated
+        assert set(annotated) == ({"train", "validation", "test"} if len(annotated) > 2 else {"train"})
+        assert count - len(annotated) == [row["split"] for row in rows[subset]].count("unlabeled")
 
 
 # ------------------------------------------------------------------------------------------------ labels and sentences
@@ -283,7 +289,7 @@ def test_captions_say_what_the_labels_say(default):
                 if column != "beard" or row["beard"]:
                     assert re.search(word, row["caption"]), (column, row[column], row["caption"])
                 each = row["attribute_captions"][column]
-                assert each is None or re.search(word, each), (column, row[column], each)
+                assert each == "" or re.search(word, each), (column, row[column], each)
 
 
 def test_requests_say_what_their_labels_say(default):
@@ -301,13 +307,13 @@ def test_requests_say_what_their_labels_say(default):
         degree = row[column]
         if labels["mode"] == 0:
             assert 0 <= labels["target"] <= 5 and labels["target"] != degree
-            assert (labels["direction"], labels["value"]) == (-1, -1)
+            assert (labels["direction"], labels["value"]) == (0, -1)
             continue
         assert labels["target"] == -1
         up = re.search("longer|heavier|grow|bigger|older", sentence)
         down = re.search("shorter|lighter|trim|smaller|younger", sentence)
         assert bool(up) != bool(down)
-        assert labels["direction"] == (1 if up else 0)
+        assert labels["direction"] == (2 if up else 1)
         step = re.search(r"(one|two|three|four|five) steps?", sentence)
         assert bool(step) == (labels["mode"] == 1)
         if step:

@@ -149,7 +149,7 @@ def row(config, number):
     values = {
         "image": {"bytes": picture(number, "RGB"), "path": f"{number}.jpg"},
         "bangs": number % 7 - 1,
-        "caption": None if number % 3 == 0 else f"Face {number}.",
+        "caption": "" if number % 3 == 0 else f"Face {number}.",
         "file_name": f"{number}.jpg",
     }
     if config == "hq":

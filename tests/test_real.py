@@ -19,7 +19,7 @@ from celeba_dialog import ATTRIBUTES
 from celeba_dialog import DEGREES
 from celeba_dialog import HQ
 from celeba_dialog import MASK_COLORS
-from celeba_dialog import SPLITS
+from celeba_dialog import PARTITION
 from celeba_dialog import STANDARD
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
@@ -121,11 +121,11 @@ def test_splits():
     assert celeba_dialog.read_partition(path.read_bytes(), path.name) == 202599
     partition = {number(name): int(split) for name, split in words(path)}
     standard = np.arange(1, 202600)
-    assert celeba_dialog.split_of(standard).tolist() == [partition[n] for n in standard.tolist()]
+    assert celeba_dialog.part_of(standard).tolist() == [partition[n] for n in standard.tolist()]
     assert Counter(partition.values()) == {0: 162770, 1: 19867, 2: 19962}
     mapping, _ = celeba_dialog.read_mapping((REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt").read_bytes(), "")
-    assert celeba_dialog.split_of(mapping).tolist() == [partition[n] for n in mapping.tolist()]
-    assert np.bincount(celeba_dialog.split_of(mapping)).tolist() == [24183, 2993, 2824]
+    assert celeba_dialog.part_of(mapping).tolist() == [partition[n] for n in mapping.tolist()]
+    assert np.bincount(celeba_dialog.part_of(mapping)).tolist() == [24183, 2993, 2824]
 
 
 # ---------------------------------------------------------------------------------------------------------- the release
@@ -155,12 +155,12 @@ def expected_rows(subset, folder):
             row["mask"] = None
         row |= dict(zip(("bangs", "eyeglasses", "beard", "smiling", "age"), degrees.get(name, [-1] * 5)))
         row["attributes"] = binary[name]
-        row["caption"] = captions[name]["overall_caption"] if name in captions else None
-        row["attribute_captions"] = dict.fromkeys(("bangs", "eyeglasses", "beard", "smiling", "age"))
-        row["request"] = None
+        row["caption"] = captions[name]["overall_caption"] if name in captions else ""
+        row["attribute_captions"] = dict.fromkeys(("bangs", "eyeglasses", "beard", "smiling", "age"), "")
+        row["request"] = ""
         row["request_labels"] = dict.fromkeys(("attribute", "mode", "direction", "value", "target"), -1)
         row["identity"] = int(identities.get(other[name] if hq else name, -1))
-        row["celeba_file_name" if hq else "hq_file_name"] = other.get(name)
+        row["celeba_file_name" if hq else "hq_file_name"] = other.get(name, "")
         rows[name] = row
     return rows
 
@@ -179,7 +179,7 @@ def test_the_excerpt(subset, count, mode, tmp_path, same_rows):
     folder = RELEASE / (HQ.folder if subset == "hq" else STANDARD.folder)
     expected = expected_rows(subset, folder)
     assert len(expected) == count
-    partition = {name: SPLITS[int(split)] for name, split in words(REAL / "standard/list_eval_partition.txt")}
+    partition = {name: PARTITION[int(split)] for name, split in words(REAL / "standard/list_eval_partition.txt")}
     for split, dataset in found.items():
         decoded = [row["image"] for row in dataset]
         for column in ("image", "mask") if subset == "hq" else ("image",):
@@ -187,7 +187,8 @@ def test_the_excerpt(subset, count, mode, tmp_path, same_rows):
         rows = list(dataset)
         same_rows(rows, [expected[row["file_name"]] for row in rows], f"{subset} {split}")
         for row, image in zip(rows, decoded):
-            assert partition[row.get("celeba_file_name", row["file_name"])] == split
+            part = partition[row.get("celeba_file_name", row["file_name"])]
+            assert split == (part if row["smiling"] >= 0 else "unlabeled")
             plain = Image.open(io.BytesIO(expected[row["file_name"]]["image"]["bytes"]))
             assert np.array_equal(np.asarray(image), np.asarray(plain))
             assert image.size == (HQ if subset == "hq" else STANDARD).side

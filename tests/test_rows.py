@@ -114,7 +114,7 @@ def same_masks(found, expected, side):
 def test_every_config_in_every_way(config, way, demo, tmp_path, same_rows, register):
     found = way(demo.root, config, tmp_path)
     truth = demo.splits({"hq_512": "hq", "hq_256": "hq"}.get(config, config))
-    assert list(found) == list(truth) == ["train", "validation", "test"]
+    assert list(found) == list(truth) == ["train", "validation", "test", "unlabeled"]
     for split, expected in truth.items():
         rows = list(undecoded(found[split]))
         if config in SIDES:
@@ -168,7 +168,7 @@ def test_features_are_those_of_the_contract():
     labels = features["request_labels"]
     assert labels["attribute"].names == ["bangs", "eyeglasses", "beard", "smiling", "age"]
     assert labels["mode"].names == ["target", "change_definite", "change_indefinite"]
-    assert labels["direction"].names == ["negative", "positive"]
+    assert labels["direction"].names == ["none", "negative", "positive"]
     assert labels["value"] == labels["target"] == datasets.Value("int8")
     standard = CelebADialog(config_name="standard", data_dir=".").info.features
     assert set(features) - set(standard) == {"mask", "celeba_file_name"}
@@ -265,9 +265,10 @@ def test_rows_follow_the_release(way, change, copy, tmp_path, register):
     assert rows() == before
     change(copy)
     after = rows()
-    columns = {
-        name for split in before for a, b in zip(before[split], after[split]) for name in a if a[name] != b[name]
-    }
+    assert ("unlabeled" in after) == (change is not remove_labels)
+    before, after = ({row["file_name"]: row for rows in found.values() for row in rows} for found in (before, after))
+    assert list(before) == list(after) or change is remove_labels
+    columns = {name for key in before for name in before[key] if before[key][name] != after[key][name]}
     assert (
         columns
         == {
@@ -472,11 +473,14 @@ def test_formats(form, way, demo, tmp_path):
 
 @pytest.mark.parametrize("way", [prepared, streamed])
 def test_labels_are_collated_without_help(way, demo, tmp_path):
-    """Batches of label columns, unlabelled images among them, come out of a plain DataLoader as tensors of integers."""
+    """Batches of label columns come out of a plain DataLoader as tensors of integers, those without labels too."""
     torch = pytest.importorskip("torch")
-    dataset = way(demo.root, "standard", tmp_path)["train"].select_columns(LABELS).with_format("torch")
+    found = way(demo.root, "standard", tmp_path)
+    (unlabeled,) = torch.utils.data.DataLoader(found["unlabeled"].select_columns(LABELS).with_format("torch"))
+    assert unlabeled["smiling"].tolist() == unlabeled["request_labels"]["mode"].tolist() == [-1]
+    dataset = found["train"].select_columns(LABELS).with_format("torch")
     expected = demo.splits("standard")["train"]
-    assert any(row["smiling"] == -1 for row in expected)
+    assert all(row["smiling"] >= 0 for row in expected)
     found = list(torch.utils.data.DataLoader(dataset, batch_size=16))
     for name in (*DEGREES, "identity", "attributes"):
         column = torch.cat([batch[name] for batch in found])

@@ -80,7 +80,7 @@ CHANGES = {
     "attributes": lambda value: [1 - value[0], *value[1:]],
     "caption": lambda value: value + " ",
     "attribute_captions": lambda value: value | {"beard": "A beard."},
-    "request": lambda value: None,
+    "request": lambda value: "",
     "request_labels": lambda value: value | {"target": (value["target"] + 1) % 6},
     "identity": lambda value: value + 1,
     "celeba_file_name": lambda value: "000001.jpg",
@@ -221,7 +221,7 @@ def test_rows_of_another_release(folder, small, commands, tmp_path):
     write_release(str(tmp_path / "release"), hq=9, standard=20, side=64, seed=5)
     done = commands.run("verify", folder, tmp_path / "release", "--config=standard")
     assert done.status == 1
-    assert "standard/train-00000-of-00002.parquet: row group 0: row 0 " in done.text
+    assert "standard/train-00000-of-00001.parquet: row group 0: row 0 " in done.text
     assert "differences. Build it again" in done.text
     assert "Traceback" not in done.text
 

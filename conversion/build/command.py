@@ -43,7 +43,8 @@ from ..machine import pool
 from . import schema
 
 MANIFEST = "manifest.json"
-BESIDE_SHARDS = ("README.md", MANIFEST, "statistics.png", "legend.png", "preview.png")  # all else a folder may hold
+# All else that a folder may hold.
+BESIDE_SHARDS = ("README.md", MANIFEST, "id2label.json", "statistics.png", "legend.png", "preview.png")
 PREVIEW_ROWS = 4  # of the contact sheet in the card
 ROW_GROUP = {"hq": 100, "standard": 1000}  # rows: about 10 MB of images each
 
@@ -117,8 +118,17 @@ def build(
             with _Sources(release, roles) as sources:
                 records = _collect(futures, jobs, folder.data)
                 manifest = _manifest(jobs, records, indexes, kept, sources.result(), incomplete)
-        texts = card.render(manifest, _example(indexes, manifest), with_preview)
-        folder.publish(manifest, texts | ({"preview.png": _preview(release)} if with_preview else {}))
+        beside = card.render(manifest, _example(indexes, manifest), with_preview)
+        beside |= {"preview.png": _preview(release)} if with_preview else {}
+        manifest["files"] = {
+            name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in sorted(beside.items())
+            if name != "README.md"
+        }
+        folder.publish(manifest, beside)
+    for index in indexes.values():
+        for line in celeba_dialog.unlisted_lines(index):
+            files.say(line)
     files.say(f"{folder.path}: {', '.join(manifest['configs'])} built. {_how_to_load(folder.path, manifest)}")
     return manifest
 
@@ -172,7 +182,7 @@ def shortfalls(index):
     for role, count in index.counts.items():
         if count < FILES[role].count:
             lines.append(f"{FILES[role].path}: {count:,} of {FILES[role].count:,} {FILES[role].holds}")
-    return lines
+    return lines + celeba_dialog.unlisted_lines(index)
 
 
 # ---------------------------------------------------------------------------------------------------------- shard jobs
@@ -391,8 +401,8 @@ def label_counts(rows):
     attributes = rows["attributes"].combine_chunks().flatten().to_numpy().reshape(rows.num_rows, -1)
     counts["attributes"] = (attributes == 1).sum(axis=0).tolist()
     counts["attributes_missing"] = int((attributes == -1).any(axis=1).sum())
-    counts["captions"] = rows.num_rows - rows["caption"].null_count
-    counts["requests"] = rows.num_rows - rows["request"].null_count
+    counts["captions"] = pc.sum(pc.not_equal(rows["caption"], "")).as_py()
+    counts["requests"] = pc.sum(pc.not_equal(rows["request"], "")).as_py()
     if "mask" in rows.column_names:
         counts["masks"] = rows.num_rows - rows["mask"].null_count
     return counts

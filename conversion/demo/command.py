@@ -22,22 +22,24 @@ from celeba_dialog import DEGREE_MEANINGS
 from celeba_dialog import FILES
 from celeba_dialog import HQ
 from celeba_dialog import MASK_CLASSES
+from celeba_dialog import PARTITION
+from celeba_dialog import PARTITION_ENDS
 from celeba_dialog import PARTS
 from celeba_dialog import PARTS_PER_FOLDER
 from celeba_dialog import RELEASE_NAMES
 from celeba_dialog import REQUEST_DIRECTIONS
 from celeba_dialog import REQUEST_MODES
-from celeba_dialog import SPLIT_ENDS
-from celeba_dialog import SPLITS
 from celeba_dialog import STANDARD
+from celeba_dialog import UNLABELED
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
+from celeba_dialog import part_of
 
 from ..machine import files
 from . import faces
 
 MOST = 10000  # images of a subset: a demo stays small
-UNLABELED_HQ, UNLABELED = 5380, 39459  # one image in two sizes, without labels, captions and requests
+UNLABELED_HQ, UNLABELED_STANDARD = 5380, 39459  # one image in two sizes, without labels, captions and requests
 IDENTITIES = 10177
 COLUMNS = tuple(RELEASE_NAMES)
 
@@ -166,7 +168,7 @@ def _parents(path):
 class Member(NamedTuple):
     """One image of the demo: where it stands in the release and who is drawn in it."""
 
-    split: str
+    split: str  # of CelebA's partition
     number: int  # of the CelebA image
     hq_number: int | None
     in_standard: bool
@@ -181,7 +183,7 @@ def _random(*key):
 
 
 def _shares(count):
-    """How many of `count` images go to each split: about 80/10/10, from three images on none empty."""
+    """How many of `count` images go to each part: about 80/10/10, from three images on none empty."""
     few = max(1, round(count / 9)) if count > 2 else 0
     return {"train": count - 2 * few, "validation": few, "test": few}
 
@@ -200,15 +202,16 @@ def _cast(hq, standard, seed):
     """The members, HQ first."""
     rng = _random(seed, "cast")
     hq_numbers = _hq_numbers(hq, rng)
-    splits = [split for split, share in _shares(hq).items() for _ in range(share)]
+    labeled = [number for number in hq_numbers if number != UNLABELED_HQ]
+    splits = [split for split, share in _shares(len(labeled)).items() for _ in range(share)]
     rng.shuffle(splits)
-    if UNLABELED_HQ in hq_numbers:  # its CelebA image is one of train
-        here, other = hq_numbers.index(UNLABELED_HQ), splits.index("train")
-        splits[here], splits[other] = splits[other], splits[here]
+    parts = dict(zip(labeled, splits, strict=True)) | {UNLABELED_HQ: "train"}  # where its CelebA image is
 
-    places = list(zip(hq_numbers, splits, strict=True))
-    room, chosen = _shares(standard), set()
+    places = [(number, parts[number]) for number in hq_numbers]
     # The unlabeled image has a standard one too, unless that is the only one: a file without any label is refused.
+    extra = UNLABELED_HQ in hq_numbers and standard > 1
+    room, chosen = _shares(standard - extra), set()
+    room["train"] += extra
     for number, split in sorted(places, key=lambda place: (place[0] == UNLABELED_HQ) == (standard == 1)):
         if room[split]:
             room[split] -= 1
@@ -217,22 +220,22 @@ def _cast(hq, standard, seed):
         if len(chosen) < standard:
             chosen.add(number)
     extra = standard - len(chosen)
-    for split in reversed(SPLITS):
+    for split in reversed(PARTITION):
         share = extra if split == "train" else min(extra, room[split])
         places += [(None, split)] * share
         extra -= share
 
-    starts = dict(zip(SPLITS, (1, *(end + 1 for end in SPLIT_ENDS)), strict=False))
-    ends = dict(zip(SPLITS, SPLIT_ENDS, strict=True))
+    starts = dict(zip(PARTITION, (1, *(end + 1 for end in PARTITION_ENDS)), strict=False))
+    ends = dict(zip(PARTITION, PARTITION_ENDS, strict=True))
     numbers = {
-        split: rng.sample([n for n in range(starts[split], ends[split] + 1) if n != UNLABELED], len(places))
-        for split in SPLITS
+        split: rng.sample([n for n in range(starts[split], ends[split] + 1) if n != UNLABELED_STANDARD], len(places))
+        for split in PARTITION
     }
     identities = rng.sample(range(1, IDENTITIES + 1), len(places))
     latest, sex, deal, members = {}, {}, _Dealer(rng), []
     for hq_number, split in places:
         unlabeled = hq_number == UNLABELED_HQ
-        number = UNLABELED if unlabeled else numbers[split].pop()
+        number = UNLABELED_STANDARD if unlabeled else numbers[split].pop()
         identity = identities.pop()
         if split in latest and rng.random() < 0.2:  # someone seen before, in the same split
             identity = latest[split]
@@ -413,7 +416,7 @@ def _entries(members, seed, side):
             picture = faces.picture(member.person, layers, faces.STANDARD_VIEW, STANDARD.side, finer=4)
             columns = {
                 "image": _image(_jpeg(picture), STANDARD, member.number),
-                "hq_file_name": None if member.hq_number is None else HQ.file_name(member.hq_number),
+                "hq_file_name": "" if member.hq_number is None else HQ.file_name(member.hq_number),
             }
             found["standard"][member.number] = _entry(STANDARD, member, member.number, columns, seed)
     return {name: [entries[number] for number in sorted(entries)] for name, entries in found.items()}
@@ -425,11 +428,11 @@ def _entry(subset, member, number, columns, seed):
         "attributes": [int(attribute in holds) for attribute in ATTRIBUTES],
         "identity": member.identity,
         "file_name": subset.file_name(number),
-        "split": member.split,
+        "split": member.split if member.labeled else UNLABELED,
     }
     if not member.labeled:
-        row |= dict.fromkeys(COLUMNS, -1) | {"caption": None, "attribute_captions": dict.fromkeys(COLUMNS)}
-        row |= {"request": None, "request_labels": dict.fromkeys(REQUEST_KEYS, -1)}
+        row |= dict.fromkeys(COLUMNS, -1) | {"caption": "", "attribute_captions": dict.fromkeys(COLUMNS, "")}
+        row |= {"request": "", "request_labels": dict.fromkeys(REQUEST_KEYS, -1)}
         return _Entry(row, None, None)
 
     rng = _random(seed, "sentences", subset.name, number)
@@ -447,12 +450,12 @@ def _entry(subset, member, number, columns, seed):
 
     row |= {column: getattr(member.person, column) for column in COLUMNS}
     row["caption"] = overall
-    row["attribute_captions"] = {column: each.get(column) or None for column in COLUMNS}
+    row["attribute_captions"] = {column: each.get(column) or "" for column in COLUMNS}
     row["request"] = sentence
     row["request_labels"] = {
         "attribute": COLUMNS.index(asked["attribute"]),
         "mode": REQUEST_MODES.index(asked["mode"]),
-        "direction": -1 if asked["direction"] is None else REQUEST_DIRECTIONS.index(asked["direction"]),
+        "direction": REQUEST_DIRECTIONS.index(asked["direction"] or "none"),
         "value": -1 if asked["value"] is None else asked["value"],
         "target": -1 if asked["target"] is None else asked["target"],
     }
@@ -503,7 +506,7 @@ def _texts(entries):
     header = ("img_name", *RELEASE_NAMES.values())
     texts["hq_labels"] = _lines("\t".join(cells) for cells in (header, *_labels(hq)))
     texts["standard_labels"] = _lines((" ".join(header), *_spaced(standard)))
-    for split in SPLITS:
+    for split in PARTITION:
         texts[f"labels_{split}"] = _lines(_spaced(row for row in standard if row["split"] == split))
 
     signs = {row["file_name"]: [(-1, 1)[holds] for holds in row["attributes"]] for row in hq + standard}
@@ -524,7 +527,9 @@ def _texts(entries):
     )
     texts["hq_identity"] = _lines(f"{row['file_name']} {row['identity']}" for row in hq)
     texts["standard_identity"] = _lines((f"{row['file_name']} {row['identity']}" for row in standard), "\r\n")
-    texts["partition"] = _lines((f"{row['file_name']} {SPLITS.index(row['split'])}" for row in standard), "\r\n")
+    texts["partition"] = _lines(
+        (f"{row['file_name']} {part_of(_number(row['file_name']))}" for row in standard), "\r\n"
+    )
     texts["mapping"] = _lines(
         (
             "idx        orig_idx   orig_file",
@@ -547,7 +552,7 @@ def _number(file_name):
 
 def _labels(rows):
     """The cells of the label files. The unlabeled image has no row."""
-    return [(row["file_name"], *(str(row[column]) for column in COLUMNS)) for row in rows if row["caption"] is not None]
+    return [(row["file_name"], *(str(row[column]) for column in COLUMNS)) for row in rows if row["caption"]]
 
 
 def _spaced(rows):

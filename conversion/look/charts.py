@@ -14,7 +14,8 @@ from celeba_dialog import SPLITS
 WIDTH = 1600  # pixels of a picture; a browser shows it at about half the size
 MARGIN = 40
 INK, GREY, RULE = (34, 34, 34), (110, 110, 110), (221, 221, 221)
-COLORS = dict(zip(SPLITS, ((0, 114, 178), (230, 159, 0), (0, 158, 115))))  # told apart by the colour-blind too
+# Told apart by the colour-blind too.
+COLORS = dict(zip(SPLITS, ((0, 114, 178), (230, 159, 0), (0, 158, 115), (120, 120, 120))))
 
 PANEL = 280  # height of the bars of a degree
 ROW = 34  # height of an attribute

@@ -210,7 +210,8 @@ def flat(table, subset, splits):
     for name, values in zip(ATTRIBUTES, attributes.T.astype(np.int8)):
         columns[name] = _known(values).cast(pa.bool_())
     for name in TEXTS:
-        columns[name] = table[name]
+        texts = table[name].combine_chunks()
+        columns[name] = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
     requests = table["request_labels"].combine_chunks()
     for name in REQUEST_FIELDS:
         columns[f"request_labels.{name}"] = _known(pc.struct_field(requests, name).to_numpy())

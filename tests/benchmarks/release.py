@@ -17,8 +17,8 @@ from PIL import Image
 
 from celeba_dialog import FILES
 from celeba_dialog import HQ
-from celeba_dialog import SPLIT_ENDS
-from celeba_dialog import SPLITS
+from celeba_dialog import PARTITION
+from celeba_dialog import PARTITION_ENDS
 from celeba_dialog import STANDARD
 from conversion.demo import command as demo
 from conversion.machine import files
@@ -81,7 +81,7 @@ def file_numbers(scale):
     Every split has its share; the HQ numbers run through them without order, as the real ones do.
     """
     images = []
-    for split, rows, hq_rows, end in zip(SPLITS, STANDARD.rows, HQ.rows, SPLIT_ENDS):
+    for split, rows, hq_rows, end in zip(PARTITION, STANDARD.rows, HQ.rows, PARTITION_ENDS):
         count, hq_count = round(rows * scale), round(hq_rows * scale)
         hq = {index * count // hq_count for index in range(hq_count)}
         images += [(end - rows + 1 + index * rows // count, index in hq, split) for index in range(count)]
