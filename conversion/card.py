@@ -4,7 +4,6 @@ What the card says stands in dataset_card/; here it gets its facts. The YAML at 
 read: which files belong to which config and split, their features and sizes.
 """
 
-import hashlib
 import json
 import textwrap
 from pathlib import Path
@@ -30,6 +29,7 @@ from celeba_dialog import EnvironmentFault
 from celeba_dialog import features_of
 
 from .build import schema
+from .build.manifest import content_digest
 from .look import charts
 
 TEXTS = Path(__file__).resolve().parent.parent / "dataset_card"
@@ -120,7 +120,7 @@ def _config(name, config, manifest):
         "version": manifest["versions"]["celeba_dialog"],
         # `datasets` keeps what it has loaded under a hash of `configs` and `dataset_info`, not of the shards: a
         # rebuild whose rows changed has to show here, or the old rows are served for ever.
-        "description": f"content {_content_digest(config)}",
+        "description": f"content {content_digest(config)}",
         "data_files": [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in config["splits"]],
     } | ({"default": True} if name == "hq" else {})
 
@@ -137,12 +137,6 @@ def _info(name, config):
         "download_size": sum(entry["bytes"] for entry in splits.values()),
         "dataset_size": sum(entry["memory_bytes"] for entry in splits.values()),
     }
-
-
-def _content_digest(config):
-    """SHA-256 over the paths and SHA-256 of a config's shards, as hexadecimal digits."""
-    shards = [shard for split in config["splits"].values() for shard in split["shards"]]
-    return hashlib.sha256("".join(f"{shard['sha256']}  {shard['path']}\n" for shard in shards).encode()).hexdigest()
 
 
 # ---------------------------------------------------------------------------------------------------------------- facts
@@ -216,7 +210,7 @@ def _shown_config(name, config):
         "parts": config["parts"],
         "rows": _rows(config),
         "bytes": sum(split["bytes"] for split in config["splits"].values()),
-        "content": _content_digest(config),
+        "content": content_digest(config),
     }
 
 

@@ -23,11 +23,12 @@ from celeba_dialog import MissingFileError
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 
+from .build.manifest import BESIDE_SHARDS
+from .build.manifest import MANIFEST
+from .build.manifest import shards_of
 from .machine import files
 
-REQUIRED = ("README.md", "manifest.json")
-# All that belongs beside the shards.
-NAMES = (*REQUIRED, "id2label.json", "statistics.png", "legend.png", "preview.png")
+REQUIRED = ("README.md", MANIFEST)
 HUB_FILE = ".gitattributes"  # the Hub's own, in every repository
 AGAIN = "Run the same command again: what has arrived is not sent twice."
 
@@ -143,14 +144,14 @@ def local_files(folder):
     if not os.path.isdir(folder):
         raise UsageError(f"{folder}: no such folder. Give the folder that `python -m conversion build` wrote.")
     try:
-        shards, configs = _read_manifest(os.path.join(folder, "manifest.json"))
+        shards, configs = _read_manifest(os.path.join(folder, MANIFEST))
         found = {}
         for root, _, names in os.walk(folder, onerror=_raise):
             for name in names:
                 path = os.path.join(root, name)
                 found[os.path.relpath(path, folder).replace(os.sep, "/")] = path
 
-        problems = [_stray(folder, path) for path in sorted(found.keys() - shards.keys() - set(NAMES))]
+        problems = [_stray(folder, path) for path in sorted(found.keys() - shards.keys() - set(BESIDE_SHARDS))]
         for path in [*REQUIRED, *shards]:
             if path not in found:
                 problems.append(f"{folder}: {path} is missing. Run build again.")
@@ -191,9 +192,8 @@ def _read_manifest(path):
             raise FormatError(f"{path}: format {manifest['format']!r}, this version knows 1. Run build again.")
         shards = {
             shard["path"]: (shard["size"], shard["sha256"])
-            for config in manifest["configs"].values()
-            for split in config["splits"].values()
-            for shard in split["shards"]
+            for entry in manifest["configs"].values()
+            for shard in shards_of(entry)
         }
         if not shards:
             raise FormatError(f"{path}: lists no shards, so there is nothing to push. Run build again.")
@@ -205,7 +205,7 @@ def _read_manifest(path):
 def _stray(folder, path):
     if os.path.basename(path) == "celeba_dialog.py":
         return f"{folder}: holds {path}, beside which `datasets` 4 and later load nothing. Remove it."
-    return f"{folder}: {path} is neither in the manifest nor one of {', '.join(NAMES)}. Remove it."
+    return f"{folder}: {path} is neither in the manifest nor one of {', '.join(BESIDE_SHARDS)}. Remove it."
 
 
 def _raise(error):
@@ -288,8 +288,10 @@ def _remote_files(api, repo_id, revision):
 
 def _refuse_foreign_files(repo_id, remote):
     """Old shards are ours to delete; anything else belongs to someone, or the repository is another dataset's."""
-    ours = "manifest.json" in remote
-    foreign = [path for path in sorted(remote) if path not in NAMES and not (ours and path.endswith(".parquet"))]
+    ours = MANIFEST in remote
+    foreign = [
+        path for path in sorted(remote) if path not in BESIDE_SHARDS and not (ours and path.endswith(".parquet"))
+    ]
     if foreign:
         raise EnvironmentFault(
             f"{repo_id} holds {len(foreign)} files that no push put there, such as {foreign[0]}. "

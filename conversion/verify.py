@@ -15,6 +15,8 @@ from celeba_dialog import CONFIGS
 from celeba_dialog import Release
 from celeba_dialog import UsageError
 
+from .build.manifest import MANIFEST
+from .build.manifest import shards_of
 from .look.rows import sound
 from .machine import files
 from .machine import pool
@@ -85,8 +87,8 @@ def verify(out, release, configs=None, workers=None):
 def read_manifest(out):
     """The manifest of a built folder, a dict. Raises UsageError where there is none."""
     try:
-        manifest = json.loads(files.read(posixpath.join(out, "manifest.json")))
-        if manifest["dataset"] == "celeba_dialog" and shards_of(manifest):
+        manifest = json.loads(files.read(posixpath.join(out, MANIFEST)))
+        if manifest["dataset"] == "celeba_dialog" and any(shards_of(entry) for entry in manifest["configs"].values()):
             return manifest
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
@@ -95,20 +97,10 @@ def read_manifest(out):
     )
 
 
-def shards_of(manifest):
-    """The paths of all shards of a manifest."""
-    return [
-        shard["path"]
-        for entry in manifest["configs"].values()
-        for split in entry["splits"].values()
-        for shard in split["shards"]
-    ]
-
-
 def strangers(out, manifest):
     """A line for each Parquet file that no build wrote, and that `load_dataset` would take for a shard all the same;
     and one where the README is missing, which says which file belongs to which config."""
-    known = set(shards_of(manifest))
+    known = {shard["path"] for entry in manifest["configs"].values() for shard in shards_of(entry)}
     found = {f"{name}/{file}" for name in manifest["configs"] for file in files.names(posixpath.join(out, name))}
     problems = [f"{path}: is not in manifest.json" for path in found - known]
     if not files.is_file(posixpath.join(out, "README.md")):

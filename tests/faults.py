@@ -36,10 +36,6 @@ def serve():
 
     import celeba_dialog
     from conversion import __main__ as cli
-    from conversion import card  # noqa: F401
-    from conversion import check  # noqa: F401
-    from conversion import verify  # noqa: F401
-    from conversion.build import command as build
     from conversion.machine import pool
 
     celeba_dialog._own_digest()  # of the module as it was imported, even if someone saves another meanwhile
@@ -64,7 +60,7 @@ def serve():
         child = os.fork()
         if child == 0:
             os.read(start_reading, 1)
-            _end(_call(job, cli, build))
+            _end(_call(job, cli))
         os.setpgid(child, child)
         os.write(sys.stdout.fileno(), f"{child}\n".encode())
         os.write(start, b".")
@@ -76,7 +72,7 @@ def serve():
         os._exit(0)
 
 
-def _call(job, cli, build):
+def _call(job, cli):
     """Does what a job says. Returns the exit status."""
     import datasets.config
 
@@ -87,7 +83,7 @@ def _call(job, cli, build):
     _become(job)
     try:
         for name, *arguments in job["faults"]:
-            globals()[name](*arguments, folder=job["folder"], build=build)
+            globals()[name](*arguments, folder=job["folder"])
         if job["argv"][0] == "python":
             exec(job["argv"][1], {"__name__": "__main__"})  # noqa: S102, a program of the tests
             return 0
@@ -128,8 +124,10 @@ def _end_group(group):
 _EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.chmod", "fcntl.lockf")
 
 
-def _count_events(folder, build, on_event):
+def _count_events(folder, on_event):
     """Calls on_event(number, name) for every event: what is about to happen to a file, counted over all processes."""
+    from conversion.build import shards
+
     shared = mmap.mmap(-1, 8)  # outlives a fork, and is shared
     counter = ctypes.c_long.from_buffer(shared)
     path = Path(folder) / "lock"
@@ -166,16 +164,16 @@ def _count_events(folder, build, on_event):
 
     sys.addaudithook(hook)
     os.fsync = counted(os.fsync, "os.fsync")
-    build._Shard.write = counted(build._Shard.write, "write")
+    shards.Shard.write = counted(shards.Shard.write, "write")
 
 
-def record(folder, build):
+def record(folder):
     """Notes every event in the file `events`."""
     file = os.open(Path(folder) / "events", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    _count_events(folder, build, lambda number, name: os.write(file, f"{name}\n".encode()))
+    _count_events(folder, lambda number, name: os.write(file, f"{name}\n".encode()))
 
 
-def strike(signal_name, at, whom="group", folder=None, build=None):
+def strike(signal_name, at, whom="group", folder=None):
     """Sends a signal at an event: to the whole "group", as a terminal does, to the "main" process or to a "worker"."""
     main = os.getpid()
     signal_number = getattr(signal, signal_name)
@@ -194,10 +192,10 @@ def strike(signal_name, at, whom="group", folder=None, build=None):
             struck[0] = 1
             os.kill(os.getpid(), signal_number)
 
-    _count_events(folder, build, on_event)
+    _count_events(folder, on_event)
 
 
-def hold(at, waiting, go, folder, build):
+def hold(at, waiting, go, folder):
     """At an event, says so by opening the named pipe `waiting`, and goes on when someone has opened `go`."""
 
     def on_event(number, name):
@@ -205,11 +203,12 @@ def hold(at, waiting, go, folder, build):
             for pipe in (waiting, go):
                 os.close(os.open(pipe, os.O_WRONLY))
 
-    _count_events(folder, build, on_event)
+    _count_events(folder, on_event)
 
 
-def plain_card(folder, build):
+def plain_card(folder):
     """A card without pictures, which take most of the time of a small build."""
+    from conversion import card
 
     def render(manifest, *others):
         configs = [
@@ -223,10 +222,10 @@ def plain_card(folder, build):
         text = json.dumps([manifest, *others], sort_keys=True)
         return {"README.md": f"---\n{head}\n---\n{text}\n".encode(), "statistics.png": b"none"}
 
-    build.card.render = render
+    card.render = render
 
 
-def as_official(counts, sizes, folder, build):
+def as_official(counts, sizes, folder):
     """Makes a small release as large as the official one is to be: {role: count}, {role: (bytes, MD5)}."""
     import celeba_dialog
     from conversion.fetch import registry
@@ -240,7 +239,7 @@ def as_official(counts, sizes, folder, build):
     time.sleep = lambda seconds: None
 
 
-def impatient(folder, build):
+def impatient(folder):
     """A Dask client that does not try for long to reach its scheduler."""
     import distributed
 
@@ -252,46 +251,46 @@ def impatient(folder, build):
     distributed.Client.__init__ = soon
 
 
-def fail(error, at, folder, build):
+def fail(error, at, folder):
     """Every event from `at` on fails with an OSError, by name: "ENOSPC"."""
 
     def on_event(number, name):
         if number >= at and name not in ("read", "os.remove", "os.rmdir"):
             raise OSError(getattr(errno, error), os.strerror(getattr(errno, error)))
 
-    _count_events(folder, build, on_event)
+    _count_events(folder, on_event)
 
 
-def nobody(folder, build):
+def nobody(folder):
     """Goes on as the user nobody."""
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def limit(name, value, folder, build):
+def limit(name, value, folder):
     """Sets a limit of the resource module: "RLIMIT_FSIZE"."""
     import resource
 
     resource.setrlimit(getattr(resource, name), (value, value))
 
 
-def cgroup(path, folder, build):
+def cgroup(path, folder):
     """Goes on in a control group."""
     (Path(path) / "cgroup.procs").write_text(str(os.getpid()))
 
 
-def one_cpu(folder, build):
+def one_cpu(folder):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def clock_backwards(folder, build):
+def clock_backwards(folder):
     """Every look at the clock shows an hour earlier than the last."""
     start, looks = time.time(), iter(range(1 << 60))
     time.time = lambda: start - 3600 * next(looks)
 
 
-def broken_disk(at, folder, build):
+def broken_disk(at, folder):
     """Reads through faulty://, local files, fail with EIO from the one numbered `at` on; 0 for never."""
     import fsspec
     from fsspec.implementations.local import LocalFileOpener

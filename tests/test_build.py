@@ -1,5 +1,6 @@
 """`build`: what it writes, value by value, and what it does when it is disturbed, repeated or used wrongly."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -34,6 +35,7 @@ from celeba_dialog import Release
 from conversion import check
 from conversion import verify
 from conversion.build import command as build
+from conversion.build import shards
 
 pytest_plugins = ["building"]
 
@@ -125,11 +127,11 @@ def test_parquet_files(config, built):
 
 
 def test_row_groups(demo, tmp_path, monkeypatch, same_rows):
-    assert 50 <= build.ROW_GROUP["hq"] <= 200
-    monkeypatch.setattr(build, "ROW_GROUP", {"hq": 4, "standard": 5})
+    assert 50 <= shards.ROW_GROUP["hq"] <= 200
+    monkeypatch.setattr(shards, "ROW_GROUP", {"hq": 4, "standard": 5})
     monkeypatch.setattr(build.card, "render", lambda *arguments: {"README.md": b""})
     build.build(demo.root, tmp_path / "out", ["hq", "standard"], 1, allow_incomplete=True)
-    for config, size in build.ROW_GROUP.items():
+    for config, size in shards.ROW_GROUP.items():
         for path in (tmp_path / "out" / config).iterdir():
             metadata = pq.ParquetFile(path).metadata
             rows = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
@@ -146,8 +148,8 @@ def test_pages_follow_the_content(tmp_path):
     images = [random.bytes(3000) for _ in range(2000)]
 
     def ends_of_pages(name, images):
-        with build.contextlib.ExitStack() as stack:
-            shard = build._Shard(stack, str(tmp_path / name), schema, ["image.bytes", "image.path"])
+        with contextlib.ExitStack() as stack:
+            shard = shards.Shard(stack, str(tmp_path / name), schema, ["image.bytes", "image.path"])
             shard.write(pa.table([pa.array([{"bytes": image, "path": ""} for image in images])], schema=schema))
         data = (tmp_path / name).read_bytes()
         places = [data.index(image) for image in images]
@@ -180,7 +182,7 @@ def test_the_plan_of_the_full_release(subset):
     index = SimpleNamespace(splits={split: bounds[i : i + 2] for i, split in enumerate(FULL)})
     release = SimpleNamespace(root="/release", digest=lambda roles: "0")
     configs = ["hq", "hq_256"] if subset == "hq" else ["standard"]
-    jobs = build.plan(release, subset, False, index, configs)
+    jobs = shards.plan(release, subset, False, index, configs)
     assert [job.first for job in jobs] == [0, *(job.last for job in jobs[:-1])]
     assert jobs[-1].last == bounds[-1]
     names = [[path for _, _, path in job.targets] for job in jobs]
@@ -211,7 +213,7 @@ def test_the_manifest(built, demo):
     for source in manifest["sources"]:
         data = (demo.root / source["path"]).read_bytes()
         assert (source["size"], source["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
-    shards = {}
+    told_of = {}
     for config, entry in manifest["configs"].items():
         truth = demo.splits("standard" if config == "standard" else "hq")
         assert sorted(entry["splits"]) == sorted(truth)
@@ -227,9 +229,9 @@ def test_the_manifest(built, demo):
             assert labels["attributes"] == attributes
             assert labels["captions"] == sum(row["caption"] != "" for row in rows)
             assert labels["requests"] == sum(row["request"] != "" for row in rows)
-            shards |= {shard["path"]: shard for shard in told["shards"]}
-    assert {path for path in tree(built) if path.endswith(".parquet")} == set(shards)
-    for path, shard in shards.items():
+            told_of |= {shard["path"]: shard for shard in told["shards"]}
+    assert {path for path in tree(built) if path.endswith(".parquet")} == set(told_of)
+    for path, shard in told_of.items():
         data = (built / path).read_bytes()
         assert (shard["size"], shard["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
         table = pq.ParquetFile(built / path).read()
@@ -595,21 +597,21 @@ def test_a_remote_out_that_was_interrupted(small, memory, monkeypatch):
     options = {"workers": 1, "allow_incomplete": True}
     build.build(small, "memory://bucket/good", **options)
     calls = []
-    write = build._write
+    open_shard = shards.Shard
 
     def fails_at_the_third(*arguments):
         calls.append(arguments)
         if len(calls) == 3:
             raise OSError("the line is down")
-        return write(*arguments)
+        return open_shard(*arguments)
 
-    monkeypatch.setattr(build, "_write", fails_at_the_third)
+    monkeypatch.setattr(shards, "Shard", fails_at_the_third)
     with pytest.raises(celeba_dialog.EnvironmentFault, match="the line is down"):
         build.build(small, "memory://bucket/out", **options)
     assert not memory.exists("/bucket/out/README.md")
     total = len([path for path in memory.find("/bucket/good") if path.endswith("parquet")])
     calls.clear()
-    monkeypatch.setattr(build, "_write", lambda *arguments: calls.append(arguments) or write(*arguments))
+    monkeypatch.setattr(shards, "Shard", lambda *arguments: calls.append(arguments) or open_shard(*arguments))
     build.build(small, "memory://bucket/out", **options)
     assert 0 < len(calls) <= total - 2  # the other worker may have finished one more
     good, out = (
@@ -626,11 +628,11 @@ def test_a_remote_release(small, memory, tmp_path):
     here, there = (check.examine(Release(root)) for root in (small, "memory://bucket/release"))
     assert there["splits"] == here["splits"]
     assert [line["count"] for line in there["files"]] == [line["count"] for line in here["files"]]
-    shards, others = (
+    one, other = (
         {path: digest for path, digest in tree(tmp_path / name).items() if path.endswith(".parquet")}
         for name in ("out", "other")
     )
-    assert others == shards
+    assert one == other
     one, other = (json.loads(Path(tmp_path, name, "manifest.json").read_text()) for name in ("out", "other"))
     assert [source["sha256"] for source in one["sources"]] == [source["sha256"] for source in other["sources"]]
 

@@ -13,6 +13,7 @@ from commands import ROOT
 from commands import tree
 
 from conversion.build import command as build
+from conversion.build import shards
 
 pytest.importorskip("distributed")
 pytest_plugins = ["building"]
@@ -134,9 +135,9 @@ def test_a_cluster_that_does_not_know_the_project(small, commands, tmp_path):
 
 
 def test_a_worker_with_other_libraries(tmp_path):
-    job = build.Job("/release", "/index", "0", "the state of another pyarrow", 0, 1, ())
+    job = shards.Job("/release", "/index", "0", "the state of another pyarrow", 0, 1, ())
     with pytest.raises(build.EnvironmentFault, match=f"The worker on .*pyarrow {pyarrow.__version__}"):
-        build.write_shards(job, tmp_path, tmp_path)
+        shards.write_shards(job, tmp_path, tmp_path)
 
 
 def test_nobody_answers(small, commands, tmp_path):

@@ -20,9 +20,9 @@ from celeba_dialog import EnvironmentFault
 from celeba_dialog import MissingFileError
 from celeba_dialog import Release
 
+from ..build.manifest import MANIFEST
 from ..machine import files
 
-MANIFEST = "manifest.json"
 TEXTS = ("caption", "request")
 PLAIN = (*DEGREES, "attributes", *TEXTS, "request_labels", "identity", "file_name")
 COUNTERPARTS = {"hq": "celeba_file_name", "standard": "hq_file_name"}

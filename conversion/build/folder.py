@@ -1,0 +1,218 @@
+"""The built folder: it appears whole, beside whatever was built before, or not at all."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+
+import celeba_dialog
+from celeba_dialog import CONFIGS
+from celeba_dialog import EnvironmentFault
+from celeba_dialog import UsageError
+
+from ..machine import files
+from .manifest import BESIDE_SHARDS
+from .manifest import MANIFEST
+from .manifest import shards_of
+from .shards import storage_fault
+
+
+class Folder:
+    """The folder to build, and the working folder beside it in which that happens.
+
+    On disk, everything is made in `.NAME.building` beside OUT, and OUT is replaced in one rename when all is there.
+    At a URL there is no such rename: shards go to their places, and the README, without which no config is found,
+    goes away before them and comes back last.
+
+    Attributes:
+        path: of the built folder.
+        data: where the shards of the next build are written.
+        records: where the record of each finished shard lies.
+    """
+
+    def __init__(self, out):
+        self.path = celeba_dialog.normal_path(out)
+        self.remote = celeba_dialog.is_url(self.path)
+        if self.remote:
+            self.work, self.data = f"{self.path}/.building", self.path
+        else:
+            self.path = os.path.realpath(self.path)  # a link stays: what it leads to is replaced
+            parent, name = os.path.split(self.path)
+            self.work = os.path.join(parent, f".{name}.building")
+            self.data = os.path.join(self.work, "new")
+        self.records = f"{self.work}/records"
+        self._reuse = True
+
+    def manifest(self):
+        """The manifest of what is built already, None where nothing is. Raises UsageError where OUT is not ours."""
+        try:
+            manifest = json.loads(files.read(f"{self.path}/{MANIFEST}"))
+            if manifest.get("dataset") == "celeba_dialog":
+                self._refuse_others(manifest)
+                return manifest
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            raise EnvironmentFault(f"{self.path}: cannot be read: {error.strerror or error}.") from error
+        except (ValueError, AttributeError, KeyError, TypeError):
+            raise self._foreign() from None
+        names = files.names(self.path)
+        if files.is_file(self.path) or (names and not (self.remote and ".building" in names)):
+            raise self._foreign()
+        return None
+
+    def _foreign(self):
+        return UsageError(
+            f"{self.path}: holds something that is no earlier build. Give a new or empty folder, or move that away."
+        )
+
+    def _refuse_others(self, manifest):
+        """Raises UsageError for a file in OUT that no build wrote: it would go away with the folder."""
+        ours = {shard["path"] for entry in manifest["configs"].values() for shard in shards_of(entry)}
+        for folder, _, names in () if self.remote else os.walk(self.path):
+            for name in sorted(names):
+                path = os.path.relpath(os.path.join(folder, name), self.path).replace(os.sep, "/")
+                if path not in ours and path not in BESIDE_SHARDS and name != ".DS_Store":
+                    raise UsageError(
+                        f"{self.path}: holds {path}, which no build wrote. Move it away: a build replaces the folder."
+                    )
+
+    @contextlib.contextmanager
+    def claimed(self, force):
+        """Holds the working folder for this build alone. Raises EnvironmentFault where another build has it."""
+        self.manifest()  # before anything is written
+        if self.remote:
+            if force:
+                files.remove(self.work)
+            yield
+            return
+        try:
+            os.makedirs(self.work, exist_ok=True)
+            lock = open(os.path.join(self.work, "lock"), "w")  # noqa: SIM115, closed below
+        except OSError as error:
+            raise storage_fault(error, self.work) from error
+        with lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process, whatever ends it
+                if not os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name)):
+                    raise BlockingIOError  # the other build has just finished and cleared up
+            except (BlockingIOError, PermissionError, FileNotFoundError) as error:
+                raise EnvironmentFault(
+                    f"{self.path}: another build is writing it. Wait until it is done, then run this command again."
+                ) from error
+            except OSError as error:  # a file system without locks
+                raise storage_fault(error, lock.name) from error
+            old = os.path.join(self.work, "old")
+            try:
+                if os.path.isdir(old) and not os.path.isdir(self.path):
+                    os.rename(old, self.path)  # a build was killed between its two renames
+                if force:
+                    for name in ("new", "records"):
+                        shutil.rmtree(os.path.join(self.work, name), ignore_errors=True)
+                self._reuse = not force
+                yield
+            except OSError as error:
+                raise storage_fault(error, self.work) from error
+            finally:
+                if not os.path.isdir(self.data):  # it was refused before anything was made, or is done
+                    shutil.rmtree(self.work, ignore_errors=True)
+
+    def kept(self, configs):
+        """The manifest's entries of the configs that are built already and not to be built now.
+
+        Raises UsageError where a shard of theirs is not there as it was built.
+        """
+        manifest = self.manifest()
+        kept = {name: entry for name, entry in (manifest or {"configs": {}})["configs"].items() if name not in configs}
+        for name, entry in kept.items():
+            for shard in shards_of(entry):
+                path = f"{self.path}/{shard['path']}"
+                if not files.is_file(path) or files.size(path) != shard["size"]:
+                    raise UsageError(
+                        f"{path}: is not as it was built, and belongs to the config {name}. Build that too, with "
+                        f"--config {name}, or drop it with --force."
+                    )
+        return kept
+
+    def prepare(self, jobs, kept):
+        """Makes the folders, and takes over the shards of an earlier build that are still right."""
+        wanted = {path for job in jobs for _, _, path in job.targets}
+        for folder in {os.path.dirname(path) for path in wanted} | set(kept):
+            files.make_folder(f"{self.data}/{folder}")
+            files.make_folder(f"{self.records}/{folder}")
+        wanted |= {shard["path"] for entry in kept.values() for shard in shards_of(entry)}
+        if self.remote:
+            for name in BESIDE_SHARDS:
+                if name != MANIFEST:  # by which it is known as ours
+                    files.remove(f"{self.path}/{name}")
+            for name in CONFIGS:  # shards of an earlier build of something else
+                for shard in files.names(f"{self.path}/{name}"):
+                    if f"{name}/{shard}" not in wanted:
+                        files.remove(f"{self.path}/{name}/{shard}")
+            return
+        for folder, _, names in os.walk(self.data):  # what an interrupted build of something else left
+            for name in names:
+                if os.path.relpath(os.path.join(folder, name), self.data) not in wanted:
+                    os.unlink(os.path.join(folder, name))
+        manifest = self.manifest() if self._reuse else None
+        for entry in (manifest or {"configs": {}})["configs"].values():
+            for shard in shards_of(entry):
+                new = os.path.join(self.data, shard["path"])
+                if shard["path"] in wanted and not os.path.exists(new):
+                    _link(os.path.join(self.path, shard["path"]), new)
+                    record = os.path.join(self.records, shard["path"] + ".json")
+                    with files.whole_file(record) as file:
+                        file.write(json.dumps(shard | {"state": entry["digest"]}).encode())
+
+    def publish(self, manifest, texts):
+        """Writes manifest and card, and puts the new folder in the place of OUT; the README is written last."""
+        texts = {MANIFEST: (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode(), **texts}
+        for name in sorted(texts, key=lambda name: name == "README.md"):
+            with files.whole_file(f"{self.data}/{name}") as file:
+                file.write(texts[name])
+        if self.remote:
+            files.remove(self.work)
+            return
+        shards = [shard["path"] for entry in manifest["configs"].values() for shard in shards_of(entry)]
+        if all(_same(f"{self.path}/{name}", text) for name, text in texts.items()) and all(
+            _one_file(f"{self.path}/{path}", f"{self.data}/{path}") for path in shards
+        ):
+            shutil.rmtree(self.data)  # nothing has changed
+            return
+        old = os.path.join(self.work, "old")
+        shutil.rmtree(old, ignore_errors=True)
+        try:
+            if os.path.isdir(self.path) and os.listdir(self.path):
+                os.rename(self.path, old)
+            os.rename(self.data, self.path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.rename(old, self.path)
+            raise EnvironmentFault(
+                f"{self.path}: cannot be replaced: {error.strerror}. Everything is built, in {self.data}. If OUT is a "
+                f"mount point, give a folder inside it."
+            ) from error
+
+
+def _same(path, content):
+    with contextlib.suppress(OSError):
+        return files.read(path) == content
+    return False
+
+
+def _one_file(path, other):
+    with contextlib.suppress(OSError):
+        return os.path.samefile(path, other)
+    return False
+
+
+def _link(old, new):
+    """`new` with the content of `old`: a second name for it, or a copy where the file system has none."""
+    try:
+        os.link(old, new)
+    except FileNotFoundError:
+        pass  # it was removed by hand; the shard is built anew
+    except OSError:
+        with open(old, "rb") as source, files.whole_file(new) as file:
+            shutil.copyfileobj(source, file)

@@ -1,0 +1,231 @@
+"""The shards: which rows go into which file, and the job that writes some of them, in whatever process."""
+
+import contextlib
+import functools
+import hashlib
+import io
+import json
+import platform
+from dataclasses import dataclass
+
+import datasets
+import numpy as np
+import PIL
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+import celeba_dialog
+from celeba_dialog import CONFIGS
+from celeba_dialog import EnvironmentFault
+from celeba_dialog import Release
+
+from ..machine import files
+from . import schema
+
+ROW_GROUP = {"hq": 100, "standard": 1000}  # rows: about 10 MB of images each
+
+
+@dataclass(frozen=True)
+class Job:
+    """One range of rows to write, as one shard for each of the configs of a family. Small, and the same everywhere."""
+
+    root: str  # of the release
+    index: str  # where the index is kept
+    release: str  # digest of the state of the release
+    state: str  # digest of everything that the shard's bytes depend on
+    first: int  # row of the index
+    last: int  # the row after the last
+    targets: tuple  # (config, image size or None, path of the shard below OUT)
+
+
+def plan(release, subset, parts, index, configs):
+    """The jobs for the configs of one family, known from the index alone."""
+    digest = release.digest(celeba_dialog.roles_of(subset, parts))
+    state = _state(digest)
+    path = celeba_dialog.index_path(release.root, subset, parts, digest)
+    jobs = []
+    for split, rows in index.splits.items():
+        ranges = celeba_dialog.shard_ranges(split, *rows)
+        for number, (first, last) in enumerate(ranges):
+            targets = tuple(
+                (name, CONFIGS[name].get("image_size"), f"{name}/{split}-{number:05d}-of-{len(ranges):05d}.parquet")
+                for name in configs
+            )
+            jobs.append(Job(release.root, path, digest, state, first, last, targets))
+    return jobs
+
+
+def _state(digest):
+    """Changes with everything that the bytes of a shard depend on; `digest` is that of the release."""
+    return hashlib.sha256(f"{digest} {_maker()}".encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _maker():
+    code = [files.sha256(path) for path in (__file__, schema.__file__, celeba_dialog.__file__)]
+    return hashlib.sha256(repr((code, versions())).encode()).hexdigest()
+
+
+def versions():
+    """The libraries that the bytes of a shard depend on."""
+    return {
+        "celeba_dialog": celeba_dialog.__version__,
+        "datasets": datasets.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+        "pyarrow": pa.__version__,
+    }
+
+
+def write_shards(job, data, records):
+    """Do one job: write its shards below the folder `data`, and for each a record below `records`. This is what a
+    worker runs.
+
+    A shard whose record fits the job and whose bytes fit the record is not written again. Returns the records:
+    {"path", "rows", "size", "sha256", "memory_bytes", "state"} each. Raises EnvironmentFault on a worker of a cluster
+    that would write other bytes.
+    """
+    if job.state != _state(job.release):
+        here = ", ".join(f"{name} {version}" for name, version in versions().items())
+        raise EnvironmentFault(
+            f"The worker on {platform.node()} has another copy of this project than this command, or other libraries: "
+            f"{here}. Install the same there."
+        )
+    done = [_finished(job, path, data, records) for _, _, path in job.targets]
+    todo = [target for target, record in zip(job.targets, done) if record is None]
+    if todo:
+        try:
+            written = _write(job, todo, data, records)
+        except OSError as error:
+            raise storage_fault(error, data) from error
+        done = [written.get(path, record) for (_, _, path), record in zip(job.targets, done)]
+    return done
+
+
+def storage_fault(error, path):
+    """An OSError of writing as an error of ours, with what to do."""
+    what = error.strerror or str(error)
+    return EnvironmentFault(
+        f"{error.filename or path}: cannot be written: {what}. Finished shards are kept: mend that and run the same "
+        f"command again."
+    )
+
+
+def _finished(job, path, data, records):
+    try:
+        record = json.loads(files.read(f"{records}/{path}.json"))
+        if record["state"] == job.state and record["size"] == files.size(f"{data}/{path}"):
+            return record if record["sha256"] == files.sha256(f"{data}/{path}") else None
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _write(job, targets, data, records):
+    index = celeba_dialog.index_at(job.index, lambda: Release(job.root))
+    subset = "hq" if "hq_images" in index.sources else "standard"
+    arrow, leaves = _layout(subset, "parts" in index.table.column_names)
+    sizes = list(dict.fromkeys(size for _, size, _ in targets))
+    result = {}
+    with contextlib.ExitStack() as stack:
+        shards = [Shard(stack, f"{data}/{path}", arrow, leaves) for _, _, path in targets]
+        for start in range(job.first, job.last, ROW_GROUP[subset]):
+            rows = index.table.slice(start, min(ROW_GROUP[subset], job.last - start))
+            images = celeba_dialog.read_images(index, rows, sizes)
+            for shard, (_, size, _) in zip(shards, targets):
+                shard.write(to_parquet(rows, images[size], arrow))
+    for shard, (_, _, path) in zip(shards, targets):
+        result[path] = {
+            "state": job.state,
+            "path": path,
+            "rows": job.last - job.first,
+            "size": shard.size,
+            "sha256": shard.digest.hexdigest(),
+            "memory_bytes": shard.memory,
+        }
+        with files.whole_file(f"{records}/{path}.json", synced=False) as file:
+            file.write(json.dumps(result[path]).encode())
+    return result
+
+
+@functools.cache
+def _layout(subset, parts):
+    """(Arrow schema, names of the Parquet columns) of the shards of a family."""
+    features = celeba_dialog.features_of(subset, parts)
+    arrow = features.arrow_schema.with_metadata({"huggingface": json.dumps(schema.portable_json(features))})
+    buffer = io.BytesIO()
+    pq.write_table(arrow.empty_table(), buffer)
+    columns = pq.ParquetFile(buffer).schema
+    return arrow, [columns.column(index).path for index in range(len(columns))]
+
+
+class Shard:
+    """A Parquet file being written, hashed as it goes. Image bytes are not compressed, because JPEG and PNG are."""
+
+    def __init__(self, stack, path, arrow, leaves):
+        self.digest = hashlib.sha256()
+        self.size = self.memory = 0
+        self._file = stack.enter_context(files.whole_file(path, synced=False))  # build does it
+        # Neither a dictionary nor statistics of image bytes: both would copy and compare every image for nothing.
+        others = [name for name in leaves if not name.endswith(".bytes")]
+        self._writer = stack.enter_context(
+            pq.ParquetWriter(
+                pa.PythonFile(self, "w"),
+                arrow,
+                compression={name: "NONE" if name.endswith(".bytes") else "SNAPPY" for name in leaves},
+                use_dictionary=others,
+                write_statistics=others,
+                write_page_index=True,
+                use_content_defined_chunking=True,
+            )
+        )
+
+    def write(self, data):
+        if isinstance(data, pa.Table):
+            self.memory += data.nbytes
+            self._writer.write_table(data, row_group_size=max(1, data.num_rows))
+            return None
+        self.digest.update(data)  # called by the Parquet writer
+        self.size += len(data)
+        return self._file.write(data)
+
+    closed = False
+
+    def flush(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def to_parquet(rows, images, arrow):
+    """Rows of an index and their images as a table of the published schema."""
+    columns = []
+    for field in arrow:
+        if field.name == "image":
+            columns.append(_images(images["image"], rows["file_name"].combine_chunks()))
+        elif field.name == "mask":
+            names = [celeba_dialog.mask_name(number) for number in rows["number"].to_pylist()]
+            columns.append(_images(images["mask"], pa.array(names)))
+        elif field.name == "parts":
+            columns.append(_parts(images["parts"], rows["number"].to_pylist(), field.type))
+        else:
+            columns.append(rows[field.name].combine_chunks().cast(field.type))
+    return pa.Table.from_arrays(columns, schema=arrow)
+
+
+def _images(data, names):
+    data = pa.array(data, pa.binary())
+    names = pc.if_else(data.is_valid(), names, pa.scalar(None, pa.string()))
+    return pa.StructArray.from_arrays([data, names], names=["bytes", "path"], mask=data.is_null())
+
+
+def _parts(lists, numbers, type_):
+    flat = [(number, part, mask) for number, pairs in zip(numbers, lists) for part, mask in pairs]
+    offsets = np.cumsum([0] + [len(pairs) for pairs in lists])
+    names = pa.array([celeba_dialog.part_name(number, part) for number, part, _ in flat], pa.string())
+    masks = _images([mask for _, _, mask in flat], names)
+    parts = pa.array([part for _, part, _ in flat], pa.int64())
+    values = pa.StructArray.from_arrays([parts, masks], names=["part", "mask"])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values).cast(type_)
