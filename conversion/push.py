@@ -9,7 +9,6 @@ one stopped. The token is the one of `hf auth login`, or HF_TOKEN.
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import sys
@@ -18,13 +17,12 @@ from typing import NamedTuple
 from celeba_dialog import AGREEMENT_URL
 from celeba_dialog import CelebADialogError
 from celeba_dialog import EnvironmentFault
-from celeba_dialog import FormatError
-from celeba_dialog import MissingFileError
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 
 from .build.manifest import BESIDE_SHARDS
 from .build.manifest import MANIFEST
+from .build.manifest import read_manifest
 from .build.manifest import shards_of
 from .machine import files
 
@@ -144,7 +142,10 @@ def local_files(folder):
     if not os.path.isdir(folder):
         raise UsageError(f"{folder}: no such folder. Give the folder that `python -m conversion build` wrote.")
     try:
-        shards, configs = _read_manifest(os.path.join(folder, MANIFEST))
+        configs = read_manifest(folder)["configs"]
+        shards = {
+            shard["path"]: (shard["size"], shard["sha256"]) for entry in configs.values() for shard in shards_of(entry)
+        }
         found = {}
         for root, _, names in os.walk(folder, onerror=_raise):
             for name in names:
@@ -178,28 +179,7 @@ def local_files(folder):
             )
     if problems:
         raise ReleaseError("\n".join(problems))
-    return local, configs
-
-
-def _read_manifest(path):
-    """({path of a shard: (size, SHA-256)}, [names of the configurations])."""
-    if not os.path.isfile(path):
-        raise MissingFileError(f"{path}: not there, so this folder is no finished build. Run build first.")
-    try:
-        with open(path, "rb") as file:
-            manifest = json.load(file)
-        if manifest["format"] != 1:
-            raise FormatError(f"{path}: format {manifest['format']!r}, this version knows 1. Run build again.")
-        shards = {
-            shard["path"]: (shard["size"], shard["sha256"])
-            for entry in manifest["configs"].values()
-            for shard in shards_of(entry)
-        }
-        if not shards:
-            raise FormatError(f"{path}: lists no shards, so there is nothing to push. Run build again.")
-        return shards, list(manifest["configs"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"{path}: not a manifest as build writes it ({error}). Run build again.") from error
+    return local, list(configs)
 
 
 def _stray(folder, path):

@@ -4,7 +4,6 @@ Files are compared with the manifest first, then the rows: image and mask bytes 
 pyarrow. Each difference is one line: shard, row group, row, column, what was found and what was expected.
 """
 
-import json
 import posixpath
 
 import pyarrow as pa
@@ -13,9 +12,10 @@ import pyarrow.parquet as pq
 import celeba_dialog
 from celeba_dialog import CONFIGS
 from celeba_dialog import Release
+from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 
-from .build.manifest import MANIFEST
+from .build.manifest import read_manifest
 from .build.manifest import shards_of
 from .look.rows import sound
 from .machine import files
@@ -49,7 +49,10 @@ def verify(out, release, configs=None, workers=None):
     fault.
     """
     out = celeba_dialog.normal_path(out)
-    manifest = read_manifest(out)
+    try:
+        manifest = read_manifest(out)
+    except ReleaseError as error:
+        raise UsageError(f"{out}: no built folder: it has no manifest.json of ours. {error}") from None
     release = Release(release)
     for name in configs or []:
         if name not in manifest["configs"]:
@@ -82,19 +85,6 @@ def verify(out, release, configs=None, workers=None):
             rows, values = rows + shard_rows, values + shard_values
             problems += found
     return rows, values, sorted(problems)
-
-
-def read_manifest(out):
-    """The manifest of a built folder, a dict. Raises UsageError where there is none."""
-    try:
-        manifest = json.loads(files.read(posixpath.join(out, MANIFEST)))
-        if manifest["dataset"] == "celeba_dialog" and any(shards_of(entry) for entry in manifest["configs"].values()):
-            return manifest
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise UsageError(
-        f"{out}: no built folder: it has no manifest.json of ours. Build it first: python -m conversion build"
-    )
 
 
 def strangers(out, manifest):

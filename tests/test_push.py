@@ -193,7 +193,8 @@ def build(folder, sizes=SIZES):
     configs, yaml = {}, []
     for config, splits in sizes.items():
         yaml += [f"- config_name: {config}", *(["  default: true"] if config == "hq" else []), "  data_files:"]
-        configs[config] = {"subset": config, "image_size": None, "parts": False, "splits": {}}
+        states = {"release": "0" * 32, "digest": "0" * 32}
+        configs[config] = {"subset": config, "image_size": None, "parts": False, "splits": {}} | states
         for split, shards in splits.items():
             yaml += [f"  - split: {split}", f"    path: {config}/{split}-*.parquet"]
             rows, listed = truth(config, split), []
@@ -204,9 +205,13 @@ def build(folder, sizes=SIZES):
                 del rows[:count]
                 write(folder / path, buffer.getvalue())
                 sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
-                listed.append({"path": path, "rows": count, "size": len(buffer.getvalue()), "sha256": sha256})
-            configs[config]["splits"][split] = {"rows": sum(shards), "shards": listed}
-    manifest = {"format": 1, "dataset": "celeba_dialog", "configs": configs}
+                told = {"path": path, "rows": count, "size": len(buffer.getvalue()), "sha256": sha256}
+                listed.append(told | {"memory_bytes": told["size"]})
+            sizes_of = {"bytes": sum(told["size"] for told in listed), "memory_bytes": 0, "labels": {}}
+            configs[config]["splits"][split] = {"rows": sum(shards), "shards": listed} | sizes_of
+    about = {"release": {"digest": "0" * 64, "incomplete": []}, "sources": [], "versions": {}}
+    files = {"statistics.png": {"size": 1, "sha256": "0" * 64}}
+    manifest = {"format": 1, "dataset": "celeba_dialog", "configs": configs, "files": files} | about
     write(folder / "manifest.json", json.dumps(manifest, sort_keys=True, indent=1).encode() + b"\n")
     write(folder / "statistics.png", picture(3, "P"))
     write(folder / "README.md", "\n".join(["---", "configs:", *yaml, "---", "# Made up\n"]).encode())

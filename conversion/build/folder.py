@@ -8,12 +8,15 @@ import shutil
 
 import celeba_dialog
 from celeba_dialog import CONFIGS
+from celeba_dialog import DamagedFileError
 from celeba_dialog import EnvironmentFault
+from celeba_dialog import MissingFileError
 from celeba_dialog import UsageError
 
 from ..machine import files
 from .manifest import BESIDE_SHARDS
 from .manifest import MANIFEST
+from .manifest import read_manifest
 from .manifest import shards_of
 from .shards import storage_fault
 
@@ -47,24 +50,21 @@ class Folder:
     def manifest(self):
         """The manifest of what is built already, None where nothing is. Raises UsageError where OUT is not ours."""
         try:
-            manifest = json.loads(files.read(f"{self.path}/{MANIFEST}"))
-            if manifest.get("dataset") == "celeba_dialog":
-                self._refuse_others(manifest)
-                return manifest
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except OSError as error:
-            raise EnvironmentFault(f"{self.path}: cannot be read: {error.strerror or error}.") from error
-        except (ValueError, AttributeError, KeyError, TypeError):
-            raise self._foreign() from None
-        names = files.names(self.path)
-        if files.is_file(self.path) or (names and not (self.remote and ".building" in names)):
-            raise self._foreign()
-        return None
+            manifest = read_manifest(self.path)
+        except MissingFileError:
+            names = files.names(self.path)
+            if files.is_file(self.path) or (names and not (self.remote and ".building" in names)):
+                raise self._foreign() from None
+            return None
+        except DamagedFileError as error:
+            raise self._foreign(str(error)) from None
+        self._refuse_others(manifest)
+        return manifest
 
-    def _foreign(self):
+    def _foreign(self, why=""):
         return UsageError(
-            f"{self.path}: holds something that is no earlier build. Give a new or empty folder, or move that away."
+            f"{self.path}: holds something that is no earlier build. Give a new or empty folder, or move that away. "
+            f"{why}".rstrip()
         )
 
     def _refuse_others(self, manifest):

@@ -2,18 +2,41 @@
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import pyarrow.compute as pc
 
 import celeba_dialog
 from celeba_dialog import CONFIGS
+from celeba_dialog import SPLITS
+from celeba_dialog import DamagedFileError
+from celeba_dialog import EnvironmentFault
+from celeba_dialog import MissingFileError
 
+from ..machine import files
+from .shards import shard_path
 from .shards import versions
 
 MANIFEST = "manifest.json"
 # All else that a folder may hold.
 BESIDE_SHARDS = ("README.md", MANIFEST, "id2label.json", "statistics.png", "legend.png", "preview.png")
+
+# The form of the manifest: a type, a pattern, one certain value, {key: form} or [form of each].
+_HEX = re.compile("[0-9a-f]{32,64}")
+_MANIFEST = {
+    "format": 1,
+    "dataset": "celeba_dialog",
+    "release": {"digest": _HEX, "incomplete": [str]},
+    "sources": [{"role": str, "path": str, "size": int, "sha256": _HEX}],
+    "configs": dict,
+    "versions": dict,
+    "files": dict,
+}
+_CONFIG = {"release": _HEX, "digest": _HEX, "splits": dict}
+_SPLIT = {"rows": int, "bytes": int, "memory_bytes": int, "labels": dict, "shards": list}
+_SHARD = {"rows": int, "size": int, "memory_bytes": int, "sha256": _HEX}
+_FILE = {"size": int, "sha256": _HEX}
 
 
 def family(name):
@@ -23,21 +46,33 @@ def family(name):
 
 
 def make_manifest(jobs, records, indexes, kept, sources, incomplete):
-    """The manifest: the same for the same release, options and library versions, whoever did the work."""
-    built = {}
+    """The manifest: the same for the same release, options and library versions, whoever did the work.
+
+    Args:
+        jobs: all that were done.
+        records: path of a shard -> its record.
+        indexes: family -> Index, for the configs built and kept.
+        kept: config -> its entry in the manifest of an earlier build.
+        sources: the entries of the release's files.
+        incomplete: what the release lacks, a line each.
+    """
+    configs = {
+        name: entry | {"splits": {split: {"shards": told["shards"]} for split, told in entry["splits"].items()}}
+        for name, entry in kept.items()
+    }
     for job in jobs:
         for name, size, path in job.targets:
             subset, parts = family(name)
             entry = {"subset": subset, "image_size": size, "parts": parts, "release": job.release, "digest": job.state}
-            config = built.setdefault(name, entry | {"splits": {}})
+            config = configs.setdefault(name, entry | {"splits": {}})
             split = path.split("/")[1].split("-")[0]
             shards = config["splits"].setdefault(split, {"shards": []})["shards"]
             shards.append({key: value for key, value in records[path].items() if key != "state"})
-    for name, config in built.items():
+    for name, config in configs.items():
         index = indexes[family(name)]
         for split, entry in config["splits"].items():
             first, last = index.splits[split]
-            entry["rows"] = sum(shard["rows"] for shard in entry["shards"])
+            entry["rows"] = last - first
             entry["bytes"] = sum(shard["size"] for shard in entry["shards"])
             entry["memory_bytes"] = sum(shard["memory_bytes"] for shard in entry["shards"])
             entry["labels"] = label_counts(index.table.slice(first, last - first))
@@ -47,9 +82,100 @@ def make_manifest(jobs, records, indexes, kept, sources, incomplete):
         "dataset": "celeba_dialog",
         "release": {"digest": hashlib.sha256(content.encode()).hexdigest(), "incomplete": incomplete},
         "sources": sources,
-        "configs": {name: built.get(name) or kept[name] for name in CONFIGS if name in built or name in kept},
+        "configs": {name: configs[name] for name in CONFIGS if name in configs},
         "versions": versions(),
     }
+
+
+def read_manifest(folder):
+    """The manifest of the built `folder`, a path or URL: a dict of the form that `make_manifest` gives.
+
+    Raises MissingFileError where there is none, EnvironmentFault where it cannot be read, DamagedFileError where it is
+    of another form.
+    """
+    path = f"{folder}/{MANIFEST}"
+    try:
+        if not files.is_file(path):
+            raise MissingFileError(f"{path}: not there, so this folder is no finished build. Run build first.")
+        return parse_manifest(files.read(path), path)
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def parse_manifest(data, path):
+    """The manifest in some bytes; `path` is what messages call it. Raises DamagedFileError where they are none."""
+    try:
+        manifest = json.loads(data.decode(), object_pairs_hook=_object)
+        _check(manifest)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(
+            f"{path}: is not what build writes: {error}. Build the folder again, under another name."
+        ) from None
+    return manifest
+
+
+def _object(pairs):
+    """A JSON object as a dict. Raises ValueError where a key is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _check(manifest):
+    """Raises ValueError where a value of JSON does not have the form of a manifest."""
+    _check_form(manifest, _MANIFEST, "")
+    for name, file in _known(manifest["files"], BESIDE_SHARDS, "files"):
+        _check_form(file, _FILE, f"files, {name}")
+    for config, entry in _known(manifest["configs"], CONFIGS, "configs"):
+        subset, parts = family(config)
+        fixed = {"subset": subset, "parts": parts, "image_size": CONFIGS[config].get("image_size")}
+        _check_form(entry, _CONFIG | fixed, config)
+        for split, told in _known(entry["splits"], SPLITS, f"{config}, splits"):
+            where = f"{config}, {split}"
+            _check_form(told, _SPLIT, where)
+            for number, shard in enumerate(told["shards"]):
+                path = shard_path(config, split, number, len(told["shards"]))
+                _check_form(shard, _SHARD | {"path": path}, f"{where}, shards, {number}")
+    splits = [entry["splits"] for entry in manifest["configs"].values()]
+    if not (splits and all(splits) and all(told["shards"] for each in splits for told in each.values())):
+        raise ValueError("no shards in a config or split")
+
+
+def _known(entries, names, where):
+    """The (name, value) of some entries. Raises ValueError for a name that is none of `names`."""
+    for name in entries:
+        if name not in names:
+            raise ValueError(f"{where}: {name!a:.40}, expected one of {', '.join(names)}")
+    return entries.items()
+
+
+def _check_form(value, form, where):
+    """Raises ValueError, which says where, for a value that does not have a form."""
+    if isinstance(form, dict):
+        _check_form(value, dict, where)
+        for key, inner in form.items():
+            if key not in value:
+                raise ValueError(f"{where or 'it'}: no {key}")
+            _check_form(value[key], inner, f"{where}, {key}" if where else key)
+    elif isinstance(form, list):
+        _check_form(value, list, where)
+        for number, item in enumerate(value):
+            _check_form(item, form[0], f"{where}, {number}")
+    else:
+        if form is int:
+            fits = type(value) is int and 0 <= value < 1 << 63
+        elif isinstance(form, re.Pattern):
+            fits = type(value) is str and form.fullmatch(value)
+        elif isinstance(form, type):
+            fits = type(value) is form
+        else:
+            fits = type(value) is type(form) and value == form
+        if not fits:
+            raise ValueError(f"{where} {value!a:.60}, expected {_IN_WORDS.get(form, ascii(form))}".lstrip())
+
+
+_IN_WORDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number", _HEX: "hexadecimal digits"}
 
 
 def label_counts(rows):

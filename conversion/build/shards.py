@@ -49,11 +49,16 @@ def plan(release, subset, parts, index, configs):
         ranges = celeba_dialog.shard_ranges(split, *rows)
         for number, (first, last) in enumerate(ranges):
             targets = tuple(
-                (name, CONFIGS[name].get("image_size"), f"{name}/{split}-{number:05d}-of-{len(ranges):05d}.parquet")
+                (name, CONFIGS[name].get("image_size"), shard_path(name, split, number, len(ranges)))
                 for name in configs
             )
             jobs.append(Job(release.root, path, digest, state, first, last, targets))
     return jobs
+
+
+def shard_path(config, split, number, count):
+    """Where the shard `number` of `count` lies below the built folder."""
+    return f"{config}/{split}-{number:05d}-of-{count:05d}.parquet"
 
 
 def _state(digest):
@@ -113,11 +118,14 @@ def storage_fault(error, path):
 
 
 def _finished(job, path, data, records):
+    """The record of a shard that an earlier build finished; None where there is none, or it is not of this shard."""
     try:
         record = json.loads(files.read(f"{records}/{path}.json"))
         if record["state"] == job.state and record["size"] == files.size(f"{data}/{path}"):
-            return record if record["sha256"] == files.sha256(f"{data}/{path}") else None
-    except (OSError, ValueError, KeyError, TypeError):
+            right = {"path": path, "rows": job.last - job.first, "sha256": files.sha256(f"{data}/{path}")}
+            if record == record | right and type(record["memory_bytes"]) is int:
+                return record
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
 

@@ -16,11 +16,11 @@ from celeba_dialog import CONFIGS
 from celeba_dialog import DEGREES
 from celeba_dialog import SPLITS
 from celeba_dialog import DamagedFileError
-from celeba_dialog import EnvironmentFault
 from celeba_dialog import MissingFileError
 from celeba_dialog import Release
 
 from ..build.manifest import MANIFEST
+from ..build.manifest import read_manifest
 from ..machine import files
 
 TEXTS = ("caption", "request")
@@ -46,21 +46,14 @@ class BuiltRows:
 
     def __init__(self, path):
         self.path = path
-        try:
-            self._shards = {
-                name: [
-                    (split, f"{path}/{shard['path']}", int(shard["rows"]))
-                    for split in SPLITS
-                    for shard in entry["splits"].get(split, {"shards": []})["shards"]
-                ]
-                for name, entry in json.loads(files.read(f"{path}/{MANIFEST}"))["configs"].items()
-            }
-        except OSError as error:
-            raise EnvironmentFault(f"{path}/{MANIFEST}: cannot be read: {error.strerror or error}.") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedFileError(
-                f"{path}/{MANIFEST}: is not what build writes ({error!r}). Build the folder again."
-            ) from None
+        self._shards = {
+            name: [
+                (split, f"{path}/{shard['path']}", shard["rows"])
+                for split in SPLITS
+                for shard in entry["splits"].get(split, {"shards": []})["shards"]
+            ]
+            for name, entry in read_manifest(path)["configs"].items()
+        }
         self.configs = [name for name in CONFIGS if name in self._shards]
 
     def labels(self, config):

@@ -1,0 +1,269 @@
+"""A manifest.json of any other form than build writes: one line that says so, from every command that reads it."""
+
+import copy
+import json
+import os
+import shutil
+
+import pytest
+from commands import tree
+
+from celeba_dialog import CelebADialogError
+from celeba_dialog import DamagedFileError
+from conversion import __main__ as cli
+from conversion import card
+from conversion.build.manifest import MANIFEST
+from conversion.build.manifest import parse_manifest
+from conversion.build.manifest import read_manifest
+from conversion.look.rows import open_rows
+
+pytest_plugins = ["building"]
+
+
+@pytest.fixture(scope="module")
+def fine(small, commands, tmp_path_factory):
+    """The small release, built."""
+    out = tmp_path_factory.mktemp("manifest") / "celeba_dialog"
+    done = commands.run("build", small, out, "--allow-incomplete", faults=[("plain_card",)])
+    assert done.status == 0, done.text
+    return out
+
+
+@pytest.fixture(scope="module")
+def told(fine):
+    return json.loads((fine / MANIFEST).read_bytes())
+
+
+def places(value, path=()):
+    """The path of every value below a value of JSON; of a list, of its first only."""
+    children = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, child in children:
+        yield (*path, key)
+        yield from places(child, (*path, key))
+
+
+def changed(manifest, path, change):
+    """A copy of a manifest after change(container, key) of one place."""
+    manifest = copy.deepcopy(manifest)
+    *above, key = path
+    container = manifest
+    for step in above:
+        container = container[step]
+    change(container, key)
+    return manifest
+
+
+def put(value):
+    return lambda container, key: container.__setitem__(key, value)
+
+
+def rename(container, key):
+    if isinstance(container, dict):
+        container["../" + key] = container.pop(key)
+    else:
+        container.append(container[key])
+
+
+# What may stand in the place of a value, and is wrong there whatever the value was.
+WRONG = {
+    "removed": lambda container, key: container.pop(key),
+    "null": put(None),
+    "true": put(True),
+    "a fraction": put(0.5),
+    "not a number": put(float("nan")),
+    "infinite": put(float("-inf")),
+    "below zero": put(-1),
+    "huge": put(10**4000),
+    "a long text": put("x" * 10_000),
+    "empty": put([]),
+    "an empty object": put({}),
+    "an object": put({"path": "../../etc/passwd"}),
+    "a list": put([None]),
+    "deep": put(json.loads("[" * 200 + "]" * 200)),
+    "half a character": put("\ud800"),
+    "above": put("../hq/train-00000-of-00001.parquet"),
+    "absolute": put("/etc/passwd"),
+    "an escape": put("\x1b[2J\n\n"),
+    "renamed": rename,
+}
+# What no reader looks into: any object, any text.
+FREE = {("versions",), ("sources", 0, "path"), ("sources", 0, "role"), ("release", "incomplete", 0)}
+EMPTY = {("empty", ("sources",)), ("empty", ("release", "incomplete")), ("an empty object", ("files",))}
+
+
+def wrong_places(told, name):
+    """The places of a manifest at which this damage makes something that build does not write."""
+    for path in places(told):
+        free = any(path[: len(start)] == start for start in FREE) or "labels" in path
+        if free or (name, path) in EMPTY:
+            continue
+        if name in ("removed", "renamed") and isinstance(path[-1], int):
+            if "shards" not in path or name == "renamed" and path[-1] != 0:
+                continue
+        elif name == "removed" and path[:-1] in {("configs",), ("files",)} or path[-2:-1] == ("splits",):
+            continue  # a manifest of less
+        yield path
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_every_value_and_every_damage(name, told):
+    found = 0
+    for path in wrong_places(told, name):
+        manifest = changed(told, path, WRONG[name])
+        if manifest == told:
+            continue
+        with pytest.raises(DamagedFileError) as caught:
+            parse_manifest(json.dumps(manifest).encode(), "here")
+            pytest.fail(f"{name} at {path} was taken")
+        message = str(caught.value)
+        assert message.startswith("here: is not what build writes: "), path
+        assert message.isprintable() and message.isascii() and len(message) < 500, (path, message)
+        assert "Build the folder again" in message
+        assert str(path[-1]) in message or name in ("removed", "renamed"), (path, message)
+        found += 1
+    assert found > 30
+
+
+def test_what_build_wrote_is_taken(told, fine):
+    assert parse_manifest(json.dumps(told).encode(), "here") == told == read_manifest(fine)
+
+
+# Bytes that are no JSON, or no object.
+FILES = {
+    "nothing": b"",
+    "zeros": bytes(1000),
+    "no JSON": b"{",
+    "a list": b"[]",
+    "a number": b"1",
+    "null": b"null",
+    "not UTF-8": b'{"dataset": "celeba_dialog\xff"}',
+    "UTF-16": '{"dataset": "celeba_dialog"}'.encode("utf-16"),
+    "nested": b'{"a":' * 100_000,
+    "lists": b"[" * 100_000 + b"]" * 100_000,
+    "digits": b'{"format": ' + b"1" * 100_000 + b"}",
+    "no shards": b'{"dataset": "celeba_dialog"}',
+    "another's": b'{"dataset": "chest-xrays"}',
+    "a later format": b'{"dataset": "celeba_dialog", "format": 2}',
+}
+
+
+@pytest.fixture
+def ask(small, tmp_path, capsys, monkeypatch):
+    """A function that asks every command that reads a manifest: {command: (status, message)}."""
+    monkeypatch.setattr(card, "render", lambda *_: {"README.md": b""})
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+
+    def ask(out):
+        found = {}
+        for argv in (
+            ["build", small, out, "--allow-incomplete", "--workers=1"],
+            ["verify", out, small, "--workers=1"],
+            ["preview", out, tmp_path / "sheet.png", "--rows=1"],
+            ["push", out, "me/mine"],
+        ):
+            status = cli.main([str(word) for word in argv])
+            found[argv[0]] = status, capsys.readouterr().err
+        try:
+            open_rows(str(out))
+            found["browse"] = 0, ""
+        except CelebADialogError as error:
+            found["browse"] = 1, f"{error}\n"
+        return found
+
+    return ask
+
+
+def refused(found, out):
+    """Asserts that every command said in one line what is wrong with the manifest."""
+    assert {command: status for command, (status, _) in found.items()} == {
+        "build": 2,
+        "verify": 2,
+        "preview": 1,
+        "browse": 1,
+        "push": 1,
+    }, found
+    for command, (_, message) in found.items():
+        assert message.count("\n") == 1, (command, message)
+        assert f"{out / MANIFEST}: is not what build writes: " in message, (command, message)
+        assert "Build the folder again" in message
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_no_manifest(name, fine, ask, tmp_path):
+    out = shutil.copytree(fine, tmp_path / "out")
+    (out / MANIFEST).write_bytes(FILES[name])
+    refused(ask(out), out)
+    assert (out / MANIFEST).read_bytes() == FILES[name]
+
+
+def test_every_value_in_every_command(told, fine, ask, tmp_path):
+    """Each value takes its turn with one of the damages; the test above has all of them."""
+    out = shutil.copytree(fine, tmp_path / "out")
+    names = [name for name in WRONG if name not in ("removed", "renamed", "empty")]
+    for number, path in enumerate(places(told)):
+        name = names[number % len(names)]
+        if path not in wrong_places(told, name):
+            continue
+        (out / MANIFEST).write_text(json.dumps(changed(told, path, WRONG[name])))
+        refused(ask(out), out)
+
+
+def test_a_key_that_is_there_twice(fine, ask, tmp_path):
+    out = shutil.copytree(fine, tmp_path / "out")
+    text = (out / MANIFEST).read_text()
+    (out / MANIFEST).write_text(text.replace('"hq": {', '"hq": {}, "hq": {', 1))
+    refused(ask(out), out)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to nowhere", "link to itself", "nothing"])
+def test_what_is_no_file(kind, fine, ask, tmp_path):
+    out = shutil.copytree(fine, tmp_path / "out")
+    path = out / MANIFEST
+    path.unlink()
+    make = {
+        "folder": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "link to nowhere": lambda: path.symlink_to("nowhere"),
+        "link to itself": lambda: path.symlink_to(MANIFEST),
+        "nothing": lambda: None,
+    }
+    make[kind]()
+    for command, (status, message) in ask(out).items():
+        assert status == (2 if command in ("build", "verify") else 1), (command, message)
+        assert message.count("\n") == 1, message
+        assert str(out) in message
+
+
+def test_what_is_kept_is_counted_anew(told, fine, small, commands, tmp_path):
+    """Of a config that is not built again only its shards are taken over, not what was told of its rows."""
+    out = shutil.copytree(fine, tmp_path / "out")
+    manifest = copy.deepcopy(told)
+    for entry in manifest["configs"]["hq"]["splits"].values():
+        entry |= {"rows": 1 << 62, "bytes": 0, "labels": {"bangs": "none"}}
+    (out / MANIFEST).write_text(json.dumps(manifest))
+    done = commands.run("build", small, out, "--allow-incomplete", "--config=standard", faults=[("plain_card",)])
+    assert done.status == 0, done.text
+    assert json.loads((out / MANIFEST).read_bytes()) == told
+
+
+RECORDS = [b"", b"null", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"rows": NaN}', None]
+
+
+@pytest.mark.parametrize("damage", RECORDS, ids=lambda damage: str(damage)[:12])
+def test_a_damaged_record_of_a_shard(damage, fine, small, commands, tmp_path):
+    """What an interrupted build notes of its shards is not trusted either: the shard is written again."""
+    out = tmp_path / "out"
+    build = ["build", small, out, "--allow-incomplete", "--workers=1"]
+    total = len(commands.run(*build, faults=[("plain_card",), ("record",)]).events)
+    good = tree(out)
+    shutil.rmtree(out)
+    done = commands.run(*build, faults=[("plain_card",), ("strike", "SIGKILL", total * 2 // 3)])
+    assert done.status == -9
+    records = sorted((tmp_path / ".out.building" / "records").rglob("*.json"))
+    assert records
+    for path in records:
+        record = json.loads(path.read_bytes())
+        path.write_bytes(json.dumps(record | {"rows": record["rows"] + 1}).encode() if damage is None else damage)
+    done = commands.run(*build, faults=[("plain_card",)])
+    assert done.status == 0, done.text
+    assert tree(out) == good
