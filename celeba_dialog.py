@@ -16,8 +16,10 @@ import functools
 import hashlib
 import io
 import json
+import mmap
 import os
 import re
+import secrets
 import struct
 import threading
 import urllib.parse
@@ -327,7 +329,8 @@ class CelebADialogError(Exception):
     │   ├── MissingFileError        a file, folder or image that is needed is not there
     │   ├── FormatError             a text, JSON, image or mask holds what cannot be right
     │   ├── DamagedFileError        a file is cut off, changed, of another kind, or its checksum fails
-    │   └── ConflictError           two copies of one file disagree
+    │   ├── ConflictError           two copies of one file disagree
+    │   └── ChangedReleaseError     the files are not what they were when the dataset was made
     ├── EnvironmentFault            the machine is at fault: no space, no permission, a missing package or network
     └── UsageError                  the call is at fault: a path or option that does not exist
     """
@@ -351,6 +354,10 @@ class DamagedFileError(ReleaseError):
 
 class ConflictError(ReleaseError):
     """Two copies of one file disagree."""
+
+
+class ChangedReleaseError(ReleaseError):
+    """The files are not what they were when the dataset was made."""
 
 
 class EnvironmentFault(CelebADialogError):
@@ -688,13 +695,24 @@ def _sources_of(folder, names):
             yield Source(role, folder, total, digest.hexdigest())
 
 
+# What file systems call a thing that changes with a file.
+_TELLS_CHANGES = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "created", "Content-MD5")
+
+
+def _content_stamp(path, size):
+    """For a server that tells no such thing: a digest of the file, of a zip of its end, where it has CRCs of images."""
+    length = min(size, _END) if path.lower().endswith(".zip") else size
+    return hashlib.sha256(read_range(path, max(0, size - length), length)).hexdigest()
+
+
 def _status(path):
     """(size in bytes, stamp) of a file."""
     try:
         if is_url(path):
             info = filesystem(path).info(path)
-            names = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "created", "Content-MD5")
-            return int(info.get("size") or 0), repr([info.get("size")] + [str(info.get(name)) for name in names])
+            told = [str(info.get(name)) for name in _TELLS_CHANGES if info.get(name) is not None]
+            size = int(info.get("size") or 0)
+            return size, repr([size, *(told or [_content_stamp(path, size)])])
         status = os.stat(path)
     except Exception as error:
         raise _fault(path, error) from error
@@ -1708,11 +1726,12 @@ class Index(NamedTuple):
     """
 
     table: pa.Table
-    splits: dict  # split -> (first row, row after the last), for the splits that have rows
+    splits: dict  # split -> [first row, row after the last], for the splits that have rows
     sources: dict  # role -> paths of its sources, as MEMBER counts them
-    missing: tuple  # roles of which the release has nothing
+    missing: list  # roles of which the release has nothing
     counts: dict  # role -> rows, entries or images that were found
     unlisted: dict  # role -> images that this file of degrees should list and does not: it was cut off or edited
+    digest: str  # of the state of the release, see `Release.digest`
 
     def read(self, role, places):
         """The bytes of the images at some places (a MEMBER array), None for a null."""
@@ -1731,106 +1750,169 @@ def roles_of(subset, parts=False):
     return (*image_roles(subset, parts).values(), *ANNOTATIONS[subset])
 
 
-def open_index(release, subset, parts=False, cache_dir=None):
-    """The Index of a subset: from this process's memory, else from the cache folder, else made and kept there."""
-    digest = release.digest(roles_of(subset, parts))
-    return index_at(index_path(release.root, subset, parts, digest, cache_dir), lambda: release)
+class IndexKey(NamedTuple):
+    """Which index: of which state of which release, and the folder that it is kept in."""
+
+    root: str  # of the release
+    subset: str
+    parts: bool
+    digest: str  # `Release.digest` of the files that it is made from
+    folder: str
+
+    @property
+    def family(self):
+        """What the file names of all states of a release's index begin with."""
+        return f"{hashlib.sha256(self.root.encode()).hexdigest()[:16]}-{self.subset}{'_parts' if self.parts else ''}-"
+
+    @property
+    def path(self):
+        """Where the index is kept. The file need not be there."""
+        return os.path.join(self.folder, f"{self.family}{self.digest}.index")
 
 
-def index_path(root, subset, parts, digest, cache_dir=None):
-    """Where the index of a release lies. Raises nothing; the file need not be there."""
+def index_key(release, subset, parts=False, cache_dir=None):
+    """The IndexKey of a subset as the release is now; `cache_dir` is by default the cache folder of `datasets`."""
     folder = os.path.expanduser(str(cache_dir or datasets.config.HF_DATASETS_CACHE))
-    root = hashlib.sha256(root.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return os.path.join(folder, "celeba_dialog_index", f"{root}-{subset}{'_parts' if parts else ''}-{digest}.arrow")
+    digest = release.digest(roles_of(subset, parts))
+    return IndexKey(release.root, subset, parts, digest, os.path.join(folder, "celeba_dialog_index"))
 
 
-_indexes = {}  # path -> Index, of this process: the latest of each subset
-_indexes_lock = threading.Lock()
+def open_index(key, release=None, fresh=False):
+    """The Index of a key: from this process's memory, else from its file, else made from the release and kept there.
 
-
-def index_at(path, release):
-    """The Index kept at `path`, made from `release()` where it is not there yet.
-
-    One process makes it and the others wait for it. Where the cache folder cannot be written, it lives in memory.
+    `release` is the Release that the key was made of, where it is at hand. `fresh` makes the index in any case and
+    keeps it in the place of the one there. One process makes it and the others wait for it; where the cache folder
+    cannot be written, it lives in memory. Raises ChangedReleaseError where it has to be made and the release is not as
+    the key says any more, and else what `read_index` raises.
     """
     with _indexes_lock:
-        if path not in _indexes:
-            start = path.rsplit("-", 1)[0]
-            for known in [known for known in _indexes if known.startswith(start + "-")]:
-                del _indexes[known]
-            _indexes[path] = _load_index(path) or _make_index(path, release)
-        return _indexes[path]
+        if fresh or key not in _indexes:
+            _indexes.pop(key, None)
+            while len(_indexes) >= _KEPT_INDEXES:
+                del _indexes[next(iter(_indexes))]
+            _indexes[key] = not fresh and _load_index(key) or _make_index(key, release, fresh)
+        return _indexes[key]
 
 
-def _make_index(path, release):
-    folder, name = os.path.split(path)
+_indexes = {}  # IndexKey -> Index, of this process
+_indexes_lock = threading.Lock()
+_KEPT_INDEXES = 4  # of this process, and files of one family: a stream may outlive a change of its release
+_SAY_WAITING, _STOP_WAITING = 5, 300  # seconds
+
+
+def _make_index(key, release, fresh):
     try:
-        os.makedirs(folder, exist_ok=True)
-        lock = filelock.FileLock(path + ".lock")
-        lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        logger.warning(f"{folder} cannot be written ({error}): every process reads the annotations by itself.")
-        return _as_index(_read_index(release(), name))
+        os.makedirs(key.folder, exist_ok=True)
+        lock = filelock.FileLock(os.path.join(key.folder, key.family + "lock"))
+        if os.path.islink(lock.lock_file):
+            raise OSError(f"{lock.lock_file} is a link")
+        _wait_for(lock)
+    except (OSError, NotImplementedError) as error:  # a time-out is an OSError
+        logger.warning(f"{key.folder} cannot be used ({error}): this process reads the annotations by itself.")
+        return _read_unchanged(key, release)
     with lock:
-        index = _load_index(path)  # a sibling may have made it meanwhile
+        index = None if fresh else _load_index(key)  # a sibling may have made it meanwhile
         if index:
             return index
-        table = _read_index(release(), name)
-        temporary = f"{path}.{os.getpid()}.tmp"
+        index = _read_unchanged(key, release)
         try:
-            with pa.OSFile(temporary, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-                writer.write_table(table, max_chunksize=4096)
-            os.replace(temporary, path)
+            _keep_index(key, index.table)
         except OSError as error:
-            logger.warning(f"{folder} cannot be written ({error}): every process reads the annotations by itself.")
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-            return _as_index(table)
-        # Indexes of what this release was before, and what a killed process left half-written.
-        for other in os.listdir(folder):
-            if other.startswith(name.rsplit("-", 1)[0] + "-") and (
-                other.endswith(".tmp") or not other.startswith(name)
-            ):
-                with contextlib.suppress(OSError):
-                    os.unlink(os.path.join(folder, other))
-        del table
+            logger.warning(f"{key.folder} cannot be written ({error}): every process reads the annotations by itself.")
+            return index
+        del index
         pa.default_memory_pool().release_unused()  # what reading the texts took, before workers are forked
-        return _load_index(path)
+        return _load_index(key) or _read_unchanged(key, release)
 
 
-def _load_index(path):
+def _wait_for(lock):
     try:
-        return _as_index(pa.ipc.open_file(pa.memory_map(path)).read_all())
-    except FileNotFoundError:
+        lock.acquire(timeout=_SAY_WAITING)
+    except filelock.Timeout:
+        logger.warning(f"Waiting for another process that reads the same annotations. Its lock: {lock.lock_file}")
+        lock.acquire(timeout=_STOP_WAITING - _SAY_WAITING)
+
+
+def _read_unchanged(key, release):
+    """The Index of a key, made from the official files, which have to be those that the key was made of."""
+    if release is None:
+        release = Release(key.root)
+        check_unchanged(key)
+    index = read_index(release, key.subset, key.parts)
+    check_unchanged(key)
+    return index
+
+
+def check_unchanged(key):
+    """Raises ChangedReleaseError where the release is not as it was when the key was made."""
+    if Release(key.root).digest(roles_of(key.subset, key.parts)) != key.digest:
+        raise ChangedReleaseError(f"{key.root}: the release changed since this dataset was made. Load it again.")
+
+
+def _keep_index(key, table):
+    """Writes an index: the SHA-256 of what follows, as 64 digits, and an Arrow file. Removes old ones of its family."""
+    temporary = f"{key.path}.{secrets.token_hex(8)}.tmp"
+    try:
+        with open(temporary, "x+b") as file:  # x: never through a link, nor into a file that is there
+            file.write(bytes(_DIGITS))
+            with pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table, max_chunksize=4096)
+            file.flush()
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                digest = hashlib.sha256(memoryview(data)[_DIGITS:]).hexdigest()
+            file.seek(0)
+            file.write(digest.encode())
+        os.replace(temporary, key.path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    # The newest few indexes stay, for jobs that began before the release changed; what a killed process left goes.
+    family = [entry for entry in os.scandir(key.folder) if entry.name.startswith(key.family)]
+    indexes = sorted((entry for entry in family if entry.name.endswith(".index")), key=lambda entry: -_mtime(entry))
+    for entry in [*indexes[_KEPT_INDEXES:], *(entry for entry in family if entry.name.endswith(".tmp"))]:
+        with contextlib.suppress(OSError):
+            os.unlink(entry.path)
+
+
+_DIGITS = 64  # of a SHA-256 in hexadecimal
+
+
+def _mtime(entry):
+    with contextlib.suppress(OSError):
+        return entry.stat(follow_symlinks=False).st_mtime_ns
+    return 0
+
+
+def _load_index(key):
+    """The Index that is kept for a key, mapped into memory; None where there is none, or not as it was written."""
+    try:
+        data = pa.memory_map(key.path).read_buffer()
+    except (OSError, ValueError):  # an empty file cannot be mapped
         return None
-    except (OSError, AttributeError, KeyError, ValueError) as error:  # ArrowInvalid and JSON's are ValueErrors
-        logger.warning(f"{path} cannot be used ({error}) and is made anew.")
+    if hashlib.sha256(memoryview(data)[_DIGITS:]).hexdigest().encode() != bytes(memoryview(data)[:_DIGITS]):
+        logger.warning(f"{key.path}: not as it was written, so it is made anew.")
         return None
+    index = _as_index(pa.ipc.open_file(data.slice(_DIGITS)).read_all())
+    return index if index.digest == key.digest else None
 
 
 def _as_index(table):
-    metadata = {key.decode(): json.loads(value) for key, value in table.schema.metadata.items()}
-    splits = {split: tuple(rows) for split, rows in metadata["splits"].items()}
-    return Index(
-        table, splits, metadata["sources"], tuple(metadata["missing"]), metadata["counts"], metadata["unlisted"]
-    )
-
-
-def _read_index(release, name):
-    subset, _, parts = name.split("-")[1].partition("_")
-    return build_index(release, subset, bool(parts))
+    metadata = {name.decode(): json.loads(value) for name, value in table.schema.metadata.items()}
+    return Index(table, **metadata)
 
 
 def read_index(release, subset, parts=False):
-    """The Index of a subset, read from the official files and kept nowhere. Raises what `build_index` raises."""
-    return _as_index(build_index(release, subset, parts))
+    """The Index of a subset, read from the official files and kept nowhere.
 
-
-def build_index(release, subset_name, parts=False):
-    """The table of an Index, read from the official files.
-
-    Raises MissingFileError where the images are not there, or for HQ the mapping, without which no split is known.
+    Raises MissingFileError where the images are not there, or for HQ the mapping, without which no split is known, and
+    other ReleaseErrors where the files are at fault.
     """
+    return _as_index(_index_table(release, subset, parts))
+
+
+def _index_table(release, subset_name, parts):
+    """The table of an Index; its schema's metadata are the other fields, as JSON."""
     subset = SUBSETS[subset_name]
     roles = image_roles(subset_name, parts)
     members = {role: find_members(release, role) for role in roles.values()}
@@ -1888,6 +1970,7 @@ def build_index(release, subset_name, parts=False):
         "missing": missing_roles(release, subset_name, parts),
         "counts": counts | {role: len(found.numbers) for role, found in members.items()},
         "unlisted": unlisted,
+        "digest": release.digest(roles_of(subset_name, parts)),
     }
     return pa.table(columns).replace_schema_metadata({key: json.dumps(value) for key, value in metadata.items()})
 
@@ -2398,9 +2481,8 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
         root = find_root(self.config.data_dir)
         release = Release(root)
         subset, parts = self.config.subset, self.config.parts
-        digest = release.digest(roles_of(subset, parts))
-        path = index_path(root, subset, parts, digest, self._cache_dir_root)
-        index = index_at(path, lambda: release)
+        key = index_key(release, subset, parts, self._cache_dir_root)
+        index = open_index(key, release)
         for role in index.missing:
             logger.warning(f"{root}: {FILES[role].what} not found, so their column says missing. {_HOW_TO_CHECK}")
         for line in unlisted_lines(index):
@@ -2409,18 +2491,23 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
             datasets.SplitGenerator(
                 name=split,
                 # The list is the list of shards; everything else must not be one.
-                gen_kwargs={"ranges": shard_ranges(split, *rows), "index": path, "root": root},
+                gen_kwargs={"ranges": shard_ranges(split, *rows), "key": key},
             )
             for split, rows in index.splits.items()
         ]
 
-    def _generate_examples(self, ranges, index, root):
-        index = index_at(index, lambda: Release(root))
+    def _generate_examples(self, ranges, key):
+        index = open_index(key)
         size = self.config.image_size
         for first, last in ranges:
             for start in range(first, last, READ_ROWS):
                 rows = index.table.slice(start, min(READ_ROWS, last - start))
-                yield from zip(rows["number"].to_pylist(), examples(rows, read_images(index, rows, [size])[size]))
+                try:
+                    images = read_images(index, rows, [size])[size]
+                except ReleaseError:
+                    check_unchanged(key)  # of an older release's index, the file that was read is not to blame
+                    raise
+                yield from zip(rows["number"].to_pylist(), examples(rows, images))
 
 
 READ_ROWS = 32  # rows read at once: 3 MB of HQ images

@@ -5,8 +5,11 @@ read: which files belong to which config and split, their features and sizes.
 """
 
 import json
+import re
 import textwrap
 from pathlib import Path
+
+import yaml  # which huggingface_hub brings
 
 from celeba_dialog import AGREEMENT_URL
 from celeba_dialog import ATTRIBUTES
@@ -75,6 +78,26 @@ def render(manifest, example, with_preview=False):
         files["legend.png"] = charts.legend()
         files["id2label.json"] = (json.dumps(dict(enumerate(MASK_CLASSES)), indent=1) + "\n").encode()
     return files
+
+
+def head(manifest):
+    """The YAML at the head of a folder's README.md, as `read_head` gives it."""
+    from huggingface_hub import DatasetCardData
+
+    manifest = manifest | {"configs": _in_order(manifest["configs"])}
+    return yaml.safe_load(DatasetCardData(**_metadata(manifest)).to_yaml())
+
+
+def read_head(data):
+    """The YAML at the head of a card, a dict; `data` are its bytes. Raises ValueError where there is none."""
+    match = re.match("---\n(.*?)\n---\n", data.decode(), re.DOTALL)
+    try:
+        found = yaml.safe_load(match[1]) if match else None
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(found, dict):
+        raise ValueError("it does not begin with one between two lines of ---")
+    return found
 
 
 def _in_order(configs):

@@ -1,9 +1,12 @@
-"""Read every row of a built folder back and compare it with the release, byte by byte.
+"""Compare a built folder with the release, byte by byte, and with everything it says of itself.
 
-Files are compared with the manifest first, then the rows: image and mask bytes and every annotation, read with plain
-pyarrow. Each difference is one line: shard, row group, row, column, what was found and what was expected.
+Nothing but the official files is trusted: they are read anew, whatever lies in the cache. Compared are the rows of
+every shard (image and mask bytes and every annotation, read with plain pyarrow), the schema of every shard, the files
+of the folder, and what manifest.json and the YAML of README.md state. Each difference is one line: where it is, what
+was found and what was expected. Images are compared, not decoded: `check --deep` decodes those of the release.
 """
 
+import io
 import posixpath
 
 import pyarrow as pa
@@ -12,11 +15,19 @@ import pyarrow.parquet as pq
 import celeba_dialog
 from celeba_dialog import CONFIGS
 from celeba_dialog import Release
-from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 
+from . import card
+from .build.manifest import MANIFEST
+from .build.manifest import make_manifest
 from .build.manifest import read_manifest
 from .build.manifest import shards_of
+from .build.shards import layout
+from .build.shards import open_indexes
+from .build.shards import plan
+from .build.shards import release_rows
+from .build.shards import to_parquet
+from .build.sources import Sources
 from .look.rows import sound
 from .machine import files
 from .machine import pool
@@ -45,104 +56,186 @@ def run(args):
 def verify(out, release, configs=None, workers=None):
     """Compares a built folder with the release. Returns (rows, values, list of differences, a line each).
 
-    Raises UsageError where there is no built folder or not the config asked for, ReleaseError where the release is at
-    fault.
+    `configs` are the names of those to compare, None for all. Raises MissingFileError where there is no built folder,
+    DamagedFileError where its manifest is none, UsageError where it has not the config asked for, and ReleaseError
+    where the release is at fault.
     """
     out = celeba_dialog.normal_path(out)
-    try:
-        manifest = read_manifest(out)
-    except ReleaseError as error:
-        raise UsageError(f"{out}: no built folder: it has no manifest.json of ours. {error}") from None
+    manifest = read_manifest(out)
     release = Release(release)
     for name in configs or []:
         if name not in manifest["configs"]:
             raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
-    jobs, problems = [], strangers(out, manifest)
-    for name in configs or manifest["configs"]:
-        entry = manifest["configs"][name]
-        index = celeba_dialog.open_index(release, entry["subset"], entry["parts"])
-        digest = release.digest(celeba_dialog.roles_of(entry["subset"], entry["parts"]))
-        path = celeba_dialog.index_path(release.root, entry["subset"], entry["parts"], digest)
-        for line in celeba_dialog.unlisted_lines(index):
-            files.say(f"{name}: {line}")
-        for split, (first, last) in index.splits.items():
-            shards = entry["splits"].get(split, {"shards": []})["shards"]
-            total = sum(shard["rows"] for shard in shards)
-            if total != last - first:
-                problems.append(
-                    f"{name} {split}: {total:,} rows, expected {last - first:,}, as many as the release has"
-                )
-            for shard in shards:
-                jobs.append((out, shard, release.root, path, first, entry["image_size"]))
-                first += shard["rows"]
-        for split in set(entry["splits"]) - set(index.splits):
-            problems.append(f"{name} {split}: built, but the release has no image of that split")
+    configs = [name for name in CONFIGS if name in (configs or manifest["configs"])]
+    indexes = open_indexes(release, configs)
+    for line in dict.fromkeys(line for index in indexes.values() for line in celeba_dialog.unlisted_lines(index)):
+        files.say(line)
+    jobs = plan(release, indexes, configs)
+    told = {shard["path"]: shard for entry in manifest["configs"].values() for shard in shards_of(entry)}
     rows = values = 0
-    total = sum(job[1]["rows"] for job in jobs)
-    with files.progress(total=total, desc="verify") as bar, pool.executor(workers) as executor:
-        for shard_rows, shard_values, found in pool.results([executor.submit(compare_shard, *job) for job in jobs]):
+    problems, records = strangers(out, manifest), {}
+    total = sum((job.last - job.first) * len(job.targets) for job in jobs)
+    with (
+        Sources(release, indexes) as sources,
+        files.progress(total=total, desc="verify") as bar,
+        pool.executor(workers) as executor,
+    ):
+        futures = [
+            executor.submit(compare_shard, job, size, path, out, told.get(path))
+            for job in jobs
+            for _, size, path in job.targets
+        ]
+        for record, shard_rows, shard_values, found in pool.results(futures):
             bar.update(shard_rows)
             rows, values = rows + shard_rows, values + shard_values
             problems += found
+            records[record["path"]] = record
+        expected = make_manifest(jobs, records, indexes, {}, sources.result())
+    problems += _manifest_differences(manifest, expected)
+    problems += _head_differences(
+        out, expected | {"versions": manifest["versions"]}, configs == list(manifest["configs"])
+    )
     return rows, values, sorted(problems)
 
 
 def strangers(out, manifest):
-    """A line for each Parquet file that no build wrote, and that `load_dataset` would take for a shard all the same;
-    and one where the README is missing, which says which file belongs to which config."""
-    known = {shard["path"] for entry in manifest["configs"].values() for shard in shards_of(entry)}
-    found = {f"{name}/{file}" for name in manifest["configs"] for file in files.names(posixpath.join(out, name))}
-    problems = [f"{path}: is not in manifest.json" for path in found - known]
-    if not files.is_file(posixpath.join(out, "README.md")):
-        problems.append("README.md: missing, so that the configs do not load by name")
+    """A line for whatever lies in a built folder and was not built, is no plain file, or is not as it was built."""
+    known = {MANIFEST, "README.md", *manifest["files"]}
+    known |= {shard["path"] for entry in manifest["configs"].values() for shard in shards_of(entry)}
+    problems = []
+    for path, kind in files.tree(out).items():
+        if path not in known and not (kind == "folder" and path in manifest["configs"]):
+            problems.append(f"{path}: is not in {MANIFEST}, and does not belong there")
+        elif path in known and kind != "file":
+            problems.append(f"{path}: is a {kind}, expected a file")
+    for name in dict.fromkeys(["README.md", *manifest["files"]]):
+        told = manifest["files"].get(name)
+        path = posixpath.join(out, name)
+        if told is None:
+            problems.append(f"{name}: is not in {MANIFEST}")
+        elif not files.is_file(path):
+            problems.append(f"{name}: missing, though {MANIFEST} lists it")
+        elif (files.size(path), files.sha256(path)) != (told["size"], told["sha256"]):
+            problems.append(f"{name}: the file is not the one in {MANIFEST}: its size or SHA-256 differs")
     return problems
 
 
-def compare_shard(out, shard, root, index, first, size):
-    """(rows, values compared, differences) of one shard: what a worker does.
-
-    `shard` is the manifest's entry, `first` the row of the index that it starts with, `size` the image size or None.
-    """
-    path = posixpath.join(out, shard["path"])
+def _manifest_differences(manifest, expected):
+    """A line for each statement of the manifest, on the configs in `expected`, that does not fit the release."""
     problems = []
+
+    def compare(found, right, where):
+        if isinstance(found, dict) and isinstance(right, dict):
+            for key in dict.fromkeys([*right, *found]):
+                compare(found.get(key), right.get(key), f"{where}, {key}")
+        elif isinstance(found, list) and isinstance(right, list) and len(found) == len(right):
+            for number, pair in enumerate(zip(found, right)):
+                compare(*pair, f"{where}, {number}")
+        elif found != right:
+            problems.append(f"{MANIFEST}: {where}: {_short(found)}, expected {_short(right)}")
+
+    roles = {source["role"] for source in expected["sources"]}
+    compare([source for source in manifest["sources"] if source["role"] in roles], expected["sources"], "sources")
+    if len(expected["configs"]) == len(manifest["configs"]):
+        compare(manifest["release"], expected["release"], "release")
+    for name, right in expected["configs"].items():
+        found = manifest["configs"][name]
+        # Two digests say in what state, and by what code, the folder was built: not the same on every machine.
+        compare(found, right | {key: found[key] for key in ("release", "digest")}, name)
+    return problems
+
+
+def _head_differences(out, expected, whole):
+    """A line for each entry of README.md's YAML that is not as `build` writes it; not `whole`: of some configs only."""
     try:
-        if files.size(path) != shard["size"] or files.sha256(path) != shard["sha256"]:
-            problems.append(f"{shard['path']}: the file is not the one in manifest.json: its size or SHA-256 differs")
-        with files.open_file(path) as file:
-            rows, values, found = _compare_rows(
-                file, shard, celeba_dialog.index_at(index, lambda: Release(root)), first, size
-            )
+        found = card.read_head(files.read(posixpath.join(out, "README.md")))
     except FileNotFoundError:
-        return 0, 0, [f"{shard['path']}: missing, though manifest.json lists it"]
-    except (OSError, pa.ArrowException) as error:
-        return 0, 0, [*problems, f"{shard['path']}: cannot be read: {_one_line(error)}"]
-    problems += found
-    if len(problems) > MOST_LINES:
-        problems[MOST_LINES:] = [f"{shard['path']}: {len(problems) - MOST_LINES:,} more differences"]
-    return rows, values, problems
+        return []  # `strangers` has told
+    except ValueError as error:
+        return [f"README.md: no YAML at its head: {_one_line(error)}"]
+    right = card.head(expected)
+    if not whole:
+        named = ("configs", "dataset_info")
+        right = {key: [entry for entry in right[key] if entry["config_name"] in expected["configs"]] for key in named}
+        found = {key: [entry for entry in right[key] if entry in found.get(key, [])] for key in named}
+    return [
+        f"README.md: {key} in its YAML: {_short(found.get(key))}, expected {_short(right.get(key))}"
+        for key in dict.fromkeys([*right, *found])
+        if found.get(key) != right.get(key)
+    ]
 
 
-def _compare_rows(file, shard, index, first, size):
-    rows = values = 0
+def compare_shard(job, size, path, out, told):
+    """Compares one shard of a job, images `size` pixels wide or None: what a worker does.
+
+    `told` is the manifest's entry, None where it has none. Returns the record that `build` would keep of the shard, how
+    many rows and values were compared, and the differences.
+    """
+    record = (told or {"size": 0, "sha256": "", "memory_bytes": 0}) | {"path": path, "rows": job.last - job.first}
+    rows = values = memory = 0
     problems = []
-    parquet = pq.ParquetFile(file)
+    place = posixpath.join(out, path)
+    try:
+        record |= {"size": files.size(place), "sha256": files.sha256(place)}
+        if told is None or (told["size"], told["sha256"]) != (record["size"], record["sha256"]):
+            problems.append(f"{path}: the file is not the one in {MANIFEST}: its size or SHA-256 differs")
+        with files.open_file(place) as file:
+            parquet = pq.ParquetFile(file)
+            problems += _schema_differences(path, parquet, job)
+            found = _rows(parquet)
+            for slice_, images in release_rows(job, [size]):
+                memory += to_parquet(slice_, images[size], layout(job)).nbytes
+                for right in celeba_dialog.examples(slice_, images[size]):
+                    where, row = next(found, (None, None))
+                    if row is None:
+                        break
+                    rows, values = rows + 1, values + len(right)
+                    problems += _row_differences(f"{path}: {where} ({right['file_name']})", row, right)
+            rows += sum(1 for _ in found)
+            record["memory_bytes"] = memory
+    except FileNotFoundError:
+        problems.append(f"{path}: missing, though the release has rows for it")
+    except (OSError, pa.ArrowException) as error:
+        problems.append(f"{path}: cannot be read: {_one_line(error)}")
+    else:
+        if rows != record["rows"]:
+            problems.append(f"{path}: {rows:,} rows, expected {record['rows']:,}")
+    if len(problems) > MOST_LINES:
+        problems[MOST_LINES:] = [f"{path}: {len(problems) - MOST_LINES:,} more differences"]
+    return record, rows, values, problems
+
+
+def _rows(parquet):
+    """(where it is, in words; the row, a dict) of every row of a Parquet file."""
     for group in range(parquet.num_row_groups):
-        found = sound(parquet.read_row_group(group)).to_pylist()
-        slice_ = index.table.slice(first + rows, len(found))
-        images = celeba_dialog.read_images(index, slice_, [size])[size]
-        for row, (one, other) in enumerate(zip(found, celeba_dialog.examples(slice_, images))):
-            values += len(other)
-            same_image = one.get("file_name") == other["file_name"]  # else every column would differ
-            for column in sorted(other.keys() | one.keys()) if same_image else ["file_name"]:
-                if column not in one or column not in other or one[column] != other[column]:
-                    problems.append(
-                        f"{shard['path']}: row group {group}: row {row} ({other['file_name']}): column {column}: "
-                        f"{_short(one.get(column))}, the release has {_short(other.get(column))}"
-                    )
-        rows += len(found)
-    if rows != shard["rows"]:
-        problems.append(f"{shard['path']}: {rows:,} rows, manifest.json says {shard['rows']:,}")
-    return rows, values, problems
+        for index, row in enumerate(sound(parquet.read_row_group(group)).to_pylist()):
+            yield f"row group {group}: row {index}", row
+
+
+def _row_differences(where, found, right):
+    same_image = found.get("file_name") == right["file_name"]  # else every column would differ
+    for column in sorted(right.keys() | found.keys()) if same_image else ["file_name"]:
+        if column not in found or column not in right or found[column] != right[column]:
+            what = f"{_short(found.get(column))}, the release has {_short(right.get(column))}"
+            yield f"{where}: column {column}: {what}"
+
+
+def _schema_differences(path, parquet, job):
+    """A line for each column that is of another type than published, or where the features in the file differ."""
+    empty = io.BytesIO()  # whose schema has gone through Parquet too, which calls the items of lists otherwise
+    pq.write_table(layout(job).empty_table(), empty)
+    right, found = pq.ParquetFile(empty).schema_arrow, parquet.schema_arrow
+    problems = []
+    for name in dict.fromkeys([*right.names, *found.names]):
+        types = [str(schema.field(name).type) if name in schema.names else "no column" for schema in (found, right)]
+        if types[0] != types[1]:
+            problems.append(f"{path}: column {name}: {types[0]}, expected {types[1]}")
+    if not problems and found.names != right.names:
+        problems.append(f"{path}: columns {', '.join(found.names)}, expected the order {', '.join(right.names)}")
+    key = b"huggingface"
+    if (found.metadata or {}).get(key) != right.metadata[key]:
+        problems.append(f"{path}: the features in its metadata are not those of the dataset")
+    return problems
 
 
 def _one_line(error):

@@ -94,7 +94,7 @@ def what_builds(root, role):
     release = Release(root)
     subsets = [subset for subset in SUBSETS if role in celeba_dialog.roles_of(subset)]
     try:
-        return not any(build.shortfalls(celeba_dialog.open_index(release, subset)) for subset in subsets)
+        return not build.shortfalls({subset: celeba_dialog.read_index(release, subset) for subset in subsets})
     except CelebADialogError:
         return False
 

@@ -648,7 +648,7 @@ def test_ten_processes_prepare_the_same_config(world, tmp_path):
     lines = {done.text.splitlines()[-1] for done in [*found, alone]}
     assert len(lines) == 1
     assert lines.pop().endswith(" 9")
-    assert len(list((tmp_path / "cache" / "celeba_dialog_index").glob("*.arrow"))) == 1
+    assert len(list((tmp_path / "cache" / "celeba_dialog_index").glob("*.index"))) == 1
 
 
 def test_two_builds_and_two_verifies(world, tmp_path):

@@ -846,7 +846,7 @@ def test_a_file_that_vanishes_is_missed_by_name(copy):
         release = Release(copy)
         at(copy, role).rename(copy / "away")
         with pytest.raises(MissingFileError, match=re.escape(FILES[role].name)):
-            celeba_dialog.build_index(release, "hq")
+            celeba_dialog.read_index(release, "hq")
         (copy / "away").rename(at(copy, role))
 
 
@@ -884,7 +884,7 @@ def test_a_zip_that_shrinks_between_the_search_and_the_reading(copy):
     release = Release(copy)
     os.truncate(at(copy, "hq_images"), 50_000)
     with pytest.raises(DamagedFileError, match=r"image\.zip"):
-        celeba_dialog.build_index(release, "hq")
+        celeba_dialog.read_index(release, "hq")
 
 
 def test_a_text_that_is_cut_off_while_it_is_read(copy):
@@ -893,7 +893,7 @@ def test_a_text_that_is_cut_off_while_it_is_read(copy):
     data = at(copy, "hq_labels").read_bytes()
     os.truncate(at(copy, "hq_labels"), data.index(b"\n", len(data) // 2) + 1)
     with pytest.raises(DamagedFileError, match="combined_annotation_hq.txt.*changed"):
-        celeba_dialog.build_index(release, "hq")
+        celeba_dialog.read_index(release, "hq")
 
 
 # ------------------------------------------------------------------------------------------------ bounded memory, files
@@ -902,7 +902,7 @@ def test_a_text_that_is_cut_off_while_it_is_read(copy):
 def test_a_folder_of_more_images_than_files_may_be_open(copy):
     unpack(copy, "standard_images", copy)
     code = """
-index = celeba_dialog._as_index(celeba_dialog.build_index(celeba_dialog.Release(sys.argv[1]), "standard"))
+index = celeba_dialog.read_index(celeba_dialog.Release(sys.argv[1]), "standard")
 print(len(celeba_dialog.read_images(index, index.table, [None])[None]["image"]))
 """
     assert int(run(code, copy, RLIMIT_NOFILE=48)) == 90

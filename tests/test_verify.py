@@ -7,9 +7,12 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from commands import tree
 
+import celeba_dialog
 from celeba_dialog import DamagedFileError
+from celeba_dialog import Release
 from conversion import verify
 from conversion.demo.command import write_release
 from conversion.look.rows import open_rows
@@ -62,6 +65,11 @@ def problems(folder, release, **options):
     return verify.verify(folder, release, workers=1, **options)[2]
 
 
+def of_shards(folder, release, **options):
+    """The differences in shards, without what README.md and the manifest say that no longer fits them."""
+    return [line for line in problems(folder, release, **options) if not line.startswith(("README.md: ", "manifest."))]
+
+
 def test_a_folder_as_it_was_built(fine, small, commands):
     before = tree(fine)
     done = commands.run("verify", fine, small)
@@ -98,7 +106,7 @@ def test_a_changed_value(column, folder, small):
         return [*rows[:3], rows[3] | {column: CHANGES[column](rows[3][column])}, *rows[4:]]
 
     rewrite(folder, TRAIN, change)
-    found = problems(folder, small)
+    found = of_shards(folder, small)
     assert len(found) == 1, found
     assert found[0].startswith(f"{TRAIN}: row group 1: row 1 ({names[0]}): column {column}: ")
     assert ", the release has " in found[0]
@@ -113,7 +121,7 @@ def test_a_changed_image_column(change, column, folder, small):
         "one part less": lambda row: {"parts": row["parts"][1:]},
     }
     rewrite(folder, shard, lambda rows: [rows[0] | changes[change](rows[0]), *rows[1:]])
-    found = problems(folder, small)
+    found = of_shards(folder, small)
     assert len(found) == 1
     assert f"{shard}: row group 0: row 0 " in found[0]
     assert f": column {column}: " in found[0]
@@ -139,7 +147,7 @@ def test_a_changed_byte_of_an_image(config, column, folder, small, commands):
         f"{name}: row group 0: row 0 ({row['file_name']}): column {column}: {size:,} bytes named {file}, "
         f"the release has {size:,} bytes named {file}\n"
     ) in done.text
-    assert done.text.endswith(f"{folder}: 2 differences. Build it again, with --force.\n")
+    assert done.text.endswith(" differences. Build it again, with --force.\n")
 
 
 def test_a_text_that_is_no_utf8(folder, small, commands):
@@ -160,7 +168,7 @@ def test_a_text_that_is_no_utf8(folder, small, commands):
 
 def test_swapped_rows(folder, small):
     rewrite(folder, TRAIN, lambda rows: [rows[1], rows[0], *rows[2:]], rows=100)
-    found = problems(folder, small)
+    found = of_shards(folder, small)
     names = [row["file_name"] for row in pq.ParquetFile(folder / TRAIN).read().to_pylist()]
     assert found == [
         f"{TRAIN}: row group 0: row 0 ({names[1]}): column file_name: '{names[0]}', the release has '{names[1]}'",
@@ -172,36 +180,38 @@ def test_a_missing_column(folder, small):
     table = pq.ParquetFile(folder / TRAIN).read()
     pq.write_table(table.drop_columns(["identity"]), folder / TRAIN)
     correct(folder, TRAIN)
-    found = problems(folder, small, configs=["hq"])
-    assert len(found) == table.num_rows
-    assert all(": column identity: None, the release has " in line for line in found)
+    found = of_shards(folder, small, configs=["hq"])
+    assert found[0] == f"{TRAIN}: column identity: no column, expected int32"
+    assert len(found) == 1 + table.num_rows
+    assert all(": column identity: None, the release has " in line for line in found[1:])
 
 
 @pytest.mark.parametrize("missing", [0, 1])
 def test_a_row_too_few_or_too_many(missing, folder, small):
     count = pq.ParquetFile(folder / TRAIN).metadata.num_rows
     rewrite(folder, TRAIN, lambda rows: rows[:-1] if missing else [*rows, rows[0]])
-    found = problems(folder, small, configs=["hq"])
+    found = of_shards(folder, small, configs=["hq"])
     told = count - 1 if missing else count + 1
-    assert f"hq train: {told} rows, expected {count}, as many as the release has" in found
+    assert f"{TRAIN}: {told} rows, expected {count}" in found
 
 
 def test_a_manifest_that_counts_wrong(folder, small):
     rows = pq.ParquetFile(folder / TRAIN).metadata.num_rows
     correct(folder, TRAIN, rows=rows + 1)
-    assert f"{TRAIN}: {rows} rows, manifest.json says {rows + 1}" in problems(folder, small)
+    (found,) = problems(folder, small)
+    assert found == f"manifest.json: hq, splits, train, shards, 0, rows: {rows + 1}, expected {rows}"
 
 
 def test_a_missing_shard(folder, small):
     (folder / TRAIN).unlink()
-    assert problems(folder, small) == [f"{TRAIN}: missing, though manifest.json lists it"]
+    assert problems(folder, small) == [f"{TRAIN}: missing, though the release has rows for it"]
 
 
 def test_a_shard_that_is_cut_off(folder, small):
     data = (folder / TRAIN).read_bytes()
     for length in (0, 3, len(data) // 2, len(data) - 1):
         (folder / TRAIN).write_bytes(data[:length])
-        first, second = problems(folder, small)
+        first, second = of_shards(folder, small)
         assert first.startswith(f"{TRAIN}: cannot be read: ")
         assert second == f"{TRAIN}: the file is not the one in manifest.json: its size or SHA-256 differs"
         assert "\n" not in first
@@ -209,12 +219,14 @@ def test_a_shard_that_is_cut_off(folder, small):
 
 def test_a_shard_that_does_not_belong(folder, small):
     shutil.copy(folder / TRAIN, folder / "hq" / "train-00001-of-00001.parquet")
-    assert problems(folder, small) == ["hq/train-00001-of-00001.parquet: is not in manifest.json"]
+    assert problems(folder, small) == [
+        "hq/train-00001-of-00001.parquet: is not in manifest.json, and does not belong there"
+    ]
 
 
 def test_a_missing_card(folder, small):
     (folder / "README.md").unlink()
-    assert problems(folder, small) == ["README.md: missing, so that the configs do not load by name"]
+    assert problems(folder, small) == ["README.md: missing, though manifest.json lists it"]
 
 
 def test_rows_of_another_release(folder, small, commands, tmp_path):
@@ -232,15 +244,17 @@ def test_a_release_that_changed_in_one_place(folder, small, tmp_path):
     requests = json.loads(path.read_bytes())
     name = sorted(requests)[0]
     path.write_text(json.dumps(requests | {name: "Make it so."}))
-    found = problems(folder, release, configs=["hq"])
+    found = of_shards(folder, release, configs=["hq"])
     assert len(found) == 1
     assert f"({name}): column request: " in found[0]
     assert found[0].endswith(", the release has 'Make it so.'")
+    told = [line for line in problems(folder, release, configs=["hq"]) if line.startswith("manifest.json: sources, ")]
+    assert len(told) == 2 and ", size: " in told[1] and ", sha256: " in told[0]
 
 
 def test_many_differences_are_cut_short(folder, small):
     rewrite(folder, TRAIN, lambda rows: [row | {"bangs": -1, "beard": -1, "smiling": -1, "age": -1} for row in rows])
-    found = problems(folder, small)
+    found = of_shards(folder, small)
     assert len(found) == verify.MOST_LINES + 1
     assert sum("more differences" in line for line in found) == 1
 
@@ -249,8 +263,8 @@ def test_wrong_use(folder, small, commands, tmp_path):
     (tmp_path / "empty").mkdir()
     for out in (tmp_path / "nowhere", tmp_path / "empty", small):
         done = commands.run("verify", out, small)
-        assert done.status == 2
-        assert done.text.startswith(f"{out}: no built folder")
+        assert done.status == 1
+        assert done.text.startswith(f"{out}/manifest.json: not there")
         assert done.text.count("\n") == 1
     done = commands.run("verify", folder, small, "--config=hq_512")
     assert (done.status, done.text) == (2, f"{folder}: has no config hq_512, only hq, hq_256, hq_parts, standard.\n")
@@ -258,8 +272,228 @@ def test_wrong_use(folder, small, commands, tmp_path):
     assert done.status == 1
     assert "no such folder" in done.text
     assert commands.run("verify", folder, small, "--workers=0").status == 2
-    for manifest in ("", "[]", "{}", '{"dataset": "celeba_dialog"}', '{"dataset": "celeba_dialog", "configs": [1]}'):
-        (folder / "manifest.json").write_text(manifest)
-        done = commands.run("verify", folder, small)
-        assert done.status == 2
-        assert "no manifest.json of ours" in done.text
+
+
+# ------------------------------------------------------------------------------------------------------------ tampering
+
+
+def in_yaml(change):
+    """A tampering of the YAML of README.md, with its SHA-256 in the manifest made right."""
+
+    def tamper(folder):
+        _, head, text = (folder / "README.md").read_text().split("---\n", 2)
+        head = yaml.safe_load(head)
+        change({config["config_name"]: config for config in head["configs"]}, head["dataset_info"])
+        (folder / "README.md").write_text(f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n{text}")
+        correct_file(folder, "README.md")
+
+    return tamper
+
+
+def correct_file(folder, name):
+    data = (folder / name).read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def in_manifest(change):
+    def tamper(folder):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        change(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    return tamper
+
+
+def in_schema(change):
+    def tamper(folder):
+        table = pq.ParquetFile(folder / TRAIN).read()
+        pq.write_table(change(table), folder / TRAIN)
+        correct(folder, TRAIN)
+
+    return tamper
+
+
+def features(table, change):
+    told = json.loads(table.schema.metadata[b"huggingface"])
+    change(told["info"]["features"])
+    return table.replace_schema_metadata({"huggingface": json.dumps(told)})
+
+
+def swap_names(configs, infos):
+    names = infos[0]["features"][5]["dtype"]["class_label"]["names"]
+    names["0"], names["5"] = names["5"], names["0"]
+
+
+def exchange(folder, one, other):
+    """Two shards change places, and the manifest with them."""
+    one_data, other_data = (folder / one).read_bytes(), (folder / other).read_bytes()
+    (folder / one).write_bytes(other_data)
+    (folder / other).write_bytes(one_data)
+    correct(folder, one, rows=pq.ParquetFile(folder / one).metadata.num_rows)
+    correct(folder, other, rows=pq.ParquetFile(folder / other).metadata.num_rows)
+
+
+TAMPERINGS = {
+    "class names in the YAML": (in_yaml(swap_names), "README.md: dataset_info in its YAML"),
+    "a column's type in the YAML": (
+        in_yaml(lambda configs, infos: infos[0]["features"][2].update(dtype="int64")),
+        "README.md: dataset_info in its YAML",
+    ),
+    "a pattern that finds other files": (
+        in_yaml(lambda configs, infos: configs["hq"]["data_files"][0].update(path="hq/t*.parquet")),
+        "README.md: configs in its YAML",
+    ),
+    "a split that is not there": (
+        in_yaml(lambda configs, infos: configs["hq"]["data_files"].pop()),
+        "README.md: configs in its YAML",
+    ),
+    "a row count in the YAML": (
+        in_yaml(lambda configs, infos: infos[0]["splits"][0].update(num_examples=1)),
+        "README.md: dataset_info in its YAML",
+    ),
+    "another default": (in_yaml(lambda configs, infos: configs["hq"].pop("default")), "README.md: configs in its YAML"),
+    "a README without YAML": (
+        lambda folder: ((folder / "README.md").write_text("# Faces"), correct_file(folder, "README.md")),
+        "README.md: no YAML at its head",
+    ),
+    "YAML that is none": (
+        lambda folder: ((folder / "README.md").write_text("---\n{\n---\n"), correct_file(folder, "README.md")),
+        "README.md: no YAML at its head",
+    ),
+    "a README in Latin-1": (
+        lambda folder: ((folder / "README.md").write_bytes(b"---\n\xe9\n---\n"), correct_file(folder, "README.md")),
+        "README.md: no YAML at its head",
+    ),
+    "the text of the README": (
+        lambda folder: (folder / "README.md").write_text(
+            (folder / "README.md").read_text().replace("must not be passed on", "may be passed on")
+        ),
+        "README.md: the file is not the one in manifest.json",
+    ),
+    "a picture": (
+        lambda folder: (folder / "statistics.png").write_bytes(b"another picture"),
+        "statistics.png: the file is not the one in manifest.json",
+    ),
+    "no picture": (lambda folder: (folder / "legend.png").unlink(), "legend.png: missing"),
+    "the mask classes": (
+        lambda folder: (folder / "id2label.json").write_text('{"0": "hair"}'),
+        "id2label.json: the file is not the one in manifest.json",
+    ),
+    "a script": (
+        lambda folder: (folder / "celeba_dialog.py").write_text("print()"),
+        "celeba_dialog.py: is not in manifest.json",
+    ),
+    "a folder": (lambda folder: (folder / "more").mkdir(), "more: is not in manifest.json"),
+    "a hidden file": (lambda folder: (folder / "hq" / ".notes").touch(), "hq/.notes: is not in manifest.json"),
+    "a text among the shards": (
+        lambda folder: (folder / "hq" / "train.txt").touch(),
+        "hq/train.txt: is not in manifest.json",
+    ),
+    "a link in the place of a shard": (
+        lambda folder: (
+            shutil.move(folder / TRAIN, folder.parent / "elsewhere"),
+            (folder / TRAIN).symlink_to(folder.parent / "elsewhere"),
+        ),
+        f"{TRAIN}: is a link",
+    ),
+    "the source of an image": (
+        in_manifest(lambda manifest: manifest["sources"][0].update(sha256="0" * 64)),
+        "manifest.json: sources, 0, sha256",
+    ),
+    "the size of a source": (
+        in_manifest(lambda manifest: manifest["sources"][0].update(size=1)),
+        "manifest.json: sources, 0, size",
+    ),
+    "a source less": (in_manifest(lambda manifest: manifest["sources"].pop()), "manifest.json: sources: "),
+    "the digest of the release": (
+        in_manifest(lambda manifest: manifest["release"].update(digest="0" * 64)),
+        "manifest.json: release, digest",
+    ),
+    "what is missing": (
+        in_manifest(lambda manifest: manifest["release"].update(incomplete=[])),
+        "manifest.json: release, incomplete",
+    ),
+    "a count of rows": (
+        in_manifest(lambda manifest: manifest["configs"]["hq"]["splits"]["train"].update(rows=5)),
+        "manifest.json: hq, splits, train, rows: 5, expected ",
+    ),
+    "a count of bytes": (
+        in_manifest(lambda manifest: manifest["configs"]["hq"]["splits"]["train"].update(bytes=5)),
+        "manifest.json: hq, splits, train, bytes: 5, expected ",
+    ),
+    "bytes in memory": (
+        in_manifest(lambda manifest: manifest["configs"]["hq"]["splits"]["train"]["shards"][0].update(memory_bytes=5)),
+        "manifest.json: hq, splits, train, shards, 0, memory_bytes: 5, expected ",
+    ),
+    "counts of labels": (
+        in_manifest(lambda manifest: manifest["configs"]["hq"]["splits"]["train"]["labels"].update(captions=0)),
+        "manifest.json: hq, splits, train, labels, captions: 0, expected ",
+    ),
+    "a split that the manifest leaves out": (
+        in_manifest(lambda manifest: manifest["configs"]["hq"]["splits"].pop("unlabeled")),
+        "manifest.json: hq, splits, unlabeled: None, expected ",
+    ),
+    "class names in a shard": (
+        in_schema(lambda table: features(table, lambda told: told["smiling"]["names"].reverse())),
+        f"{TRAIN}: the features in its metadata",
+    ),
+    "no features in a shard": (
+        in_schema(lambda table: table.replace_schema_metadata(None)),
+        f"{TRAIN}: the features in its metadata",
+    ),
+    "another type": (
+        in_schema(
+            lambda table: table.set_column(
+                table.column_names.index("smiling"), "smiling", table["smiling"].cast(pa.int32())
+            )
+        ),
+        f"{TRAIN}: column smiling: int32, expected int64",
+    ),
+    "a column more": (
+        in_schema(lambda table: table.append_column("more", pa.array([0] * len(table)))),
+        f"{TRAIN}: column more: int64, expected no column",
+    ),
+    "another order of columns": (
+        in_schema(lambda table: table.select(table.column_names[::-1])),
+        f"{TRAIN}: columns ",
+    ),
+    "shards exchanged between splits": (
+        lambda folder: exchange(folder, TRAIN, "hq/test-00000-of-00001.parquet"),
+        f"{TRAIN}: row group 0: row 0 ",
+    ),
+    "shards exchanged between configs": (
+        lambda folder: exchange(folder, TRAIN, TRAIN.replace("hq/", "hq_parts/")),
+        f"{TRAIN}: column parts: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_a_folder_that_was_tampered_with(name, folder, small, commands):
+    tamper, says = TAMPERINGS[name]
+    tamper(folder)
+    done = commands.run("verify", folder, small)
+    assert done.status == 1, done.text
+    assert any(line.startswith(says) for line in done.text.splitlines()), done.text
+    assert "Traceback" not in done.text
+
+
+def test_a_cached_index_is_not_trusted(folder, small, commands, tmp_path):
+    """One that fits the folder and not the release, planted under the right name: verify reads the files itself."""
+    cache = tmp_path / "cache"
+    assert commands.run("verify", folder, small, "--config=standard", cache=cache).status == 0
+    (index,) = (cache / "celeba_dialog_index").glob("*.index")
+    key = celeba_dialog.index_key(Release(small), "standard", cache_dir=cache)
+    assert key.path == str(index)
+    table = celeba_dialog.open_index(key).table
+    wrong = table.set_column(table.column_names.index("age"), "age", pa.array([5] * len(table), pa.int8()))
+    celeba_dialog._keep_index(key, wrong)
+    assert set(celeba_dialog._load_index(key).table["age"].to_pylist()) == {5}
+    for path in (folder / "standard").glob("*.parquet"):
+        name = f"standard/{path.name}"
+        rewrite(folder, name, lambda rows: [row | {"age": 5} for row in rows])
+    done = commands.run("verify", folder, small, "--config=standard", cache=cache)
+    assert done.status == 1 and ": column age: 5, the release has " in done.text
+    assert set(celeba_dialog._load_index(key).table["age"].to_pylist()) != {5}

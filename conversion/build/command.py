@@ -11,7 +11,6 @@ import concurrent.futures
 import hashlib
 import io
 import os
-import threading
 
 import numpy as np
 import pyarrow as pa
@@ -30,10 +29,13 @@ from ..look.rows import open_rows
 from ..machine import files
 from ..machine import pool
 from .folder import Folder
-from .manifest import family
 from .manifest import make_manifest
+from .manifest import shortfalls
+from .shards import family
+from .shards import open_indexes
 from .shards import plan
 from .shards import write_shards
+from .sources import Sources
 
 PREVIEW_ROWS = 4  # of the contact sheet in the card
 
@@ -86,33 +88,25 @@ def build(
                     f"{folder.path}: holds the config {name}, built from another state of the release. Build it too, "
                     f"with --config {name}, or drop it with --force."
                 )
-        indexes = _open_indexes(release, [name for name in CONFIGS if name in configs or name in kept])
-        incomplete = list(dict.fromkeys(line for index in indexes.values() for line in shortfalls(index)))
+        indexes = open_indexes(release, [name for name in CONFIGS if name in configs or name in kept])
+        incomplete = shortfalls(indexes)
         if incomplete and not allow_incomplete:
             raise MissingFileError(
                 f"{release.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
                 "See what to do with: python -m conversion check RELEASE. To build what is there: --allow-incomplete"
             )
-        jobs = [
-            job
-            for (subset, parts), index in indexes.items()
-            for job in plan(
-                release, subset, parts, index, [name for name in configs if family(name) == (subset, parts)]
-            )
-        ]
+        jobs = plan(release, indexes, configs)
         with pool.executor(workers, dask) as executor:
             folder.prepare(jobs, kept)
             futures = [executor.submit(write_shards, job, folder.data, folder.records) for job in jobs]
-            roles = {role for subset, parts in indexes for role in celeba_dialog.roles_of(subset, parts)}
-            with _Sources(release, roles) as sources:
+            with Sources(release, indexes) as sources:
                 records = _collect(futures, jobs, folder.data)
-                manifest = make_manifest(jobs, records, indexes, kept, sources.result(), incomplete)
+                manifest = make_manifest(jobs, records, indexes, kept, sources.result())
         beside = card.render(manifest, _example(indexes, manifest), with_preview)
         beside |= {"preview.png": _preview(release)} if with_preview else {}
         manifest["files"] = {
             name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             for name, data in sorted(beside.items())
-            if name != "README.md"
         }
         folder.publish(manifest, beside)
     for index in indexes.values():
@@ -152,22 +146,6 @@ def _configs(release, names):
     return found
 
 
-def _open_indexes(release, configs):
-    return {
-        (subset, parts): celeba_dialog.open_index(release, subset, parts)
-        for subset, parts in dict.fromkeys(family(name) for name in configs)
-    }
-
-
-def shortfalls(index):
-    """What an index lacks for a full build, a line each: files that are missing or hold less than the official ones."""
-    lines = [f"{FILES[role].path}: missing ({FILES[role].what})" for role in index.missing]
-    for role, count in index.counts.items():
-        if count < FILES[role].count:
-            lines.append(f"{FILES[role].path}: {count:,} of {FILES[role].count:,} {FILES[role].holds}")
-    return lines + celeba_dialog.unlisted_lines(index)
-
-
 def _collect(futures, jobs, data):
     """The records of all jobs, by the path of the shard. A failure ends the build; what is finished is kept.
 
@@ -184,51 +162,6 @@ def _collect(futures, jobs, data):
         for future in synced:
             future.result()
     return records
-
-
-class _Sources:
-    """The size and SHA-256 of every source, computed in a thread while the workers read the same bytes."""
-
-    def __init__(self, release, roles):
-        self._stop = threading.Event()
-        self._pool = concurrent.futures.ThreadPoolExecutor(1)
-        self._future = self._pool.submit(self._hash_all, release, roles)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self._stop.set()
-        self._pool.shutdown()
-
-    def result(self):
-        return self._future.result()
-
-    def _hash_all(self, release, roles):
-        found = []
-        for role in sorted(roles):
-            for source in release.sources.get(role, []):
-                entry = {"role": role, "path": release.shown(source.path), "size": source.size}
-                if source.path.endswith("/"):
-                    names = sorted(row[2] for row in celeba_dialog.folder_members(source))
-                    lines = [f"{self._hash(source.path + name)}  {name}\n" for name in names]
-                    entry["files"] = len(names)
-                    entry["sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
-                else:
-                    entry["sha256"] = self._hash(source.path)
-                found.append(entry)
-        return found
-
-    def _hash(self, path):
-        digest = hashlib.sha256()
-        try:
-            with files.open_file(path) as file:
-                while not self._stop.is_set() and (block := file.read(files.BLOCK)):
-                    digest.update(block)
-        except Exception as error:  # a remote file system raises whatever it likes
-            what = getattr(error, "strerror", None) or repr(error)
-            raise EnvironmentFault(f"{path}: cannot be read: {what}.") from error
-        return digest.hexdigest()
 
 
 def _example(indexes, manifest):

@@ -9,12 +9,14 @@ import pyarrow.compute as pc
 
 import celeba_dialog
 from celeba_dialog import CONFIGS
+from celeba_dialog import FILES
 from celeba_dialog import SPLITS
 from celeba_dialog import DamagedFileError
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import MissingFileError
 
 from ..machine import files
+from .shards import family
 from .shards import shard_path
 from .shards import versions
 
@@ -39,13 +41,7 @@ _SHARD = {"rows": int, "size": int, "memory_bytes": int, "sha256": _HEX}
 _FILE = {"size": int, "sha256": _HEX}
 
 
-def family(name):
-    """(subset, parts) of a config: configs of one family have the same rows and are built from one index."""
-    options = CONFIGS[name]
-    return options.get("subset", "hq"), options.get("parts", False)
-
-
-def make_manifest(jobs, records, indexes, kept, sources, incomplete):
+def make_manifest(jobs, records, indexes, kept, sources):
     """The manifest: the same for the same release, options and library versions, whoever did the work.
 
     Args:
@@ -54,7 +50,6 @@ def make_manifest(jobs, records, indexes, kept, sources, incomplete):
         indexes: family -> Index, for the configs built and kept.
         kept: config -> its entry in the manifest of an earlier build.
         sources: the entries of the release's files.
-        incomplete: what the release lacks, a line each.
     """
     configs = {
         name: entry | {"splits": {split: {"shards": told["shards"]} for split, told in entry["splits"].items()}}
@@ -63,7 +58,8 @@ def make_manifest(jobs, records, indexes, kept, sources, incomplete):
     for job in jobs:
         for name, size, path in job.targets:
             subset, parts = family(name)
-            entry = {"subset": subset, "image_size": size, "parts": parts, "release": job.release, "digest": job.state}
+            entry = {"subset": subset, "image_size": size, "parts": parts}
+            entry |= {"release": job.index.digest, "digest": job.state}
             config = configs.setdefault(name, entry | {"splits": {}})
             split = path.split("/")[1].split("-")[0]
             shards = config["splits"].setdefault(split, {"shards": []})["shards"]
@@ -80,11 +76,23 @@ def make_manifest(jobs, records, indexes, kept, sources, incomplete):
     return {
         "format": 1,
         "dataset": "celeba_dialog",
-        "release": {"digest": hashlib.sha256(content.encode()).hexdigest(), "incomplete": incomplete},
+        "release": {"digest": hashlib.sha256(content.encode()).hexdigest(), "incomplete": shortfalls(indexes)},
         "sources": sources,
         "configs": {name: configs[name] for name in CONFIGS if name in configs},
         "versions": versions(),
     }
+
+
+def shortfalls(indexes):
+    """What indexes lack for a full build, a line each: files that are missing or hold less than the official ones."""
+    lines = []
+    for index in indexes.values():
+        lines += [f"{FILES[role].path}: missing ({FILES[role].what})" for role in index.missing]
+        for role, count in index.counts.items():
+            if count < FILES[role].count:
+                lines.append(f"{FILES[role].path}: {count:,} of {FILES[role].count:,} {FILES[role].holds}")
+        lines += celeba_dialog.unlisted_lines(index)
+    return list(dict.fromkeys(lines))
 
 
 def read_manifest(folder):

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import celeba_dialog
 from celeba_dialog import CONFIGS
 from celeba_dialog import EnvironmentFault
-from celeba_dialog import Release
+from celeba_dialog import ReleaseError
 
 from ..machine import files
 from . import schema
@@ -30,30 +30,56 @@ ROW_GROUP = {"hq": 100, "standard": 1000}  # rows: about 10 MB of images each
 class Job:
     """One range of rows to write, as one shard for each of the configs of a family. Small, and the same everywhere."""
 
-    root: str  # of the release
-    index: str  # where the index is kept
-    release: str  # digest of the state of the release
+    index: celeba_dialog.IndexKey
     state: str  # digest of everything that the shard's bytes depend on
     first: int  # row of the index
     last: int  # the row after the last
     targets: tuple  # (config, image size or None, path of the shard below OUT)
 
 
-def plan(release, subset, parts, index, configs):
-    """The jobs for the configs of one family, known from the index alone."""
-    digest = release.digest(celeba_dialog.roles_of(subset, parts))
-    state = _state(digest)
-    path = celeba_dialog.index_path(release.root, subset, parts, digest)
+def family(name):
+    """(subset, parts) of a config: configs of one family have the same rows and are built from one index."""
+    options = CONFIGS[name]
+    return options.get("subset", "hq"), options.get("parts", False)
+
+
+def open_indexes(release, configs):
+    """{family: Index} of some configs, read from the official files, whatever an earlier command left in the cache."""
+    return {
+        (subset, parts): celeba_dialog.open_index(celeba_dialog.index_key(release, subset, parts), release, fresh=True)
+        for subset, parts in dict.fromkeys(family(name) for name in configs)
+    }
+
+
+def plan(release, indexes, configs):
+    """The jobs for some configs, known from the indexes alone."""
     jobs = []
-    for split, rows in index.splits.items():
-        ranges = celeba_dialog.shard_ranges(split, *rows)
-        for number, (first, last) in enumerate(ranges):
-            targets = tuple(
-                (name, CONFIGS[name].get("image_size"), shard_path(name, split, number, len(ranges)))
-                for name in configs
-            )
-            jobs.append(Job(release.root, path, digest, state, first, last, targets))
+    for (subset, parts), index in indexes.items():
+        key = celeba_dialog.index_key(release, subset, parts)
+        names = [name for name in configs if family(name) == (subset, parts)]
+        for split, rows in index.splits.items() if names else ():
+            ranges = celeba_dialog.shard_ranges(split, *rows)
+            for number, (first, last) in enumerate(ranges):
+                targets = tuple(
+                    (name, CONFIGS[name].get("image_size"), shard_path(name, split, number, len(ranges)))
+                    for name in names
+                )
+                jobs.append(Job(key, _state(key.digest), first, last, targets))
     return jobs
+
+
+def release_rows(job, sizes):
+    """(rows of the index, {size: their images}) of a job, as many at a time as a row group has; see `read_images`."""
+    index = celeba_dialog.open_index(job.index)
+    group = ROW_GROUP[job.index.subset]
+    for start in range(job.first, job.last, group):
+        rows = index.table.slice(start, min(group, job.last - start))
+        try:
+            images = celeba_dialog.read_images(index, rows, sizes)
+        except ReleaseError:
+            celeba_dialog.check_unchanged(job.index)
+            raise
+        yield rows, images
 
 
 def shard_path(config, split, number, count):
@@ -91,7 +117,7 @@ def write_shards(job, data, records):
     {"path", "rows", "size", "sha256", "memory_bytes", "state"} each. Raises EnvironmentFault on a worker of a cluster
     that would write other bytes.
     """
-    if job.state != _state(job.release):
+    if job.state != _state(job.index.digest):
         here = ", ".join(f"{name} {version}" for name, version in versions().items())
         raise EnvironmentFault(
             f"The worker on {platform.node()} has another copy of this project than this command, or other libraries: "
@@ -131,16 +157,12 @@ def _finished(job, path, data, records):
 
 
 def _write(job, targets, data, records):
-    index = celeba_dialog.index_at(job.index, lambda: Release(job.root))
-    subset = "hq" if "hq_images" in index.sources else "standard"
-    arrow, leaves = _layout(subset, "parts" in index.table.column_names)
+    arrow = layout(job)
     sizes = list(dict.fromkeys(size for _, size, _ in targets))
     result = {}
     with contextlib.ExitStack() as stack:
-        shards = [Shard(stack, f"{data}/{path}", arrow, leaves) for _, _, path in targets]
-        for start in range(job.first, job.last, ROW_GROUP[subset]):
-            rows = index.table.slice(start, min(ROW_GROUP[subset], job.last - start))
-            images = celeba_dialog.read_images(index, rows, sizes)
+        shards = [Shard(stack, f"{data}/{path}", arrow) for _, _, path in targets]
+        for rows, images in release_rows(job, sizes):
             for shard, (_, size, _) in zip(shards, targets):
                 shard.write(to_parquet(rows, images[size], arrow))
     for shard, (_, _, path) in zip(shards, targets):
@@ -157,24 +179,34 @@ def _write(job, targets, data, records):
     return result
 
 
+def layout(job):
+    """The Arrow schema of a job's shards, with the features as `datasets` looks for them."""
+    return _layout(job.index.subset, job.index.parts)
+
+
 @functools.cache
 def _layout(subset, parts):
-    """(Arrow schema, names of the Parquet columns) of the shards of a family."""
     features = celeba_dialog.features_of(subset, parts)
-    arrow = features.arrow_schema.with_metadata({"huggingface": json.dumps(schema.portable_json(features))})
+    return features.arrow_schema.with_metadata({"huggingface": json.dumps(schema.portable_json(features))})
+
+
+@functools.cache
+def _leaves(arrow):
+    """The names of the Parquet columns of a schema."""
     buffer = io.BytesIO()
     pq.write_table(arrow.empty_table(), buffer)
     columns = pq.ParquetFile(buffer).schema
-    return arrow, [columns.column(index).path for index in range(len(columns))]
+    return [columns.column(index).path for index in range(len(columns))]
 
 
 class Shard:
     """A Parquet file being written, hashed as it goes. Image bytes are not compressed, because JPEG and PNG are."""
 
-    def __init__(self, stack, path, arrow, leaves):
+    def __init__(self, stack, path, arrow):
         self.digest = hashlib.sha256()
         self.size = self.memory = 0
         self._file = stack.enter_context(files.whole_file(path, synced=False))  # build does it
+        leaves = _leaves(arrow)
         # Neither a dictionary nor statistics of image bytes: both would copy and compare every image for nothing.
         others = [name for name in leaves if not name.endswith(".bytes")]
         self._writer = stack.enter_context(

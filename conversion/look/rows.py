@@ -167,7 +167,8 @@ class ReleaseRows:
         )
 
     def _index(self, config):
-        return celeba_dialog.open_index(self._release, subset_of(config), CONFIGS[config].get("parts", False))
+        key = celeba_dialog.index_key(self._release, subset_of(config), CONFIGS[config].get("parts", False))
+        return celeba_dialog.open_index(key, self._release)
 
 
 def _needs(config):

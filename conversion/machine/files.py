@@ -6,6 +6,8 @@ Paths are local or fsspec URLs.
 import contextlib
 import hashlib
 import os
+import posixpath
+import stat
 import sys
 import tempfile
 
@@ -64,6 +66,24 @@ def names(path):
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
+
+
+def tree(path):
+    """All that lies below a folder: {path below it, with slashes: "file", "folder", "link" or "device"}."""
+    if is_url(path):
+        root = posixpath.join(filesystem(path)._strip_protocol(path), "")
+        found = filesystem(path).find(path, withdirs=True, detail=True)
+        names = {name.rstrip("/").removeprefix(root): found[name]["type"] for name in sorted(found)}
+        return {name: "folder" if kind == "directory" else "file" for name, kind in names.items() if name}
+    kinds = {}
+    for folder, folders, names in os.walk(path):
+        for name in (*folders, *names):
+            mode = os.lstat(os.path.join(folder, name)).st_mode
+            known = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+            kinds[os.path.relpath(os.path.join(folder, name), path).replace(os.sep, "/")] = known.get(
+                stat.S_IFMT(mode), "device"
+            )
+    return dict(sorted(kinds.items()))
 
 
 def make_folder(path):

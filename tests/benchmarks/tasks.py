@@ -151,7 +151,7 @@ def _import_all():
 
 def stream_release(release, config, out):
     """Train from the release, images undecoded, the annotations read before."""
-    celeba_dialog.open_index(celeba_dialog.Release(release), config)
+    celeba_dialog.open_index(celeba_dialog.index_key(celeba_dialog.Release(release), config))
     _import_all()
     yield
     builder = celeba_dialog.CelebADialog(config_name=config, data_dir=release)
