@@ -329,7 +329,7 @@ class CelebADialogError(Exception):
     │   ├── MissingFileError        a file, folder or image that is needed is not there
     │   ├── FormatError             a text, JSON, image or mask holds what cannot be right
     │   ├── DamagedFileError        a file is cut off, changed, of another kind, or its checksum fails
-    │   ├── ConflictError           two copies of one file disagree
+    │   ├── ConflictError           two files contradict each other
     │   └── ChangedReleaseError     the files are not what they were when the dataset was made
     ├── EnvironmentFault            the machine is at fault: no space, no permission, a missing package or network
     └── UsageError                  the call is at fault: a path or option that does not exist
@@ -353,7 +353,7 @@ class DamagedFileError(ReleaseError):
 
 
 class ConflictError(ReleaseError):
-    """Two copies of one file disagree."""
+    """Two files contradict each other."""
 
 
 class ChangedReleaseError(ReleaseError):
@@ -1334,7 +1334,7 @@ def read_mapping(data, shown):
 def read_partition(data, shown):
     """CelebA's own partition; returns the number of rows.
 
-    It is three ranges of the file number, so the file serves as a check only. Raises FormatError where it
+    It is three ranges of the file number, so the file serves as a check only. Raises ConflictError where it
     says otherwise.
     """
     rows = split_text(data, shown, 2, "0, 1 or 2", _starts_with_key)
@@ -1342,7 +1342,7 @@ def read_partition(data, shown):
     wrong = rows.values[:, 0] != part_of(numbers)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise FormatError(
+        raise ConflictError(
             f"{shown}: line {rows.lines[row]}: {rows.values[row, 0]}, where CelebA puts "
             f"{STANDARD.file_name(numbers[row])} into {PARTITION[part_of(numbers[row])]}. {_AGAIN}"
         )
@@ -1949,7 +1949,7 @@ def _index_table(release, subset_name, parts):
             counterparts[mapping[mapping >= 0]] = np.flatnonzero(mapping >= 0)
         counterparts = counterparts[numbers]
         part = part_of(numbers)
-        _optional(release, "partition", lambda data, shown, _: (None, read_partition(data, shown)), subset, {})
+        _copy(release, "partition", lambda data, shown, _: (None, read_partition(data, shown)), subset)
     table, degrees, unlabeled, unlisted = _degrees(release, subset, numbers, part, counts)
     split = np.where(unlabeled, SPLITS.index(UNLABELED), part)
     order = np.argsort(split, kind="stable")
@@ -2003,12 +2003,14 @@ def missing_roles(release, subset, parts=False):
     ]
 
 
-def _optional(release, role, read, subset, counts):
+def _optional(release, role, read, subset, counts=None):
     """What a reader makes of a text or JSON file, None where it is not there; notes its number of rows in `counts`."""
     text = release.text(role)
     if text is None:
         return None
-    value, counts[role] = read(*text, subset)
+    value, count = read(*text, subset)
+    if counts is not None:
+        counts[role] = count
     return value
 
 
@@ -2025,7 +2027,10 @@ def _degrees(release, subset, numbers, part, counts):
     table = np.full((subset.first + subset.images, len(DEGREES)), -1, np.int8)
     tables = {}
     for role in covers:
-        found = _optional(release, role, read_degrees, subset, counts)
+        if f"{subset.name}_labels" in tables:
+            found = _copy(release, role, read_degrees, subset)
+        else:
+            found = _optional(release, role, read_degrees, subset, counts)
         if found is not None:
             for other in tables:
                 _agree(release, "degrees", other, tables[other], role, found)
@@ -2040,6 +2045,17 @@ def _degrees(release, subset, numbers, part, counts):
         strange &= ~of_test
     unlisted = {role: int((strange & covered).sum()) for role, covered in covers.items()}
     return table, degrees, unlabeled, {role: count for role, count in unlisted.items() if count}
+
+
+def _copy(release, role, read, subset):
+    """The same of a file that only repeats what another says: one that cannot be read is left aside, with a warning."""
+    try:
+        return _optional(release, role, read, subset)
+    except ConflictError:
+        raise
+    except ReleaseError as error:
+        logger.warning(f"{error} It is left aside, because another file says the same.")
+        return None
 
 
 def _agree(release, what, role, values, other_role, other_values):
@@ -2066,7 +2082,7 @@ def _attributes(release, subset, mapping, table, counts):
     attributes = _optional(release, role, read_attributes, subset, counts)
     if attributes is None:
         return np.full((subset.first + subset.images, len(ATTRIBUTES)), -1, np.int8)
-    theirs = _of_counterparts(release, "attributes", read_attributes, subset, mapping)
+    theirs = _of_counterparts(release, "attributes", _copy, read_attributes, subset, mapping)
     if theirs is not None:
         _agree(release, "attributes", f"{_other(subset).name}_attributes", theirs, role, attributes)
     for column, (degree, name) in enumerate(zip(table.T, RELEASE_NAMES.values())):
@@ -2108,13 +2124,13 @@ def _other(subset):
     return STANDARD if subset is HQ else HQ
 
 
-def _of_counterparts(release, kind, read, subset, mapping):
+def _of_counterparts(release, kind, get, read, subset, mapping):
     """What the other subset's file says of the images of this one, by file number, -1 where it says nothing.
 
-    None where there is no such file, or no mapping.
+    `get` is `_copy` or `_optional`. None where there is no such file, or no mapping.
     """
     other = _other(subset)
-    theirs = None if mapping is None else _optional(release, f"{other.name}_{kind}", read, other, {})
+    theirs = None if mapping is None else get(release, f"{other.name}_{kind}", read, other)
     if theirs is None:
         return None
     found = np.full((subset.first + subset.images, *theirs.shape[1:]), -1, theirs.dtype)
@@ -2193,7 +2209,7 @@ def _identities(release, subset, mapping, counts):
     """
     role = f"{subset.name}_identity"
     own = _optional(release, role, read_identity, subset, counts)
-    theirs = _of_counterparts(release, "identity", read_identity, subset, mapping)
+    theirs = _of_counterparts(release, "identity", _optional if own is None else _copy, read_identity, subset, mapping)
     if own is not None and theirs is not None:
         _agree(release, "identities", f"{_other(subset).name}_identity", theirs, role, own)
     missing = np.full(subset.first + subset.images, -1, np.int32)

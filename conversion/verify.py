@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import celeba_dialog
 from celeba_dialog import CONFIGS
 from celeba_dialog import Release
+from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 
 from . import card
@@ -56,12 +57,14 @@ def run(args):
 def verify(out, release, configs=None, workers=None):
     """Compares a built folder with the release. Returns (rows, values, list of differences, a line each).
 
-    `configs` are the names of those to compare, None for all. Raises MissingFileError where there is no built folder,
-    DamagedFileError where its manifest is none, UsageError where it has not the config asked for, and ReleaseError
-    where the release is at fault.
+    `configs` are the names of those to compare, None for all. Raises UsageError where there is no built folder or not
+    the config asked for, ReleaseError where the release is at fault.
     """
     out = celeba_dialog.normal_path(out)
-    manifest = read_manifest(out)
+    try:
+        manifest = read_manifest(out)
+    except ReleaseError as error:
+        raise UsageError(f"{out}: no built folder: it has no {MANIFEST} of ours. {error}") from None
     release = Release(release)
     for name in configs or []:
         if name not in manifest["configs"]:

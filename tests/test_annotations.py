@@ -142,7 +142,9 @@ def test_the_partition_is_held_against_the_three_ranges(data):
     wrong = data.draw(st.integers(0, len(lines) - 1))
     lines[wrong][1] = str((int(lines[wrong][1]) + data.draw(st.integers(1, 2))) % 3)
     text = "".join(" ".join(words) + "\n" for words in lines).encode()
-    with pytest.raises(FormatError, match=rf"^file: line {wrong + 1}: \d, where CelebA puts {lines[wrong][0]} into "):
+    with pytest.raises(
+        celeba_dialog.ConflictError, match=rf"^file: line {wrong + 1}: \d, where CelebA puts {lines[wrong][0]} into "
+    ):
         celeba_dialog.read_partition(text, "file")
 
 

@@ -149,7 +149,7 @@ def test_pages_follow_the_content(tmp_path):
 
     def ends_of_pages(name, images):
         with contextlib.ExitStack() as stack:
-            shard = shards.Shard(stack, str(tmp_path / name), schema, ["image.bytes", "image.path"])
+            shard = shards.Shard(stack, str(tmp_path / name), schema)
             shard.write(pa.table([pa.array([{"bytes": image, "path": ""} for image in images])], schema=schema))
         data = (tmp_path / name).read_bytes()
         places = [data.index(image) for image in images]
@@ -172,7 +172,12 @@ def test_the_schema_tells_the_features(config, built, demo):
         assert '"List"' not in json.dumps(told)  # unknown before datasets 4
 
 
-FULL = {"train": (64, 24183, 162770), "validation": (8, 2993, 19867), "test": (8, 2824, 19962)}
+FULL = {
+    "train": (64, 24182, 162754),
+    "validation": (8, 2993, 19864),
+    "test": (8, 2824, 19960),
+    "unlabeled": (1, 1, 21),
+}
 
 
 @pytest.mark.parametrize("subset", ["hq", "standard"])
@@ -182,7 +187,7 @@ def test_the_plan_of_the_full_release(subset):
     index = SimpleNamespace(splits={split: bounds[i : i + 2] for i, split in enumerate(FULL)})
     release = SimpleNamespace(root="/release", digest=lambda roles: "0")
     configs = ["hq", "hq_256"] if subset == "hq" else ["standard"]
-    jobs = shards.plan(release, subset, False, index, configs)
+    jobs = shards.plan(release, {(subset, False): index}, configs)
     assert [job.first for job in jobs] == [0, *(job.last for job in jobs[:-1])]
     assert jobs[-1].last == bounds[-1]
     names = [[path for _, _, path in job.targets] for job in jobs]
@@ -564,7 +569,8 @@ def memory(monkeypatch):
     """The file system of memory:// addresses, empty."""
     fs = fsspec.filesystem("memory")
     _empty(fs)
-    monkeypatch.setattr(build.card, "render", lambda *arguments: {"README.md": b"the card"})
+    monkeypatch.setattr(build.card.charts, "statistics", lambda groups: b"a picture")
+    monkeypatch.setattr(build.card.charts, "legend", lambda: b"another")
     yield fs
     _empty(fs)
 
@@ -587,7 +593,7 @@ def test_a_remote_out(small, demo, memory, tmp_path):
     assert (rows, problems) == (29, [])
     memory.pipe_file("/bucket/out/standard/train-00009-of-00009.parquet", b"")
     _, _, problems = verify.verify("memory://bucket/out", small, workers=1)
-    assert problems == ["standard/train-00009-of-00009.parquet: is not in manifest.json"]
+    assert problems == ["standard/train-00009-of-00009.parquet: is not in manifest.json, and does not belong there"]
     with pytest.raises(celeba_dialog.UsageError, match="no earlier build"):
         memory.pipe_file("/bucket/mine/file", b"")
         build.build(small, "memory://bucket/mine", workers=1, allow_incomplete=True)

@@ -13,7 +13,6 @@ import celeba_dialog
 from celeba_dialog import ATTRIBUTES
 from celeba_dialog import FILES
 from celeba_dialog import ConflictError
-from celeba_dialog import FormatError
 from celeba_dialog import Release
 
 pytest_plugins = ["building"]
@@ -151,7 +150,7 @@ def test_one_contradiction_is_let_pass(copy):
 
 def test_a_partition_that_says_otherwise(copy):
     edit(copy, "partition", cells(first_with(1, "2")))
-    with pytest.raises(FormatError, match="list_eval_partition.txt: line 1: 2, where CelebA puts .* into train"):
+    with pytest.raises(ConflictError, match="list_eval_partition.txt: line 1: 2, where CelebA puts .* into train"):
         celeba_dialog.read_index(Release(copy), "standard")
 
 
@@ -164,6 +163,28 @@ def test_what_only_one_file_says_is_no_conflict(copy, demo):
     known = [row for row in table.select(["file_name", "smiling"]).to_pylist() if row["smiling"] >= 0]
     assert len(known) > 40
     assert all(truth[row["file_name"]] == row["smiling"] for row in known)
+
+
+@pytest.mark.parametrize(
+    "config, role",
+    [
+        ("standard", "labels_train"),
+        ("standard", "partition"),
+        ("hq", "standard_attributes"),
+        ("hq", "standard_identity"),
+    ],
+)
+def test_a_copy_that_cannot_be_read_is_left_aside(config, role, copy, demo, same_rows, monkeypatch):
+    """Nothing comes from it. A warning says so."""
+    warnings = []
+    monkeypatch.setattr(celeba_dialog.logger, "warning", warnings.append)
+    edit(copy, role, lambda data: b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>")
+    index = celeba_dialog.read_index(Release(copy), config)
+    assert index.table["file_name"].to_pylist() == [row["file_name"] for row in demo.rows(config)]
+    assert index.table["identity"].to_pylist() == [row["identity"] for row in demo.rows(config)]
+    (said,) = warnings
+    assert FILES[role].name in said and "this is a web page" in said and "left aside" in said
+    assert role not in index.counts
 
 
 @pytest.mark.parametrize("command", ["check", "build"])

@@ -12,6 +12,7 @@ import pytest
 from commands import ROOT
 from commands import tree
 
+import celeba_dialog
 from conversion.build import command as build
 from conversion.build import shards
 
@@ -135,7 +136,8 @@ def test_a_cluster_that_does_not_know_the_project(small, commands, tmp_path):
 
 
 def test_a_worker_with_other_libraries(tmp_path):
-    job = shards.Job("/release", "/index", "0", "the state of another pyarrow", 0, 1, ())
+    key = celeba_dialog.IndexKey("/release", "hq", False, "0", "/cache")
+    job = shards.Job(key, "the state of another pyarrow", 0, 1, ())
     with pytest.raises(build.EnvironmentFault, match=f"The worker on .*pyarrow {pyarrow.__version__}"):
         shards.write_shards(job, tmp_path, tmp_path)
 

@@ -183,6 +183,12 @@ def test_so_many_indexes_are_kept_and_no_more(copy, tmp_path):
         opened(copy, tmp_path)
         os.utime(key.path, ns=(count, count))  # clocks are too coarse to tell which is the newest
         paths.append(key.path)
+        half = Path(f"{key.path}.0.tmp")  # left by a killed process
+        half.write_bytes(b"half")
+        another = half.with_name(f"another-{half.name}")
+        another.write_bytes(b"of another release")
+    left = (tmp_path / "celeba_dialog_index").glob("*.tmp")
+    assert another.exists() and sum(path.name.startswith(key.family) for path in left) == 1
     kept = sorted(map(str, (tmp_path / "celeba_dialog_index").glob("*.index")))
     assert kept == sorted(paths[-celeba_dialog._KEPT_INDEXES :])
     assert len(celeba_dialog._indexes) <= celeba_dialog._KEPT_INDEXES

@@ -7,7 +7,6 @@ import io
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +16,6 @@ from pathlib import Path
 import datasets
 import fsspec
 import numpy as np
-import pyarrow as pa
 import pytest
 from datasets.distributed import split_dataset_by_node
 from PIL import Image
@@ -300,36 +298,6 @@ def test_a_cache_that_cannot_be_written(copy, demo, tmp_path, same_rows):
     (tmp_path / "cache" / "celeba_dialog_index").write_bytes(b"a file where the folder of the index should be")
     found = streamed(copy, "hq", tmp_path / "cache")["test"]
     same_rows(list(undecoded(found)), demo.splits("hq")["test"])
-
-
-def test_a_damaged_cache_is_made_anew(demo, tmp_path, same_rows):
-    root = Path(shutil.copytree(demo.root, tmp_path / "release"))  # an index that no other test has in memory
-    list(undecoded(streamed(root, "hq", tmp_path / "cache")["test"]))
-    (index,) = (tmp_path / "cache").rglob("*.arrow")
-    good = index.read_bytes()
-    other = pa.BufferOutputStream()
-    with pa.ipc.new_file(other, pa.schema({"a": pa.int8()}).with_metadata({"splits": "no JSON"})):
-        pass
-    for data in (b"", b"x" * 1000, good[: len(good) // 2], other.getvalue().to_pybytes()):
-        celeba_dialog._indexes.clear()
-        index.unlink()
-        index.write_bytes(data)
-        same_rows(list(undecoded(streamed(root, "hq", tmp_path / "cache")["test"])), demo.splits("hq")["test"])
-    assert index.read_bytes() == good
-
-
-def test_the_cache_holds_one_index_of_a_release(copy, tmp_path):
-    """Neither what a killed process left half-written nor the index of an earlier state stays."""
-    list(undecoded(streamed(copy, "hq", tmp_path)["test"]))
-    (index,) = tmp_path.rglob("*.arrow")
-    half = index.with_name(f"{index.name}.1.tmp")
-    half.write_bytes(b"half")
-    another = index.with_name(f"another-{index.name}.1.tmp")
-    another.write_bytes(b"of another release")
-    change_captions(copy)
-    list(undecoded(streamed(copy, "hq", tmp_path)["test"]))
-    assert not index.exists() and not half.exists() and another.exists()
-    (index,) = tmp_path.rglob("*.arrow")
 
 
 # ----------------------------------------------------------------------------------------------- each sample, just once

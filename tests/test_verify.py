@@ -263,8 +263,8 @@ def test_wrong_use(folder, small, commands, tmp_path):
     (tmp_path / "empty").mkdir()
     for out in (tmp_path / "nowhere", tmp_path / "empty", small):
         done = commands.run("verify", out, small)
-        assert done.status == 1
-        assert done.text.startswith(f"{out}/manifest.json: not there")
+        assert done.status == 2
+        assert done.text.startswith(f"{out}: no built folder")
         assert done.text.count("\n") == 1
     done = commands.run("verify", folder, small, "--config=hq_512")
     assert (done.status, done.text) == (2, f"{folder}: has no config hq_512, only hq, hq_256, hq_parts, standard.\n")

@@ -73,8 +73,8 @@ def tree(path):
     if is_url(path):
         root = posixpath.join(filesystem(path)._strip_protocol(path), "")
         found = filesystem(path).find(path, withdirs=True, detail=True)
-        names = {name.rstrip("/").removeprefix(root): found[name]["type"] for name in sorted(found)}
-        return {name: "folder" if kind == "directory" else "file" for name, kind in names.items() if name}
+        kinds = {name.rstrip("/"): "folder" if found[name]["type"] == "directory" else "file" for name in sorted(found)}
+        return {name.removeprefix(root): kind for name, kind in kinds.items() if name.startswith(root)}
     kinds = {}
     for folder, folders, names in os.walk(path):
         for name in (*folders, *names):
