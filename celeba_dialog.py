@@ -317,6 +317,9 @@ CITATION = """@inproceedings{jiang2021talktoedit,
 }"""
 RELEASE_VARIABLE = "CELEBA_DIALOG_RELEASE"  # where the release lies, for those who do not pass data_dir
 
+# What a drawing for tests in a hurry says of itself in its JPEG comment, to be taken for an HQ image of that side.
+DRAWING = "A made-up CelebA-Dialog image of {0}x{0} pixels"
+
 
 # ------------------------------------------------------------------------------------------------------------ errors
 
@@ -1005,6 +1008,14 @@ def read_members(places, sources):
         for position, member, body in zip(positions, members, bodies(path, members)):
             result[position] = _unpack(body, path, member)
     return result
+
+
+def member_names(places, sources):
+    """What the images at some places are called in messages: zip and member, or the file's path; None for a null."""
+    return [
+        None if source is None else f"{sources[source]}{'' if sources[source].endswith('/') else ': '}{name}"
+        for source, name in zip(places.field("source").to_pylist(), places.field("name").to_pylist())
+    ]
 
 
 # A member's bytes stand behind a header of 30 bytes, the name, and an extra field of a length that it alone knows.
@@ -1739,8 +1750,9 @@ class Index(NamedTuple):
     digest: str  # of the state of the release, see `Release.digest`
 
     def read(self, role, places):
-        """The bytes of the images at some places (a MEMBER array), None for a null."""
-        return read_members(places, self.sources[role])
+        """[(bytes, name for messages)] of the images at some places (a MEMBER array), (None, None) for a null."""
+        sources = self.sources[role]
+        return list(zip(read_members(places, sources), member_names(places, sources)))
 
 
 def image_roles(subset, parts):
@@ -2256,30 +2268,131 @@ def shard_ranges(split, first, last):
     return list(zip(bounds[:-1], bounds[1:]))
 
 
-# -------------------------------------------------------------------------------------------------------------- masks
-
+# ------------------------------------------------------------------------------------------------- images and masks
+# Whoever reads a row (the loader, build, verify) walks the segments of its JPEG and the chunks of its PNGs: kind, whole
+# to the end, size, colours, palette, orientation. That takes microseconds. Pixels take a hundred times that and are
+# looked at where a row is made from them (resized configs, masks without the whole official palette), and all of them
+# by `check --deep`: a class above 18 under the official palette, or grey in a part mask, is found there alone.
 
 _PALETTE = bytes(value for color in MASK_COLORS.values() for value in color)
+_HQ_COPIES = ((512, 512), (256, 256))  # smaller copies of the HQ images, which is all that some have
+_SEGMENT = struct.Struct(">HH").unpack_from  # marker and length of a JPEG segment
+_FRAME = struct.Struct(">BHHB").unpack_from  # bits of a sample, height, width and components of a JPEG
+_CHUNK = struct.Struct(">L4s").unpack_from  # length and kind of a PNG chunk
+_CRC = struct.Struct(">L").unpack_from
+_FRAMES = {*range(0xFFC0, 0xFFD0)} - {0xFFC4, 0xFFC8, 0xFFCC}
+_TABLES = {0xFFC4, 0xFFCC, 0xFFDB, 0xFFDD, 0xFFFE, *range(0xFFE0, 0xFFF0)}  # and comments, and what applications add
+_USUAL_FRAMES = {0xFFC0, 0xFFC1, 0xFFC2}  # baseline, extended, progressive; not lossless or arithmetic
+_JPEG_COLORS = {1: "grey", 4: "CMYK"}
+_GREY, _RGB, _INDEXED = 0, 2, 3  # colour types of a PNG
+_MAY_TURN = (b"Raw profile type exif", b"exif", b"XML:com.adobe.xmp", b"xmp")  # texts in which Pillow looks for EXIF
+_ORIENTATION = 0x0112  # in EXIF: 1 for upright, 2 to 8 for turned or mirrored
+_STARTS = (
+    (re.compile(rb"\xff\xd8"), "a JPEG"),
+    (re.compile(rb"\x89PNG"), "a PNG"),
+    (re.compile(rb"RIFF.{4}WEBP", re.S), "a WebP"),
+    (re.compile(rb"PK\x03\x04"), "a zip"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)", re.I), "a web page"),
+    (re.compile(rb"\Z"), "an empty file"),
+)
 
 
-def palette_mask(data, name):
-    """A mask as a PNG whose pixel values are the class indices: the same bytes where it is one already.
+def _undecodable(kind, name, why):
+    return FormatError(f"{name}: the {kind} cannot be decoded: {why}. {_AGAIN}")
 
-    A mask re-saved as RGB in the official colours, with another palette or as grey indices is turned back, without
-    loss. Raises FormatError for any other.
+
+def _another_kind(data, kind, name):
+    """The FormatError for bytes that do not start as a JPEG or PNG does."""
+    what = next((what for start, what in _STARTS if start.match(data)), None)
+    what = f"this is {what}" if what else f"it starts with {data[:8]!r}"
+    return _undecodable(kind, name, f"{what}, no {kind}")
+
+
+def _pixels(size):
+    return f"{size[0]}×{size[1]} pixels"
+
+
+def jpeg_header(data, name):
+    """((width, height), whether it may hold an orientation) of a JPEG in RGB, without decoding it.
+
+    Raises FormatError for what is no JPEG, is cut off, or is of a kind or in colours that the release does not have.
     """
+    if data[:2] != b"\xff\xd8":
+        raise _another_kind(data, "JPEG", name)
+    at, frame, may_turn = 2, None, False
+    try:
+        while True:
+            marker, length = _SEGMENT(data, at)
+            if marker == 0xFFDA:  # the pixels follow
+                break
+            if marker == 0xFFFF:  # a byte of fill
+                at += 1
+                continue
+            if marker == 0xFFE1:  # EXIF or XMP
+                may_turn = True
+            elif marker in _FRAMES and frame is None:
+                frame = (marker, *_FRAME(data, at + 4))
+            elif marker not in _TABLES:
+                raise _undecodable("JPEG", name, f"marker {marker:04X} at byte {at:,}")
+            at += 2 + length
+    except struct.error:
+        raise _undecodable("JPEG", name, "it is cut off") from None
+    # In pixels, FF is followed by 0 or a restart marker. What follows the end is of no account.
+    if not data.endswith(b"\xff\xd9") and data.find(b"\xff\xd9", at) < 0:
+        raise _undecodable("JPEG", name, "it is cut off")
+    if frame is None:
+        raise _undecodable("JPEG", name, "it does not say its size")
+    marker, bits, height, width, components = frame
+    if marker not in _USUAL_FRAMES or bits != 8:
+        raise FormatError(
+            f"{name}: a JPEG of a kind that few programs decode (frame {marker:04X}, {bits} bits), expected baseline "
+            f"or progressive of 8 bits. {_AGAIN}"
+        )
+    if components != 3:
+        colors = _JPEG_COLORS.get(components, f"{components} colours")
+        raise FormatError(f"{name}: a JPEG in {colors}, expected RGB. {_AGAIN}")
+    return (width, height), may_turn
+
+
+class PngHeader(NamedTuple):
+    """What a PNG says of itself."""
+
+    size: tuple  # (width, height)
+    bits: int  # of a sample
+    color: int  # its colour type: _GREY, _RGB, _INDEXED, or one with alpha
+    palette: bytes  # red, green and blue of each colour; empty where there is none
+    may_turn: bool  # whether it may hold an orientation
+
+
+def png_header(data, name):
+    """The PngHeader of a PNG, without decoding it. Raises FormatError for what is no PNG, is cut off or damaged."""
     if data[:8] != b"\x89PNG\r\n\x1a\n":
-        raise FormatError(f"{name}: starts with {data[:8]!r}, which is no PNG. {_AGAIN}")
-    return data if _has_official_palette(data) else encode_mask(mask_indices(data, name))
-
-
-def _has_official_palette(data):
-    """Whether a PNG is a palette image whose indices are the classes; told from its head, without decoding it."""
-    at = data.find(b"PLTE", 33, 4096)
-    if data[25:26] != b"\x03" or at < 0:
-        return False
-    palette = data[at + 4 : at + 4 + int.from_bytes(data[at - 4 : at], "big")]
-    return palette[: len(_PALETTE)] == _PALETTE[: len(palette)]
+        raise _another_kind(data, "PNG", name)
+    at, kind, chunks, may_turn = 8, None, {}, False
+    try:
+        while kind != b"IEND":
+            length, kind = _CHUNK(data, at)
+            content, end = at + 8, at + 8 + length
+            if (zlib.crc32(data[at + 4 : end]),) != _CRC(data, end):
+                raise _undecodable("PNG", name, f"the checksum of its {kind!r} at byte {at:,} does not fit")
+            if kind == b"IHDR" or kind == b"PLTE":
+                if list(chunks) != ([] if kind == b"IHDR" else [b"IHDR"]):
+                    raise _undecodable("PNG", name, f"{kind!r} at byte {at:,}, where none is due")
+                chunks[kind] = data[content:end]
+            elif kind == b"IDAT":
+                chunks[kind] = None
+            elif kind != b"IEND":
+                may_turn = may_turn or kind == b"eXIf" or data.startswith(_MAY_TURN, content)
+            at = end + 4
+    except struct.error:
+        raise _undecodable("PNG", name, "it is cut off") from None
+    if len(chunks.get(b"IHDR", b"")) != 13 or b"IDAT" not in chunks:
+        raise _undecodable("PNG", name, "it has no header or no pixels")
+    width, height, bits, color = struct.unpack_from(">LLBB", chunks[b"IHDR"])
+    palette = chunks.get(b"PLTE", b"")
+    if len(palette) % 3 or (color == _INDEXED and not palette):
+        raise _undecodable("PNG", name, f"its palette is of {len(palette)} bytes")
+    return PngHeader((width, height), bits, color, palette, may_turn)
 
 
 @contextlib.contextmanager
@@ -2288,31 +2401,179 @@ def _opened(data, kind, name):
     try:
         with PillowImage.open(io.BytesIO(data), formats=[kind]) as image:
             if max(image.size) > _MAX_SIDE:
-                width, height = image.size
-                raise FormatError(
-                    f"{name}: {width:,}×{height:,} pixels, where none here has over {_MAX_SIDE:,}. {_AGAIN}"
-                )
+                raise FormatError(f"{name}: {_pixels(image.size)}, where none here has over {_MAX_SIDE:,}. {_AGAIN}")
             yield image
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
-        raise FormatError(f"{name}: the {kind} cannot be decoded: {error}. {_AGAIN}") from None
+        raise _undecodable(kind, name, error) from None
+
+
+def _check_upright(data, kind, name):
+    """Raises FormatError for an image with an orientation in its EXIF or XMP.
+
+    `datasets` turns such an image when it decodes it, but not the mask that belongs to it, and other readers of the
+    same bytes turn nothing. No official image has one.
+    """
+    with _opened(data, kind, name) as image:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    if orientation in range(2, 9):
+        raise FormatError(
+            f"{name}: its EXIF says to turn or mirror it (orientation {orientation}), which some readers do and others "
+            f"do not, and its mask or image would no longer fit. Remove the tag, or get the official file."
+        )
+
+
+def check_image(data, sizes, subset, name):
+    """(width, height) of a JPEG that can serve, told from its header.
+
+    Args:
+        sizes: what is wanted of it: sides in pixels, None for the image as it is.
+        subset: HQ or STANDARD.
+
+    Raises FormatError for one of another size or kind, or with an orientation. Smaller copies of HQ images serve where
+    all that is wanted is as small.
+    """
+    own, may_turn = jpeg_header(data, name)
+    if own != subset.side and not _serves(data, own, sizes):
+        raise FormatError(f"{name}: {_pixels(own)}, expected {_pixels(subset.side)}. {_what_size(own, subset)}")
+    if may_turn:
+        _check_upright(data, "JPEG", name)
+    return own
+
+
+def _serves(data, own, sizes):
+    """Whether a JPEG of another size than the official one serves all the same."""
+    if own in _HQ_COPIES and None not in sizes and max(sizes) <= own[0]:
+        return True
+    return own[0] == own[1] and DRAWING.format(own[0]).encode() in data[:1024]
+
+
+def _what_size(own, subset):
+    """What an image of another size is, and what to do."""
+    if subset is STANDARD:
+        what = "a cropped or resized copy" if own[0] == own[1] else "likely from the uncropped CelebA (img_celeba)"
+        return f"This is {what}; the rows are made from the aligned images, {FILES['standard_images'].name}."
+    official = f"the official {FILES['hq_images'].name}"
+    if own in _HQ_COPIES:
+        configs = [name for name, options in CONFIGS.items() if options.get("image_size", HQ.side[0]) <= own[0]]
+        return f"{' and '.join(configs)} can be made from these smaller copies; the others need {official}."
+    what = " This is the size of a standard image." if own == STANDARD.side else ""
+    return f"Get {official}.{what}"
+
+
+def decode_image(data, name):
+    """The pixels of a JPEG, as a Pillow image in RGB. Raises FormatError for one that does not decode."""
+    with _opened(data, "JPEG", name) as image:
+        return image.convert("RGB")
+
+
+def resize_image(image, side):
+    """The JPEG, as bytes, of a Pillow image at `side` pixels square: Lanczos, quality 95, no chroma subsampling."""
+    file = io.BytesIO()
+    image.resize((side, side), PillowImage.Resampling.LANCZOS).save(file, "JPEG", quality=95, subsampling=0)
+    return file.getvalue()
+
+
+def sized_image(data, sizes, subset, name):
+    """{size: bytes} of a JPEG: untouched for None and for the side it has. Arguments and errors: see `check_image`."""
+    own = check_image(data, sizes, subset, name)
+    image = None
+    result = {}
+    for size in sizes:
+        if size is None or own == (size, size):
+            result[size] = data
+        else:
+            image = image or decode_image(data, name)
+            result[size] = resize_image(image, size)
+    return result
+
+
+def _check_mask(data, name):
+    """The PngHeader of a mask or part mask. Raises FormatError for one of another size or with an orientation."""
+    header = png_header(data, name)
+    if header.size != (MASK_SIDE, MASK_SIDE):
+        raise FormatError(
+            f"{name}: {_pixels(header.size)}, expected {_pixels((MASK_SIDE, MASK_SIDE))}. This is no official mask, "
+            f"and resizing one is not undone. {_AGAIN}"
+        )
+    if header.may_turn:
+        _check_upright(data, "PNG", name)
+    return header
+
+
+def sized_mask(data, size, name):
+    """A mask as the dataset has it, see `palette_mask` and `resize_mask`; size is None for its own.
+
+    Raises FormatError for one that is no official mask and cannot be turned back into one. In a mask that has the
+    official palette, the pixels are looked at only where it is resized.
+    """
+    header = _check_mask(data, name)
+    return _palette_mask(data, header, name) if size is None else resize_mask(data, size, name)
+
+
+def sized_part(data, size, name):
+    """A binary part mask as the dataset has it, see `resize_part`; size is None for its own, and the pixels unseen.
+
+    Raises FormatError for one that is no official part mask.
+    """
+    header = _check_mask(data, name)
+    if (header.color, header.bits) not in ((_GREY, 1), (_GREY, 8), (_RGB, 8)):
+        raise FormatError(
+            f"{name}: a PNG of colour type {header.color} and {header.bits} bits, expected a binary mask in grey or "
+            f"RGB. {_AGAIN}"
+        )
+    return data if size is None else resize_part(data, size, name)
+
+
+def palette_mask(data, name):
+    """A mask as a PNG whose pixel values are the class indices: the same bytes where it is one already.
+
+    A mask re-saved as RGB in the official colours, with another palette or as grey indices is turned back, without
+    loss. Raises FormatError for any other.
+    """
+    return _palette_mask(data, png_header(data, name), name)
+
+
+def _palette_mask(data, header, name):
+    own = _has_official_palette(header)
+    if own and len(header.palette) >= len(_PALETTE) and header.bits == 8:
+        return data
+    indices = mask_indices(data, name)
+    return data if own else encode_mask(indices)
+
+
+def _has_official_palette(header):
+    """Whether the indices of a PNG are the classes, as far as its palette goes."""
+    return header.color == _INDEXED and _PALETTE.startswith(header.palette[: len(_PALETTE)])
 
 
 def mask_indices(data, name):
     """The class indices of a mask, uint8 (height, width). Raises FormatError for one that holds anything else."""
+    header = png_header(data, name)
+    if header.bits == 16 and header.color != _GREY:  # Pillow keeps the high byte of each, which may be 0 in all
+        raise FormatError(f"{name}: colours of 16 bits, expected a palette mask. {_AGAIN}")
     with _opened(data, "PNG", name) as image:
-        if (image.mode == "P" and not _has_official_palette(data)) or image.mode == "RGBA":
+        if image.mode == "P":
+            own, colors = _has_official_palette(header), len(header.palette) // 3
+            _check_below(np.asarray(image), min(colors, len(MASK_CLASSES)) if own else colors, name)
+            image = image if own else image.convert("RGB")
+        elif image.mode == "RGBA":
             image = image.convert("RGB")
-        elif image.mode not in ("P", "L", "RGB"):
+        elif image.mode in ("1", "LA"):
             image = image.convert("L")
         pixels = np.asarray(image)
     if pixels.ndim == 3:
-        return _classes_of_colors(pixels, name)
-    depth = data[24]
-    if data[25] == 0 and depth in (1, 2, 4):  # Pillow stretches grey of few bits to 0-255
-        pixels = pixels // (255 // (2**depth - 1))
-    if pixels.size and pixels.max() >= len(MASK_CLASSES):
-        raise FormatError(f"{name}: class {pixels.max()}, expected 0 to {len(MASK_CLASSES) - 1}. {_AGAIN}")
-    return pixels
+        if (pixels != pixels[..., :1]).any():
+            return _classes_of_colors(pixels, name)
+        pixels = pixels[..., 0]  # grey saved as RGB: of the official colours only black is grey
+    elif header.color == _GREY and header.bits in (1, 2, 4):  # Pillow stretches grey of few bits to 0-255
+        pixels = pixels // (255 // (2**header.bits - 1))
+    _check_below(pixels, len(MASK_CLASSES), name)
+    return pixels.astype(np.uint8, copy=False)  # from 16 bits
+
+
+def _check_below(pixels, count, name):
+    if pixels.size and pixels.max() >= count:
+        raise FormatError(f"{name}: holds class {pixels.max()}, expected 0 to {count - 1}. {_AGAIN}")
 
 
 def _classes_of_colors(pixels, name):
@@ -2322,7 +2583,11 @@ def _classes_of_colors(pixels, name):
     indices = order[np.minimum(np.searchsorted(colors[order], codes), len(colors) - 1)].astype(np.uint8)
     if (colors[indices] != codes).any():
         strange = pixels[colors[indices] != codes][0].tolist()
-        raise FormatError(f"{name}: the colour {strange} is none of the {len(colors)} official ones. {_AGAIN}")
+        raise FormatError(
+            f"{name}: the colour {strange} is none of the {len(colors)} official ones. If this copy was saved with "
+            f"loss, set every pixel to the nearest of them (celeba_dialog.MASK_COLORS) and save it as PNG; else "
+            f"get the official {FILES['hq_masks'].name}."
+        )
     return indices
 
 
@@ -2344,25 +2609,19 @@ def resize_mask(data, side, name):
 
 
 def resize_part(data, side, name):
-    """A binary part mask of `side` pixels square by nearest neighbour, in its own mode; never larger than it was."""
+    """A binary part mask of `side` pixels square by nearest neighbour, in its own mode; never larger than it was.
+
+    Raises FormatError for one that is not black and white.
+    """
     with _opened(data, "PNG", name) as image:
+        colors = image.getcolors(2)  # None for more
+        if colors is None or not {color for _, color in colors} <= {0, 255, (0, 0, 0), (255, 255, 255)}:
+            found = "more than two values" if colors is None else sorted(color for _, color in colors)
+            raise FormatError(f"{name}: holds {found}, expected a binary mask of 0 and 255. {_AGAIN}")
         if max(image.size) <= side:
             return data
         file = io.BytesIO()
         image.resize((side, side), PillowImage.Resampling.NEAREST).save(file, "PNG")
-    return file.getvalue()
-
-
-def decode_image(data, name):
-    """The pixels of a JPEG, as a Pillow image in RGB. Raises FormatError for one that does not decode."""
-    with _opened(data, "JPEG", name) as image:
-        return image.convert("RGB")
-
-
-def resize_image(image, side):
-    """The JPEG, as bytes, of a Pillow image at `side` pixels square: Lanczos, quality 95, no chroma subsampling."""
-    file = io.BytesIO()
-    image.resize((side, side), PillowImage.Resampling.LANCZOS).save(file, "JPEG", quality=95, subsampling=0)
     return file.getvalue()
 
 
@@ -2413,37 +2672,37 @@ def read_images(index, rows, sizes):
         sizes: sides in pixels; None for the release's own bytes. An image is decoded once for all of them.
 
     Returns {size: {"image": [bytes], "mask": [bytes or None], "parts": [[(index into PARTS, bytes)]]}}, with the
-    columns that the index has.
+    columns that the index has. Raises FormatError for an image or mask that is not what the dataset promises; what is
+    looked at is said above `jpeg_header`.
     """
-    names = rows["file_name"].to_pylist()
+    columns = {"image": _read_photos(index, rows["image"].combine_chunks(), sizes)}
+    if "mask" in rows.column_names:
+        columns["mask"] = _read_masks(index, rows["mask"].combine_chunks(), sizes)
+    if "parts" in rows.column_names:
+        columns["parts"] = _read_parts(index, rows["parts"].combine_chunks(), sizes)
+    return {size: {column: found[size] for column, found in columns.items()} for size in sizes}
+
+
+def _read_photos(index, places, sizes):
     role = "hq_images" if "hq_images" in index.sources else "standard_images"
-    images = index.read(role, rows["image"].combine_chunks())
-    for name, image in zip(names, images):
-        if image[:2] != b"\xff\xd8":
-            raise FormatError(f"{name}: starts with {image[:8]!r}, which is no JPEG. {_AGAIN}")
-    result = {size: {} for size in sizes}
-    decoded = [decode_image(image, name) for image, name in zip(images, names)] if set(sizes) - {None} else []
+    found = [sized_image(data, sizes, SUBSETS[FILES[role].subset], name) for data, name in index.read(role, places)]
+    return {size: [photo[size] for photo in found] for size in sizes}
+
+
+def _read_masks(index, places, sizes):
+    masks = index.read("hq_masks", places)
+    return {size: [None if data is None else sized_mask(data, size, name) for data, name in masks] for size in sizes}
+
+
+def _read_parts(index, lists, sizes):
+    flat = lists.flatten()
+    masks = index.read("hq_parts", flat.field("mask"))
+    kinds = flat.field("part").to_pylist()
+    ends = np.cumsum(lists.value_lengths().to_numpy()).tolist()
+    result = {}
     for size in sizes:
-        result[size]["image"] = images if size is None else [resize_image(image, size) for image in decoded]
-    if "mask" in index.table.column_names:
-        masks = index.read("hq_masks", rows["mask"].combine_chunks())
-        for size in sizes:
-            result[size]["mask"] = [
-                mask if mask is None else palette_mask(mask, name) if size is None else resize_mask(mask, size, name)
-                for mask, name in zip(masks, names)
-            ]
-    if "parts" in index.table.column_names:
-        lists = rows["parts"].combine_chunks()
-        flat = lists.flatten()
-        masks = index.read("hq_parts", flat.field("mask"))
-        kinds = flat.field("part").to_pylist()
-        ends = np.cumsum(lists.value_lengths().to_numpy()).tolist()
-        for size in sizes:
-            sized = (
-                masks if size is None else [resize_part(mask, size, PARTS[kind]) for mask, kind in zip(masks, kinds)]
-            )
-            pairs = list(zip(kinds, sized))
-            result[size]["parts"] = [pairs[start:end] for start, end in zip([0, *ends], ends)]
+        pairs = [(kind, sized_part(data, size, name)) for kind, (data, name) in zip(kinds, masks)]
+        result[size] = [pairs[start:end] for start, end in zip([0, *ends], ends)]
     return result
 
 

@@ -358,7 +358,10 @@ READERS |= {
     "palette mask": lambda data: celeba_dialog.palette_mask(data, "file"),
     "resized mask": lambda data: celeba_dialog.resize_mask(data, 8, "file"),
     "resized part": lambda data: celeba_dialog.resize_part(data, 8, "file"),
+    "part": lambda data: celeba_dialog.sized_part(data, None, "file"),
     "jpeg": lambda data: celeba_dialog.decode_image(data, "file"),
+    "jpeg header": lambda data: celeba_dialog.jpeg_header(data, "file"),
+    "png header": lambda data: celeba_dialog.png_header(data, "file"),
 }
 PIECES = [bytes([byte]) for byte in b' \t\r\n\0\xff\x1b"{}[]:,.-0156']
 PIECES += [b"0.jpg", b"000001.jpg", b"29999.jpg", b'{"0.jpg": ', b'"overall_caption": ', b'"target_score": ', b"null"]
@@ -414,9 +417,12 @@ def damaged(draw, whole):
 
 @given(damaged(st.sampled_from(MASKS)), damaged(st.just(JPEG)))
 def test_damaged_images(mask, jpeg):
-    for name in ("mask", "palette mask", "resized mask", "resized part"):
+    for name in ("palette mask", "resized mask", "resized part", "part"):
         taken_or_refused(READERS[name], mask)
-    taken_or_refused(READERS["jpeg"], jpeg)
+    indices, header = (taken_or_refused(READERS[name], mask) for name in ("mask", "png header"))
+    assert indices is None or header.size == indices.shape[::-1]
+    image, header = (taken_or_refused(READERS[name], jpeg) for name in ("jpeg", "jpeg header"))
+    assert None in (image, header) or header[0] == image.size
 
 
 def some_zip(method, names):

@@ -789,14 +789,14 @@ defect("no PNG", folder_of("hq_masks", "0.png", jpeg()), "hq", FormatError, "no 
 defect("empty mask", folder_of("hq_masks", "0.png", b""), "hq", FormatError, "no PNG")
 defect(
     "mask of class 19",
-    folder_of("hq_masks", "0.png", png(2, 1, 8, 0, b"\0\1\x13")),
+    folder_of("hq_masks", "0.png", png(512, 512, 8, 0, (b"\0\1\x13" + b"\0" * 510) * 512)),
     "hq",
     FormatError,
     "class 19, expected 0 to 18",
 )
 defect(
     "mask of another colour",
-    folder_of("hq_masks", "0.png", png(2, 1, 8, 2, b"\0\xcc\0\0\1\2\3")),
+    folder_of("hq_masks", "0.png", png(512, 512, 8, 2, (b"\0\xcc\0\0\1\2\3" + b"\0" * 1530) * 512)),
     "hq",
     FormatError,
     "[1, 2, 3]",
@@ -808,8 +808,8 @@ defect(
     folder_of("hq_masks", "0.png", png(50_000, 50_000, 8, 0, b"\0" * 10**6)),
     "hq",
     FormatError,
-    "decoded",
-    "decompression bomb",
+    "50000×50000 pixels",
+    "expected 512×512",
 )
 
 

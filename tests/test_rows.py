@@ -173,7 +173,7 @@ def test_features_are_those_of_the_contract():
     assert set(standard) - set(features) == {"hq_file_name"}
 
 
-def test_an_image_that_cannot_be_right(copy, tmp_path):
+def test_an_image_that_cannot_be_right(demo, copy, tmp_path):
     """The error names it, at once where rows are streamed, as the cause where `datasets` wraps it."""
     path = copy / FILES["hq_images"].path
     with zipfile.ZipFile(path) as archive:
@@ -181,9 +181,10 @@ def test_an_image_that_cannot_be_right(copy, tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in entries:
             archive.writestr(name, data[: len(data) // 2] if name == "image/0.jpg" else data)
-    (split,) = [split for split, found in streamed(copy, "hq", tmp_path).items() if "0.jpg" in names(found)]
-    with pytest.raises(FormatError, match=r"^0\.jpg: the JPEG cannot be decoded"):
-        list(streamed(copy, "hq_256", tmp_path)[split])
+    (split,) = [split for split, rows in demo.splits("hq").items() if "0.jpg" in [row["file_name"] for row in rows]]
+    for config in ("hq", "hq_256"):
+        with pytest.raises(FormatError, match=r"image\.zip: image/0\.jpg: the JPEG cannot be decoded"):
+            list(streamed(copy, config, tmp_path)[split])
     with pytest.raises(datasets.exceptions.DatasetGenerationError) as caught:
         prepared(copy, "hq_256", tmp_path)
     assert isinstance(caught.value.__cause__, FormatError)

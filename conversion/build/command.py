@@ -166,9 +166,10 @@ def _collect(futures, jobs, data):
 
 def _example(indexes, manifest):
     """The first row of the first config, its images told in a word: what the card shows as an example."""
-    index = indexes[family(next(iter(manifest["configs"])))]
+    config = next(iter(manifest["configs"]))
+    index, size = indexes[family(config)], CONFIGS[config].get("image_size")
     rows = index.table.slice(0, 1)
-    row = next(celeba_dialog.examples(rows, celeba_dialog.read_images(index, rows, [None])[None]))
+    row = next(celeba_dialog.examples(rows, celeba_dialog.read_images(index, rows, [size])[size]))
     for name in ("image", "mask"):
         if row.get(name):
             row[name] = f"<{len(row[name]['bytes']):,} bytes of {'JPEG' if name == 'image' else 'PNG'}>"

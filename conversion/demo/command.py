@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from celeba_dialog import ATTRIBUTES
 from celeba_dialog import DEGREE_MEANINGS
+from celeba_dialog import DRAWING
 from celeba_dialog import FILES
 from celeba_dialog import HQ
 from celeba_dialog import MASK_CLASSES
@@ -478,8 +479,9 @@ def _mask_columns(mask, number):
 
 
 def _jpeg(image):
+    official = image.size in (HQ.side, STANDARD.side)
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=90)
+    image.save(file, "JPEG", quality=90, comment="" if official else DRAWING.format(image.width))
     return file.getvalue()
 
 
