@@ -45,9 +45,9 @@ ORIENTATION = 274
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A release whose images have the official sizes: one HQ and one standard image in each split."""
+    """A release whose images have the official sizes, and some in each split."""
     root = tmp_path_factory.mktemp("whole") / "release"
-    write_release(str(root), hq=3, standard=3)
+    write_release(str(root), hq=3, standard=6)
     return root
 
 
@@ -617,10 +617,10 @@ def test_configs_from_copies_of_512_pixels(release, commands, tmp_path):
     for config in ("hq", "hq_parts"):
         with pytest.raises(FormatError, match=HQ_512):
             images_found(release, config, tmp_path)
-    out = tmp_path / "celeba_dialog"
-    done = commands.run("build", release, out, "--allow-incomplete")
+    done = commands.run("build", release, tmp_path / "out", "--allow-incomplete")
     assert done.status == 1
     assert HQ_512 in done.text
+    out = tmp_path / "celeba_dialog"
     options = ["--config", "hq_512", "--config", "hq_256"]
     done = commands.run("build", release, out, "--allow-incomplete", *options)
     assert done.status == 0, done.text
