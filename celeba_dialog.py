@@ -2719,10 +2719,9 @@ def part_name(number, part):
 # ------------------------------------------------------------------------------------------------- configs and builder
 
 _HOW_TO_GET_IT = (
-    "To download the official files: python -m conversion fetch RELEASE --accept-agreement, or by hand from "
-    f"{AGREEMENT_URL}"
+    f"To download the official files: celeba-dialog fetch RELEASE --accept-agreement, or by hand from {AGREEMENT_URL}"
 )
-_HOW_TO_CHECK = "To see what is there and what is missing: python -m conversion check RELEASE"
+_HOW_TO_CHECK = "To see what is there and what is missing: celeba-dialog check RELEASE"
 
 
 def find_root(data_dir=None):
@@ -2897,7 +2896,7 @@ def register():
     except (ImportError, AttributeError) as error:
         raise EnvironmentFault(
             f"datasets {datasets.__version__} has no place to register a name ({error}). Build the Parquet folder "
-            f"instead, which every version loads by name: python -m conversion build RELEASE celeba_dialog"
+            f"instead, which every version loads by name: celeba-dialog build RELEASE celeba_dialog"
         ) from error
     if getattr(original, "registers", None) == "celeba_dialog":
         return

@@ -1,4 +1,4 @@
-"""python -m conversion COMMAND: the command line. Each command is a module here; this file only calls it."""
+"""celeba-dialog COMMAND: the command line. Each command is a module here; this file only calls it."""
 
 import argparse
 import importlib
@@ -22,7 +22,7 @@ COMMANDS = {
 
 def parser():
     top = argparse.ArgumentParser(
-        prog="python -m conversion", description="CelebA-Dialog, from the official files to load_dataset."
+        prog="celeba-dialog", description="CelebA-Dialog, from the official files to load_dataset."
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():

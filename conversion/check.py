@@ -237,11 +237,11 @@ def as_text(report):
         lines.append(f"config {name}: {f'incomplete without {what}' if lacks else 'complete'}")
     todo = [line["next"] for line in report["files"] if line["next"]]
     if todo:
-        command = f"python -m conversion fetch {shlex.quote(report['release'])} --accept-agreement"
+        command = f"celeba-dialog fetch {shlex.quote(report['release'])} --accept-agreement"
         lines += [f"\nNext: {command}, or by hand, into any folder below:"]
         lines += [f"  {text}" for text in todo]
     elif report["complete"]:
-        lines.append(f"\nNext: python -m conversion build {shlex.quote(report['release'])} celeba_dialog")
+        lines.append(f"\nNext: celeba-dialog build {shlex.quote(report['release'])} celeba_dialog")
     return "\n".join(lines)
 
 

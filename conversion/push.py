@@ -140,7 +140,7 @@ def local_files(folder):
     there is no such folder, ReleaseError with one line per file that is missing, changed or does not belong.
     """
     if not os.path.isdir(folder):
-        raise UsageError(f"{folder}: no such folder. Give the folder that `python -m conversion build` wrote.")
+        raise UsageError(f"{folder}: no such folder. Give the folder that `celeba-dialog build` wrote.")
     try:
         configs = read_manifest(folder)["configs"]
         shards = {

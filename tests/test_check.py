@@ -102,7 +102,7 @@ def what_builds(root, role):
 def test_a_complete_release(tiny, complete, tmp_path, capsys, monkeypatch):
     assert check.run_check(tiny)
     text = capsys.readouterr().out
-    assert text.endswith(f"\nNext: python -m conversion build {tiny} celeba_dialog\n")
+    assert text.endswith(f"\nNext: celeba-dialog build {tiny} celeba_dialog\n")
     for name in CONFIGS:
         assert f"config {name}: complete" in text
     assert "missing" not in text
@@ -177,7 +177,7 @@ def test_a_part_of_the_release(release, commands):
         assert f"{OFFICIAL[role]:,} {file.holds}" in found[0]
         if state is None:
             assert f" {held(release, role):,} of {OFFICIAL[role]:,}" in found[0]
-    assert f"Next: python -m conversion fetch {release} --accept-agreement" in done.text
+    assert f"Next: celeba-dialog fetch {release} --accept-agreement" in done.text
     quota = next(line for line in lines if "web page" in line)
     assert "img_align_celeba.zip" in quota
     assert "quota" in quota
@@ -215,7 +215,7 @@ def test_where_files_were_found(release, complete):
     shutil.move(at(release, "hq_images"), release / "pictures (1).zip")
     text = check.as_text(check.examine(Release(release)))
     assert "found as pictures (1).zip" in text
-    assert text.endswith(f"Next: python -m conversion build {release} celeba_dialog")
+    assert text.endswith(f"Next: celeba-dialog build {release} celeba_dialog")
 
 
 def test_a_folder_zip_of_google_drive(release, complete):

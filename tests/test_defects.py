@@ -581,7 +581,7 @@ defect(
 
 
 # Missing things.
-defect("no folder", shutil.rmtree, "hq", MissingFileError, "no such folder", "python -m conversion fetch")
+defect("no folder", shutil.rmtree, "hq", MissingFileError, "no such folder", "celeba-dialog fetch")
 defect(
     "a file for a folder",
     lambda root: (shutil.rmtree(root), root.write_bytes(b"x")),
@@ -596,7 +596,7 @@ defect(
     MissingFileError,
     "no hq images",
     "image.zip",
-    "python -m conversion check",
+    "celeba-dialog check",
 )
 defect(
     "no standard images",

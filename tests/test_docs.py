@@ -21,7 +21,7 @@ from conversion.demo import command as demo
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line.split("#")[0].strip() for line in re.findall(r"^python -m conversion .*$", README, re.M)]
+COMMANDS = [line.split("#")[0].strip() for line in re.findall(r"^celeba-dialog .*$", README, re.M)]
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
 
 # Runs the snippets given as arguments, each as if it were alone in a file, but in one process to save imports.
@@ -72,7 +72,7 @@ def test_every_snippet_runs_as_it_stands(home):
 def test_every_command_line_is_one_that_the_program_accepts():
     assert len(COMMANDS) >= 6
     for line in COMMANDS:
-        command_line.parser().parse_args(shlex.split(line)[3:])  # exits where it is wrong
+        command_line.parser().parse_args(shlex.split(line)[1:])  # exits where it is wrong
 
 
 def test_the_first_five_minutes_run_as_they_stand(home, tmp_path, monkeypatch, capsys):
@@ -84,10 +84,10 @@ def test_the_first_five_minutes_run_as_they_stand(home, tmp_path, monkeypatch, c
     contents = {role: (home / "CelebA-Dialog" / file.path).read_bytes() for role, file in FILES.items()}
     with drive.holding(contents, monkeypatch), hub.Hub() as the_hub:
         for line in COMMANDS:
-            words = shlex.split(line)[3:]
+            words = shlex.split(line)[1:]
             if words[0] == "push":  # in a process of its own, because the Hub's address is read at the import
                 environment = hub.environment(the_hub, tmp_path, the_hub.token(owner="my-lab"))
-                subprocess.run([sys.executable, *shlex.split(line)[1:]], env=environment, check=True)  # noqa: S603
+                subprocess.run([sys.executable, "-m", "conversion", *words], env=environment, check=True)  # noqa: S603
                 assert the_hub.repositories["my-lab/celeba_dialog"].private is True
                 assert "manifest.json" in the_hub.files("my-lab/celeba_dialog")
                 continue

@@ -130,7 +130,7 @@ def test_from_nothing_to_a_complete_release(tmp_path, call, drive, contents, che
     assert requests.session is requests.sessions.session  # as it was
     said = capsys.readouterr()
     assert "the table of check" in said.out
-    assert f"python -m conversion build '{out}' celeba_dialog" in said.err
+    assert f"celeba-dialog build '{out}' celeba_dialog" in said.err
     mask = os.umask(0)
     os.umask(mask)
     assert (out / LABELS.path).stat().st_mode & 0o777 == 0o666 & ~mask

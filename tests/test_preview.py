@@ -293,7 +293,7 @@ def test_neither_release_nor_built_folder(tmp_path, draw):
     (tmp_path / "empty").mkdir()
     message = draw(tmp_path / "empty", status=1)
     assert "manifest.json" in message
-    assert "python -m conversion demo" in message
+    assert "celeba-dialog demo" in message
     assert "no such folder" in draw(tmp_path / "nowhere", status=1)
 
 

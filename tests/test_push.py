@@ -62,7 +62,7 @@ class Result(NamedTuple):
 
 
 class Shell:
-    """Runs `python -m conversion push …` against one Hub, one after the other."""
+    """Runs `celeba-dialog push …` against one Hub, one after the other."""
 
     def __init__(self, hub, folder):
         self._output = folder / "output"

@@ -208,7 +208,7 @@ def test_without_a_release_the_error_says_what_to_run(tmp_path, monkeypatch, reg
         lambda: CelebADialog(config_name="hq", cache_dir=str(tmp_path)).as_streaming_dataset(),
         lambda: datasets.load_dataset("celeba_dialog", "hq"),
     ):
-        with pytest.raises(MissingFileError, match="data_dir=.*CELEBA_DIALOG_RELEASE.*python -m conversion fetch"):
+        with pytest.raises(MissingFileError, match="data_dir=.*CELEBA_DIALOG_RELEASE.*celeba-dialog fetch"):
             call()
 
 

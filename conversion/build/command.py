@@ -93,7 +93,7 @@ def build(
         if incomplete and not allow_incomplete:
             raise MissingFileError(
                 f"{release.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
-                "See what to do with: python -m conversion check RELEASE. To build what is there: --allow-incomplete"
+                "See what to do with: celeba-dialog check RELEASE. To build what is there: --allow-incomplete"
             )
         jobs = plan(release, indexes, configs)
         with pool.executor(workers, dask) as executor:
@@ -139,7 +139,7 @@ def _configs(release, names):
     if not found:
         raise MissingFileError(
             f"{release.root}: no images below it, neither {FILES['hq_images'].name} nor "
-            f"{FILES['standard_images'].name}. See what is there with: python -m conversion check RELEASE"
+            f"{FILES['standard_images'].name}. See what is there with: celeba-dialog check RELEASE"
         )
     for name in {"hq", "standard"} - set(found):
         files.say(f"{release.root}: no {name} images below it, so the config {name} is left out.")

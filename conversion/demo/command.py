@@ -101,7 +101,7 @@ def run(args):
     write_release(args.out, args.hq, args.standard, args.seed)
     files.say(
         f"{args.out}: {args.hq} HQ and {args.standard} standard images, all made up.\n"
-        f"Next: python -m conversion build {args.out} celeba_dialog"
+        f"Next: celeba-dialog build {args.out} celeba_dialog"
     )
 
 
@@ -583,7 +583,7 @@ def _write(root, entries, arguments):
     """Write the release below `root`."""
     texts = {FILES[role].path: text for role, text in _texts(entries).items()}
     texts[METADATA] = METADATA_TEXT
-    texts[README] = f"{MARKER}\n\n{README_TEXT}\nWritten by: python -m conversion demo OUT {arguments}\n"
+    texts[README] = f"{MARKER}\n\n{README_TEXT}\nWritten by: celeba-dialog demo OUT {arguments}\n"
     for path, text in texts.items():
         path = os.path.join(root, path)
         os.makedirs(os.path.dirname(path), exist_ok=True)

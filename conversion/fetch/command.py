@@ -103,7 +103,7 @@ def run(args):
     print(check.as_text(report))
     if any(report["configs"][subset] for subset in subsets):  # what else the folder lacks was not asked for
         return 1
-    say(f"Next: python -m conversion build {shlex.quote(args.out)} celeba_dialog")
+    say(f"Next: celeba-dialog build {shlex.quote(args.out)} celeba_dialog")
     say(f"or, without building it: export {RELEASE_VARIABLE}={shlex.quote(out)}")
     return 0
 

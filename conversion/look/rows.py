@@ -135,7 +135,7 @@ class ReleaseRows:
         if not self.configs:
             raise MissingFileError(
                 f"{path}: neither a built folder (there is no {MANIFEST}) nor a release (there are no images below "
-                f"it). To try things out without either: python -m conversion demo demo-release"
+                f"it). To try things out without either: celeba-dialog demo demo-release"
             )
 
     def labels(self, config):
