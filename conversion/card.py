@@ -35,7 +35,9 @@ from .build import schema
 from .build.manifest import content_digest
 from .look import charts
 
-TEXTS = Path(__file__).resolve().parent.parent / "dataset_card"
+TEXTS = Path(__file__).resolve().parent / "dataset_card"  # where this is installed
+if not TEXTS.is_dir():
+    TEXTS = Path(__file__).resolve().parents[1] / "dataset_card"  # in a clone
 
 # The Hub's ids of the tasks that the authors of the images, labels and captions name, and its ids below each.
 TASKS = {

@@ -130,7 +130,7 @@ def test_a_cluster_that_does_not_know_the_project(small, commands, tmp_path):
     with serving(1, tmp_path / "cluster") as address:
         done = commands.run("build", small, tmp_path / "out", "--allow-incomplete", f"--dask={address}")
     assert done.status == 1
-    assert "cannot import this project" in done.text
+    assert "cannot import conversion" in done.text
     assert f"PYTHONPATH={ROOT} " in done.text
     assert "Traceback" not in done.text
 
@@ -174,6 +174,6 @@ def test_an_address_that_is_none(address, small, commands, tmp_path):
 
 def test_distributed_is_not_installed(small, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(build.EnvironmentFault, match="pip install distributed"):
+    with pytest.raises(build.EnvironmentFault, match='pip install "celeba-dialog.dask.".*pip install "distributed"'):
         build.build(small, tmp_path / "out", dask="tcp://127.0.0.1:1", allow_incomplete=True)
     assert not (tmp_path / "out").exists()

@@ -669,7 +669,7 @@ def test_gdown_is_missing(tmp_path, call, contents, monkeypatch):
     monkeypatch.setitem(sys.modules, "gdown", None)
     monkeypatch.delitem(sys.modules, "conversion.fetch.drive")
     out = all_but(contents, tmp_path, "hq_labels")
-    with pytest.raises(EnvironmentFault, match="pip install 'gdown>="):
+    with pytest.raises(EnvironmentFault, match='pip install "celeba-dialog.fetch.".*pip install "gdown>='):
         call(out)
     (out / LABELS.path).write_bytes(contents["hq_labels"])
     assert call(out) == 0  # nothing to download: not needed
@@ -678,7 +678,7 @@ def test_gdown_is_missing(tmp_path, call, contents, monkeypatch):
 def test_gdown_is_too_old(tmp_path, call, contents, monkeypatch):
     old = types.SimpleNamespace(download=lambda url=None, output=None, quiet=False: None, __version__="5.2.0")
     monkeypatch.setitem(sys.modules, "gdown", old)
-    with pytest.raises(EnvironmentFault, match="gdown 5.2.0 is too old.*pip install 'gdown>="):
+    with pytest.raises(EnvironmentFault, match='gdown 5.2.0 is too old.*pip install "gdown>='):
         call(all_but(contents, tmp_path, "hq_labels"))
 
 

@@ -39,6 +39,7 @@ from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 from celeba_dialog import needs
 
+from ..machine import extras
 from ..machine import files
 from ..machine.files import say
 from .registry import DRIVE_ZIP
@@ -131,9 +132,9 @@ def _drive(base):
 
         from .drive import Drive
     except ImportError as error:
-        raise EnvironmentFault(f"fetch needs the package gdown ({error}): pip install '{GDOWN}'") from error
+        raise extras.missing("fetch", "fetch", GDOWN, error) from error
     if "retries" not in inspect.signature(gdown.download).parameters:
-        raise EnvironmentFault(f"gdown {gdown.__version__} is too old for fetch: pip install '{GDOWN}'")
+        raise extras.missing("fetch", "fetch", GDOWN, f"gdown {gdown.__version__} is too old")
     return Drive(base, RESOURCE_KEYS)
 
 

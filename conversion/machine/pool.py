@@ -11,6 +11,9 @@ from pathlib import Path
 
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
+from celeba_dialog import __version__
+
+from . import extras
 
 
 @contextlib.contextmanager
@@ -63,7 +66,7 @@ def _dask(address):
     try:
         import distributed
     except ImportError as error:
-        raise EnvironmentFault("--dask needs one more package. Try: pip install distributed") from error
+        raise extras.missing("--dask", "dask", "distributed", error) from error
     try:
         client = distributed.Client(address, timeout="20s")
     except (OSError, ValueError) as error:
@@ -87,7 +90,7 @@ def results(futures):
         if type(error).__name__ == "KilledWorker":  # Dask's name for it
             raise EnvironmentFault(_DIED) from error
         if isinstance(error, ModuleNotFoundError) or "deserialization" in str(error):  # Dask's words for it
-            raise EnvironmentFault(_STRANGERS) from error
+            raise EnvironmentFault(_strangers()) from error
         raise
 
 
@@ -95,7 +98,19 @@ _DIED = (
     "A worker process died: it was killed, perhaps for want of memory. What is finished is kept: run the same command "
     "again, with fewer --workers if memory was the cause."
 )
-_STRANGERS = (
-    "The Dask cluster cannot import this project. Start its scheduler and its workers with "
-    f"PYTHONPATH={Path(__file__).resolve().parents[2]} and the same packages as here."
-)
+
+
+def _strangers():
+    """What to say where a cluster lacks this package, under the name that it has here and that its jobs bring along."""
+    package = __name__.partition(".")[0]
+    if package == "conversion":
+        what = (
+            "Start its scheduler and its workers with "
+            f"PYTHONPATH={Path(__file__).resolve().parents[2]} and the same packages as here."
+        )
+    else:
+        what = (
+            f"Install celeba-dialog {__version__} for its scheduler and its workers, from the same folder or wheel as "
+            "here and with the same packages, and start them again."
+        )
+    return f"The Dask cluster cannot import {package}. {what}"
