@@ -1,13 +1,11 @@
 """Whatever the version of `datasets`, every door it has gives the same rows: those that the release was made from.
 
 Run by tox in every environment of the version matrix, and by plain pytest in this one. Each door is opened by a process
-of its own with an empty cache. CELEBA_DIALOG_MATRIX_DATA is a folder that prepare.py wrote; without it, one is made.
+of its own with an empty cache.
 """
 
 import functools
 import io
-import os
-from pathlib import Path
 
 import datasets
 import doors
@@ -21,23 +19,6 @@ RESIZED = ("hq_512", "hq_256")
 # Door -> configs, where not all: `datasets` before 3.0 waits seconds for a viewer that a Hub on loopback does not have.
 CONFIGS = {"fallthrough": ("hq",), "hub": ("hq", "standard")}
 CASES = [(door, config) for door in doors.doors_of(datasets.__version__) for config in CONFIGS.get(door, doors.CONFIGS)]
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory):
-    given = os.environ.get("CELEBA_DIALOG_MATRIX_DATA")
-    if given:
-        return Path(given)
-    from prepare import prepare
-
-    made = tmp_path_factory.mktemp("matrix") / "data"
-    prepare(made)
-    return made
-
-
-@pytest.fixture(scope="session")
-def truth(data):
-    return doors.from_json((data / "truth.json").read_text())
 
 
 @pytest.fixture(scope="session")
