@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import installation
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -57,6 +58,16 @@ def demo(tmp_path_factory):
 def copy(demo, tmp_path):
     """A copy of the demo release, to be changed at will."""
     return Path(shutil.copytree(demo.root, tmp_path / "release"))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The folder of the commands of an environment that has the project's wheel and knows nothing of this clone."""
+    given = os.environ.get("CELEBA_DIALOG_INSTALLED")  # tox makes its own, with packages of their own
+    if given:
+        return Path(given)
+    folder = tmp_path_factory.mktemp("installed")
+    return installation.install(installation.build_wheel(folder), folder / "environment")
 
 
 @pytest.fixture(scope="session")
