@@ -3,7 +3,6 @@
 PYTHON = $(shell for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
 IN_VENV = .venv/bin/python
-RUN = $(IN_VENV) -m conversion
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test matrix lint bench soak clean
@@ -21,52 +20,67 @@ $(IN_VENV):
 	$(if $(PYTHON),,$(error Python 3.10 or later is needed, found neither python3.11 nor such a python3))
 	$(PYTHON) -m venv .venv
 
-# A stamp is as old as the installation; -qq because pip warns at length about indexes that hold nothing.
-.venv/user.stamp: requirements.txt | $(IN_VENV)
-	$(IN_VENV) -m pip install -qq -r requirements.txt
+# A stamp is as old as the installation, which is of links, one for each module that there was. -qq because pip warns at
+# length about indexes that hold nothing.
+MODULES = $(firstword $(shell ls conversion/*.py conversion/*/*.py | cksum))
+USER = .venv/user-$(MODULES).stamp
+DEVELOPER = .venv/developer-$(MODULES).stamp
+
+$(USER): pyproject.toml requirements.txt | $(IN_VENV)
+	$(IN_VENV) -m pip install -qq -e .
 	@touch $@
 
-.venv/developer.stamp: requirements.txt requirements-dev.txt | $(IN_VENV)
+$(DEVELOPER): pyproject.toml requirements.txt requirements-dev.txt | $(IN_VENV)
 	$(IN_VENV) -m pip install -qq -r requirements-dev.txt
-	@touch $@ .venv/user.stamp
+	@touch $@ $(USER)
 
 define LOAD
 from datasets import load_dataset
 
 train = load_dataset("celeba_dialog", "hq", split="train")
-print(train)
-print({name: value for name, value in train[0].items() if name != "attributes"})
-stream = load_dataset("celeba_dialog", "hq", split="train", streaming=True)
-print("streaming:", next(iter(stream))["caption"])
+print(train[0]["file_name"], train[0]["image"].size, train[0]["caption"])
+stream = load_dataset("celeba_dialog", "standard", split="train", streaming=True)
+print(next(iter(stream))["request"])
 endef
 export LOAD
+STEP = @printf '\n\043 %s\n'
 
+demo: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 demo: export HF_HOME = $(CURDIR)/.cache/huggingface
-demo: .venv/user.stamp
-	$(RUN) demo demo-release
-	$(RUN) check demo-release || true  # exit status 1: a demo is not the whole release
-	$(RUN) build demo-release celeba_dialog --allow-incomplete
+demo: export HF_DATASETS_DISABLE_PROGRESS_BARS = 1
+demo: $(USER)
+	$(STEP) "1. A small release as you would download it, with drawn faces"
+	celeba-dialog demo demo-release
+	$(STEP) "2. What is there, what is missing, what is damaged"
+	celeba-dialog check demo-release
+	$(STEP) "3. The Parquet folder, which load_dataset reads by its name"
+	celeba-dialog build demo-release celeba_dialog
+	$(STEP) "4. Rows, from memory and as a stream"
 	@echo "$$LOAD"
-	@$(IN_VENV) -c "$$LOAD"
-	$(RUN) preview celeba_dialog contact-sheet.png
-	@echo "Now look at contact-sheet.png. With the real release, the same commands without demo and --allow-incomplete."
+	@python -c "$$LOAD"
+	$(STEP) "5. A picture to look at"
+	celeba-dialog preview celeba_dialog contact-sheet.png
+	$(STEP) "Now look at contact-sheet.png. Then, with your own download:"
+	@echo ". .venv/bin/activate"
+	@echo "celeba-dialog check ~/CelebA-Dialog"
+	@echo "celeba-dialog build ~/CelebA-Dialog celeba_dialog"
 
-test: .venv/developer.stamp
+test: $(DEVELOPER)
 	$(IN_VENV) -m pytest
 
 # pyenv hides the versions that are not selected; tox is to see them all.
 matrix: export PYENV_VERSION = $(shell pyenv versions --bare 2>/dev/null | grep '^3[.]1[0-9]' | paste -sd:)
-matrix: .venv/developer.stamp
+matrix: $(DEVELOPER)
 	$(IN_VENV) -m tox run-parallel -p 2 --parallel-no-spinner
 
-lint: .venv/developer.stamp
+lint: $(DEVELOPER)
 	$(IN_VENV) -m ruff check
 	$(IN_VENV) -m ruff format --check
 
-bench: .venv/developer.stamp
+bench: $(DEVELOPER)
 	$(IN_VENV) -m tests.benchmarks
 
-soak: .venv/developer.stamp
+soak: $(DEVELOPER)
 	$(IN_VENV) -m tests.soak
 
 clean:
