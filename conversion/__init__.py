@@ -1,4 +1,4 @@
-"""Everything that writes: the demo, the download, the Parquet folder and its publication. A module or a folder per command.
+"""Everything that writes: the demo, the download, the Parquet folder and its publication. A module or folder each.
 
-Installed as celeba_dialog_conversion, so imports inside are relative.
+It is installed as celeba_dialog_conversion, so imports inside are relative.
 """
