@@ -132,9 +132,9 @@ def _drive(base):
 
         from .drive import Drive
     except ImportError as error:
-        raise extras.missing("fetch", "fetch", GDOWN, error) from error
+        raise extras.missing("fetch", "fetch", error, GDOWN) from error
     if "retries" not in inspect.signature(gdown.download).parameters:
-        raise extras.missing("fetch", "fetch", GDOWN, f"gdown {gdown.__version__} is too old")
+        raise extras.missing("fetch", "fetch", f"gdown {gdown.__version__} is too old", GDOWN)
     return Drive(base, RESOURCE_KEYS)
 
 

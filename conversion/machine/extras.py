@@ -3,15 +3,17 @@
 from celeba_dialog import EnvironmentFault
 
 
-def missing(who, extra, requirement, found):
-    """The EnvironmentFault of a command or option, `who`, without its package.
+def missing(who, extra, found, *requirements):
+    """The EnvironmentFault of a command or option that lacks a package.
 
     Args:
-        extra: the name in pyproject.toml.
-        requirement: the same package for those who have only a clone, such as "gdown>=6.3".
+        who: the command or option.
+        extra: what brings the package, a name in pyproject.toml.
         found: what there is instead, an ImportError or a text.
+        requirements: the same for those who have only a clone, such as "gdown>=6.3".
     """
+    alone = " ".join(f'"{requirement}"' for requirement in requirements)
     return EnvironmentFault(
-        f'{who} needs {requirement} ({found}). Try: pip install "celeba-dialog[{extra}]", '
-        f'or by itself: pip install "{requirement}"'
+        f'{who} needs another package ({found}). Try: pip install "celeba-dialog[{extra}]", or in a clone that is not '
+        f"installed: pip install {alone}"
     )

@@ -66,7 +66,7 @@ def _dask(address):
     try:
         import distributed
     except ImportError as error:
-        raise extras.missing("--dask", "dask", "distributed", error) from error
+        raise extras.missing("--dask", "dask", error, "distributed") from error
     try:
         client = distributed.Client(address, timeout="20s")
     except (OSError, ValueError) as error:
