@@ -20,19 +20,19 @@ $(IN_VENV):
 	$(if $(PYTHON),,$(error Python 3.10 or later is needed, found neither python3.11 nor such a python3))
 	$(PYTHON) -m venv .venv
 
-# A stamp is as old as the installation, which is of links, one for each module that there was. -qq because pip warns at
-# length about indexes that hold nothing.
+# A stamp is as old as the installation. That is a link for each module there is, so others ask for another one.
+# -qq because pip warns at length about indexes that hold nothing.
 MODULES = $(firstword $(shell ls conversion/*.py conversion/*/*.py | cksum))
-USER = .venv/user-$(MODULES).stamp
-DEVELOPER = .venv/developer-$(MODULES).stamp
+TO_USE = .venv/to-use-$(MODULES).stamp
+TO_WORK = .venv/to-work-on-$(MODULES).stamp
 
-$(USER): pyproject.toml requirements.txt | $(IN_VENV)
+$(TO_USE): pyproject.toml requirements.txt | $(IN_VENV)
 	$(IN_VENV) -m pip install -qq -e .
 	@touch $@
 
-$(DEVELOPER): pyproject.toml requirements.txt requirements-dev.txt | $(IN_VENV)
+$(TO_WORK): pyproject.toml requirements.txt requirements-dev.txt | $(IN_VENV)
 	$(IN_VENV) -m pip install -qq -r requirements-dev.txt
-	@touch $@ $(USER)
+	@touch $@ $(TO_USE)
 
 define LOAD
 from datasets import load_dataset
@@ -48,7 +48,7 @@ STEP = @printf '\n\043 %s\n'
 demo: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 demo: export HF_HOME = $(CURDIR)/.cache/huggingface
 demo: export HF_DATASETS_DISABLE_PROGRESS_BARS = 1
-demo: $(USER)
+demo: $(TO_USE)
 	$(STEP) "1. A small release as you would download it, with drawn faces"
 	celeba-dialog demo demo-release
 	$(STEP) "2. What is there, what is missing, what is damaged"
@@ -65,22 +65,22 @@ demo: $(USER)
 	@echo "celeba-dialog check ~/CelebA-Dialog"
 	@echo "celeba-dialog build ~/CelebA-Dialog celeba_dialog"
 
-test: $(DEVELOPER)
+test: $(TO_WORK)
 	$(IN_VENV) -m pytest
 
 # pyenv hides the versions that are not selected; tox is to see them all.
 matrix: export PYENV_VERSION = $(shell pyenv versions --bare 2>/dev/null | grep '^3[.]1[0-9]' | paste -sd:)
-matrix: $(DEVELOPER)
+matrix: $(TO_WORK)
 	$(IN_VENV) -m tox run-parallel -p 2 --parallel-no-spinner
 
-lint: $(DEVELOPER)
+lint: $(TO_WORK)
 	$(IN_VENV) -m ruff check
 	$(IN_VENV) -m ruff format --check
 
-bench: $(DEVELOPER)
+bench: $(TO_WORK)
 	$(IN_VENV) -m tests.benchmarks
 
-soak: $(DEVELOPER)
+soak: $(TO_WORK)
 	$(IN_VENV) -m tests.soak
 
 clean:

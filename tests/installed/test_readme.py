@@ -89,7 +89,7 @@ def test_every_snippet(used, shell):
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
 def test_make_demo_reads_well(shell, tmp_path):
     """On two screens, a word on each step, and at its end what to type next."""
-    said = shell("make demo USER= 2>&1", cwd=installation.copy_sources(tmp_path / "clone"))
+    said = shell("make demo TO_USE= 2>&1", cwd=installation.copy_sources(tmp_path / "clone"))
     lines = [part for line in said.splitlines() for part in textwrap.wrap(line, SCREEN[1]) or [""]]
     assert len(lines) <= 2 * SCREEN[0], said
     steps = re.findall(r"^# \d\. .*\n(celeba-dialog \w+|from datasets)", said, re.M)
