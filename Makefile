@@ -22,9 +22,9 @@ $(IN_VENV):
 
 # A stamp is as old as the installation. That is a link for each module there is, so others ask for another one.
 # -qq because pip warns at length about indexes that hold nothing.
-MODULES = $(firstword $(shell ls conversion/*.py conversion/*/*.py | cksum))
-TO_USE = .venv/to-use-$(MODULES).stamp
-TO_WORK = .venv/to-work-on-$(MODULES).stamp
+MODULES := $(firstword $(shell ls conversion/*.py conversion/*/*.py | cksum))
+TO_USE := .venv/to-use-$(MODULES).stamp
+TO_WORK := .venv/to-work-on-$(MODULES).stamp
 
 $(TO_USE): pyproject.toml requirements.txt | $(IN_VENV)
 	$(IN_VENV) -m pip install -qq -e .
