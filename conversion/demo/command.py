@@ -509,7 +509,9 @@ def _texts(entries):
     texts["hq_labels"] = _lines("\t".join(cells) for cells in (header, *_labels(hq)))
     texts["standard_labels"] = _lines((" ".join(header), *_spaced(standard)))
     for split in PARTITION:
-        texts[f"labels_{split}"] = _lines(_spaced(row for row in standard if row["split"] == split))
+        lines = _spaced(row for row in standard if row["split"] == split)
+        if lines:  # an empty file is none of the release
+            texts[f"labels_{split}"] = _lines(lines)
 
     signs = {row["file_name"]: [(-1, 1)[holds] for holds in row["attributes"]] for row in hq + standard}
     texts["hq_attributes"] = _lines(
