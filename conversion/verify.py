@@ -107,6 +107,8 @@ def strangers(out, manifest):
     known |= {shard["path"] for entry in manifest["configs"].values() for shard in shards_of(entry)}
     problems = []
     for path, kind in files.tree(out).items():
+        if posixpath.basename(path) == ".DS_Store":
+            continue  # as build lets it lie
         if path not in known and not (kind == "folder" and path in manifest["configs"]):
             problems.append(f"{path}: is not in {MANIFEST}, and does not belong there")
         elif path in known and kind != "file":

@@ -1,6 +1,5 @@
 """`build`: what it writes, value by value, and what it does when it is disturbed, repeated or used wrongly."""
 
-import contextlib
 import hashlib
 import io
 import json
@@ -8,14 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import datasets
 import fsspec
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from commands import ROOT
@@ -139,26 +136,6 @@ def test_row_groups(demo, tmp_path, monkeypatch, same_rows):
             assert 1 <= rows[-1] <= size
         for split, rows in demo.splits(config).items():
             same_rows(read_splits(tmp_path / "out", config)[split], rows, config)
-
-
-def test_pages_follow_the_content(tmp_path):
-    """With one row more at the front, pages end after the same rows as before: content-defined chunking."""
-    schema = pa.schema([("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))])
-    random = np.random.default_rng(0)
-    images = [random.bytes(3000) for _ in range(2000)]
-
-    def ends_of_pages(name, images):
-        with contextlib.ExitStack() as stack:
-            shard = shards.Shard(stack, str(tmp_path / name), schema)
-            shard.write(pa.table([pa.array([{"bytes": image, "path": ""} for image in images])], schema=schema))
-        data = (tmp_path / name).read_bytes()
-        places = [data.index(image) for image in images]
-        usual = Counter(np.diff(places).tolist()).most_common(1)[0][0]
-        return [image[:8] for image, step in zip(images, np.diff(places)) if step != usual]
-
-    plain, shifted = ends_of_pages("plain", images), ends_of_pages("shifted", [random.bytes(3000), *images])
-    assert len(plain) > 4
-    assert shifted[-4:] == plain[-4:]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -461,13 +438,6 @@ def test_an_unpacked_release(small, commands, tmp_path):
         assert told[role]["path"].endswith("/")
         assert told[role]["files"] == count
     assert commands.run("verify", tmp_path / "unpacked", release).status == 0
-
-
-def test_a_pyarrow_that_is_too_old(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(pa, "__version__", "20.0.0")
-    with pytest.raises(celeba_dialog.EnvironmentFault, match="pyarrow 20.0.0: build needs 21 or newer"):
-        build.build(small, tmp_path / "out", allow_incomplete=True)
-    assert list(tmp_path.iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------------------------------ wrong use

@@ -13,12 +13,10 @@ import io
 import os
 
 import numpy as np
-import pyarrow as pa
 
 import celeba_dialog
 from celeba_dialog import CONFIGS
 from celeba_dialog import FILES
-from celeba_dialog import EnvironmentFault
 from celeba_dialog import MissingFileError
 from celeba_dialog import Release
 from celeba_dialog import UsageError
@@ -75,8 +73,6 @@ def build(
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: at least one is needed.")
-    if int(pa.__version__.split(".")[0]) < 21:  # content-defined chunking
-        raise EnvironmentFault(f"pyarrow {pa.__version__}: build needs 21 or newer. Try: pip install -U pyarrow")
     release = Release(release)
     folder = Folder(out)
     configs = _configs(release, configs)

@@ -217,7 +217,6 @@ class Shard:
                 use_dictionary=others,
                 write_statistics=others,
                 write_page_index=True,
-                use_content_defined_chunking=True,
             )
         )
 
