@@ -101,6 +101,7 @@ def test_make_demo_reads_well(shell, tmp_path):
         "preview",
     ]
     assert "incomplete" not in said
+    assert "Traceback" not in said
     *_, activate, check, build = said.splitlines()
     assert activate == ". .venv/bin/activate"
     assert (check, build) == tuple(line for line in COMMANDS if re.search(" (check|build) ", line))
