@@ -51,7 +51,7 @@ demo: export HF_DATASETS_DISABLE_PROGRESS_BARS = 1
 demo: $(TO_USE)
 	$(STEP) "1. A small release as you would download it, with drawn faces"
 	celeba-dialog demo demo-release
-	$(STEP) "2. What is there, what is missing, what is damaged; without sed, file by file"
+	$(STEP) "2. What is there, what is missing, what is damaged: the verdict, without the list of files"
 	celeba-dialog check demo-release | sed -n 1,3p
 	$(STEP) "3. The Parquet folder, which load_dataset reads by its name"
 	celeba-dialog build demo-release celeba_dialog
