@@ -5,16 +5,17 @@ PYTHON = $(shell for python in python3.11 python3; do \
 IN_VENV = .venv/bin/python
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test matrix lint bench soak clean
+.PHONY: help demo test matrix recipes lint bench soak clean
 
 help:
-	@echo "make demo    a made-up release, checked, built, loaded, and drawn as contact-sheet.png"
-	@echo "make test    the tests"
-	@echo "make matrix  every way in, on datasets 2.19 to the newest (tox)"
-	@echo "make lint    ruff"
-	@echo "make bench   the benchmarks, at a tenth of the real size"
-	@echo "make soak    an hour of random releases, built, interrupted, resumed and damaged"
-	@echo "make clean   removes all that these made, but for .venv"
+	@echo "make demo     a made-up release, checked, built, loaded, and drawn as contact-sheet.png"
+	@echo "make test     the tests"
+	@echo "make matrix   every way in, on datasets 2.19 to the newest (tox)"
+	@echo "make recipes  trainings with the real libraries, in .venv-recipes, which takes 6 GB"
+	@echo "make lint     ruff"
+	@echo "make bench    the benchmarks, at a tenth of the real size"
+	@echo "make soak     an hour of random releases, built, interrupted, resumed and damaged"
+	@echo "make clean    removes all that these made, but for .venv and .venv-recipes"
 
 $(IN_VENV):
 	$(if $(PYTHON),,$(error Python 3.10 or later is needed, found neither python3.11 nor such a python3))
@@ -72,6 +73,15 @@ test: $(TO_WORK)
 matrix: export PYENV_VERSION = $(shell pyenv versions --bare 2>/dev/null | grep '^3[.]1[0-9]' | paste -sd:)
 matrix: $(TO_WORK)
 	$(IN_VENV) -m tox run-parallel -p 2 --parallel-no-spinner
+
+# pip and not uv, which does not see the packages that pip is told to find on a disk.
+.venv-recipes/stamp: pyproject.toml requirements.txt tests/recipes/requirements.txt
+	$(PYTHON) -m venv --clear .venv-recipes
+	.venv-recipes/bin/python -m pip install -qq --no-compile -r tests/recipes/requirements.txt
+	@touch $@
+
+recipes: .venv-recipes/stamp
+	.venv-recipes/bin/python -m pytest tests/recipes
 
 lint: $(TO_WORK)
 	$(IN_VENV) -m ruff check

@@ -392,6 +392,14 @@ def test_standard_alone_needs_neither_masks_nor_hq(tmp_path, monkeypatch):
     assert len(datasets.load_dataset("celeba_dialog", split="test", cache_dir=str(tmp_path / "cache"))) == 2
 
 
+def test_what_a_mirror_exchanges(text):
+    [pairs] = re.findall(r"exchanges ((?:\d and \d,? ?)+) in its\s+mask", text)
+    sides = [(f"l_{part}", f"r_{part}") for part in ("eye", "brow", "ear")]
+    assert [
+        tuple(celeba_dialog.MASK_CLASSES[int(index)] for index in pair.split(" and ")) for pair in pairs.split(", ")
+    ] == sides
+
+
 def test_recipes_run(here, text):
     pytest.importorskip("torch")
     recipes = re.findall("```python\n(.*?)```", text, re.DOTALL)
@@ -399,6 +407,13 @@ def test_recipes_run(here, text):
     found = {}
     for recipe in recipes:
         exec(compile(recipe, "README.md", "exec"), found)  # noqa: S102, our own text
+        if '"Male"' in recipe:
+            assert found["dataset"].features["Male"] == datasets.ClassLabel(names=["no", "yes"])
+            assert found["dataset"]["Male"][:] == [row[20] for row in found["dataset"]["attributes"]]
+            assert not [
+                file for file in found["dataset"].cache_files if "cache-" in file["filename"]
+            ]  # no image copied
+    assert "male" in found
     assert found["planes"].shape == (19, 8, 8) and found["hair"].all()
     assert found["dataset"].column_names == ["image", "text"]
     assert len(found["dataset"]) == 6

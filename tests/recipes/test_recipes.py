@@ -1,0 +1,389 @@
+"""Each recipe runs as a researcher runs it, on the demo, and shows what it is for. `make recipes` runs these tests."""
+
+import collections
+import io
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import celeba_dialog
+from conversion.build import command as build
+from conversion.demo import command as demo
+
+transformers = pytest.importorskip("transformers", reason="the recipes have an environment of their own: make recipes")
+
+import analysis  # noqa: E402
+import classification  # noqa: E402
+import dialogue  # noqa: E402
+import image_text  # noqa: E402
+import segmentation  # noqa: E402
+import timm  # noqa: E402
+import tiny  # noqa: E402
+import torch  # noqa: E402
+from torchdata.stateful_dataloader import StatefulDataLoader  # noqa: E402
+from torchvision import tv_tensors  # noqa: E402
+from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CONFIGS = ("hq", "hq_512", "hq_256", "standard")
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """A folder as the recipes assume it to be the working directory: the built folder celeba_dialog/ is in it."""
+    home = tmp_path_factory.mktemp("home")
+    demo.write_release(str(home / "release"), hq=24, standard=66)
+    build.build(home / "release", home / "celeba_dialog", CONFIGS, workers=1, allow_incomplete=True)
+    return home
+
+
+@pytest.fixture
+def here(home, monkeypatch):
+    """The same folder, as the working directory of this process."""
+    monkeypatch.chdir(home)
+    return home
+
+
+def run(home, script, *words, launcher=(sys.executable,)):
+    """What a recipe prints. It runs in the folder `home`, and must end well."""
+    environment = os.environ | {
+        "HF_HOME": str(home / ".cache"),
+        "HF_HUB_OFFLINE": "1",
+        "ACCELERATE_USE_CPU": "1",
+    }
+    done = subprocess.run(  # noqa: S603
+        [*launcher, str(HERE / script), *words], cwd=home, env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def shards(home, config, split="train"):
+    return sorted((home / "celeba_dialog" / config).glob(f"{split}-*.parquet"))
+
+
+def truth(home, config, columns=None):
+    """The rows of train, read by pyarrow alone."""
+    return [row for path in shards(home, config) for row in pq.read_table(path, columns=columns).to_pylist()]
+
+
+def assert_epochs(text, rows):
+    """More than one epoch, each of which saw every row once, with a loss that is a number."""
+    epochs = re.findall(r"^epoch (\d+): (\d+) rows, (\d+) different, loss (\S+)$", text, re.M)
+    assert len(epochs) == 2
+    for epoch in epochs:
+        assert int(epoch[1]) == int(epoch[2]) == rows > 4
+        assert 0 < float(epoch[3]) < math.inf
+
+
+# ------------------------------------------------------------------------------------------------------ text to image
+
+
+def test_text_to_image(home):
+    options = "--dataset_name celeba_dialog --dataset_config_name hq_512 --image_column image --caption_column caption"
+    assert_epochs(run(home, "text_to_image.py", *options.split()), len(truth(home, "hq_512", ["caption"])))
+
+
+def test_a_filtered_set_is_handed_on(home, tmp_path):
+    smiling = [row for row in truth(home, "hq_512", ["smiling", "image"]) if row["smiling"] >= 3]
+    assert f"{len(smiling)} of " in run(home, "filtered.py")
+    assert pq.read_table(home / "smiling" / "train.parquet").column("image").to_pylist() == [
+        row["image"] for row in smiling
+    ]
+    assert_epochs(run(home, "text_to_image.py", "--dataset_name", "smiling"), len(smiling))
+
+
+def test_what_save_to_disk_writes_is_not_read_by_name(here, tmp_path):
+    rows = datasets.load_dataset("celeba_dialog", "hq_256", split="train")
+    rows.save_to_disk(tmp_path / "saved")
+    with pytest.raises(ValueError, match="save_to_disk"):
+        datasets.load_dataset(str(tmp_path / "saved"))
+
+
+# ------------------------------------------------------------------------------------------------------- segmentation
+
+
+def test_segmentation(home):
+    text = run(home, "segmentation.py")
+    assert_epochs(text, len(truth(home, "hq_512", ["file_name"])))
+    for line in re.findall("^classes: (.*)$", text, re.M):
+        assert {"background", "skin", "nose", "hair"} <= set(line.split()) <= set(celeba_dialog.MASK_CLASSES)
+
+
+def test_the_processor_keeps_the_indices(here):
+    row = datasets.load_dataset("celeba_dialog", "hq_512", split="train")[0]
+    _, processor = tiny.segformer(dict(enumerate(celeba_dialog.MASK_CLASSES)))
+    bytes_of = truth(here, "hq_512", ["mask"])[0]["mask"]["bytes"]
+    indices = np.asarray(Image.open(io.BytesIO(bytes_of)))
+    size = {"height": 512, "width": 512}
+    for mask in (row["mask"], tv_tensors.Mask(np.array(row["mask"]))):
+        labels = processor(row["image"], mask, size=size, return_tensors="pt")["labels"][0]
+        assert np.array_equal(labels, indices)
+        assert len(labels.unique()) > 8
+
+
+def test_one_crop_and_one_flip_for_image_and_mask():
+    """A picture that is white where the mask is background, whichever way both are turned and cut."""
+    torch.manual_seed(0)
+    indices = np.zeros((512, 512), np.uint8)
+    indices[100:400, 50:300] = 4
+    image, mask = Image.fromarray(np.where(indices == 0, 255, 0).astype(np.uint8)), Image.fromarray(indices)
+    sides = set()
+    for _ in range(12):
+        picture, classes = segmentation.augment(image, mask)
+        assert picture.shape == (3, 256, 256)
+        assert ((picture[:1] > 127) == (classes == 0)).float().mean() > 0.98
+        sides |= set(classes.unique().tolist())
+    assert sides == {0, 4, 5}  # some mirrored, some not
+
+
+def test_in_a_mirror_left_and_right_change_places(home):
+    """The left eye, brow and ear are to the right in the picture, before and after."""
+    names = celeba_dialog.MASK_CLASSES
+    seen = set()
+    for row in truth(home, "hq_512", ["mask"]):
+        mask = tv_tensors.Mask(np.array(Image.open(io.BytesIO(row["mask"]["bytes"])))[None])
+        image = tv_tensors.Image(torch.zeros(3, 512, 512, dtype=torch.uint8))
+        mirrored = segmentation.mirror(image, mask)[1]
+        assert not torch.equal(mirrored, mask)
+        assert torch.equal(segmentation.mirror(image, mirrored)[1], mask)
+        for name in names:
+            if not name.startswith(("l_e", "r_e", "l_b", "r_b")):
+                assert torch.equal((mirrored == names.index(name)).flip(-1), mask == names.index(name)), name
+        for part in ("eye", "brow", "ear"):
+            for faces in (mask, mirrored):
+                left, right = ((faces[0] == names.index(f"{side}_{part}")).nonzero()[:, 1] for side in "lr")
+                if len(left) and len(right):
+                    assert left.float().mean() > right.float().mean(), part
+                    seen.add(part)
+    assert seen == {"eye", "brow", "ear"}
+
+
+def test_in_hq_one_crop_does_not_fit_both(here):
+    row = datasets.load_dataset("celeba_dialog", "hq", split="train")[0]
+    assert (row["image"].size, row["mask"].size) == ((1024, 1024), (512, 512))
+    with pytest.raises(ValueError, match="dimensions"):
+        segmentation.augment(row["image"], row["mask"])
+
+
+# ----------------------------------------------------------------------------------------------------- classification
+
+
+def test_classification(home):
+    text = run(home, "classification.py")
+    count = len(truth(home, "standard", ["smiling"]))
+    rows = count - math.ceil(count / 4)
+    for task in ("degree", "attributes"):
+        found = re.search(rf"^{task}: (\d+) rows, (\d+) steps, loss (\S+), accuracy (\S+)$", text, re.M)
+        assert (int(found[1]), int(found[2])) == (rows, 2 * math.ceil(rows / 8))
+        assert 0 < float(found[3]) < math.inf
+        assert 0 <= float(found[4]) <= 1
+
+
+def test_an_attribute_by_name(here):
+    rows = datasets.load_dataset("celeba_dialog", "standard", split="train")
+    attributes = [row["attributes"] for row in truth(here, "standard", ["attributes"])]
+    named = classification.with_attribute(rows, "Male")
+    male = [row[20] for row in attributes]
+    assert named["Male"][:] == male
+    assert named.features["Male"] == datasets.ClassLabel(names=["no", "yes"])
+    assert named.cache_files == rows.cache_files  # nothing was copied
+    splits = named.train_test_split(test_size=0.25, stratify_by_column="Male", seed=0)
+    for part in splits.values():
+        assert abs(sum(part["Male"]) - len(part) * sum(male) / len(male)) <= 1
+    few = rows.filter(lambda degree: degree >= 3, input_columns="smiling")
+    few = classification.with_attribute(few, "Wearing_Hat")
+    assert few["Wearing_Hat"][:] == [row[35] for row in few["attributes"]]
+    assert 0 < len(few) < len(rows)
+
+
+def test_timm(here):
+    text = run(here, "timm_reader.py")
+    degrees = [row["smiling"] for row in truth(here, "hq", ["smiling"])]
+    assert f"classes: {' '.join(celeba_dialog.DEGREES['smiling'])}\n" in text
+    epochs = re.findall(r"^epoch \d: (\d+) of (\d+) rows, loss (\S+)$", text, re.M)
+    assert len(epochs) == 2
+    for rows, count, loss in epochs:
+        assert (int(rows), int(count)) == (len(degrees) // 4 * 4, len(degrees))
+        assert 0 < float(loss) < math.inf
+    dataset = timm.data.create_dataset("hfds/celeba_dialog", root=None, split="train", target_key="smiling")
+    assert [dataset[index][1] for index in range(len(dataset))] == degrees
+
+
+# ----------------------------------------------------------------------------------------------------- image and text
+
+
+def test_image_and_text(home):
+    text = run(home, "image_text.py")
+    rows = truth(home, "hq_256", ["caption", "attribute_captions"])
+    assert_epochs(text, len(rows))
+    texts = {text for row in rows for text in (row["caption"], *row["attribute_captions"].values())}
+    shown = re.findall("^[0-9]+ texts, such as: (.+)$", text, re.M)
+    assert len(shown) == 2
+    assert set(shown) <= texts - {""}
+
+
+def test_no_text_of_an_image_is_empty(home):
+    rows = truth(home, "hq_256", ["caption", "attribute_captions"])
+    found = [image_text.texts_of(row) for row in rows]
+    assert {len(texts) for texts in found} >= {5, 6}  # some have no caption of the beard
+    for row, texts in zip(rows, found):
+        assert all(texts)
+        assert texts[0] == row["caption"]
+        assert sum(map(len, texts[1:])) == sum(map(len, row["attribute_captions"].values()))
+
+
+# ----------------------------------------------------------------------------------------------------------- dialogue
+
+REQUEST = {"attribute": "bangs", "mode": "target", "direction": "none", "value": -1, "target": 5}
+CHANGE = {"attribute": "smiling", "mode": "change_definite", "direction": "negative", "value": 2, "target": -1}
+VAGUE = {"attribute": "beard", "mode": "change_indefinite", "direction": "positive", "value": -1, "target": -1}
+
+
+def test_dialogue(home):
+    text = run(home, "dialogue.py")
+    requests = [row["request"] for row in truth(home, "hq_256", ["request"])]
+    found = re.search(r"^(\d+) conversations, (\d+) steps, loss (\S+)$", text, re.M)
+    assert (int(found[1]), int(found[2])) == (len(requests), 2 * math.ceil(len(requests) / 4))
+    assert 0 < float(found[3]) < math.inf
+    assert f"user: {requests[0]}\n" in text
+
+
+@pytest.mark.parametrize(
+    "request_, degree, wanted",
+    [(REQUEST, 0, 5), (CHANGE, 4, 2), (CHANGE, 1, 0), (VAGUE, 0, 1), (VAGUE, 5, 5)],
+)
+def test_what_a_request_asks_for(request_, degree, wanted):
+    assert dialogue.wanted(request_, degree) == wanted
+
+
+def test_the_answer_is_prose():
+    assert dialogue.answer(REQUEST, 0) == (
+        "I see: no bangs, all of the forehead visible. "
+        "I will change that to: long bangs, nothing of the forehead visible."
+    )
+    assert dialogue.answer(VAGUE, 5) == "That is so already: bushy: long and not groomed."
+    identifiers = {name for names in celeba_dialog.DEGREES.values() for name in names if "_" in name}
+    for attribute in celeba_dialog.DEGREES:
+        for degree in range(6):
+            text = dialogue.answer(REQUEST | {"attribute": attribute}, degree)
+            assert not [name for name in identifiers if name in text]
+
+
+def test_every_request_is_answered_by_its_labels(here):
+    rows = truth(here, "hq_256")
+    found = dialogue.conversations(datasets.load_dataset("celeba_dialog", "hq_256", split="train"))
+    assert len(found) == len(rows)
+    undecoded = found.cast_column("image", datasets.Image(decode=False))
+    modes = set()
+    for row, conversation in zip(rows, undecoded):
+        assert conversation["image"]["bytes"] == row["image"]["bytes"]
+        assert conversation["prompt"] == [{"role": "user", "content": row["request"]}]
+        labels = row["request_labels"]
+        column = list(celeba_dialog.DEGREES)[labels["attribute"]]
+        sign = {0: 0, 1: -1, 2: 1}[labels["direction"]]  # none, negative, positive
+        then = labels["target"] if sign == 0 else row[column] + sign * max(labels["value"], 1)
+        [turn] = conversation["completion"]
+        assert turn["role"] == "assistant"
+        for degree in (row[column], then):
+            assert celeba_dialog.DEGREE_MEANINGS[column][degree] in turn["content"]
+        modes.add(labels["mode"])
+    assert modes == {0, 1, 2}
+
+
+def test_only_the_answer_is_learned(here):
+    rows = dialogue.conversations(datasets.load_dataset("celeba_dialog", "hq_256", split="train")).select(range(4))
+    answers = [row["completion"][0]["content"] for row in rows]
+    _, processor = tiny.llava(answers + [row["prompt"][0]["content"] for row in rows])
+    batch = DataCollatorForVisionLanguageModeling(processor, completion_only_loss=True)(list(rows))
+    assert batch["pixel_values"].shape == (4, 3, 64, 64)
+    words = processor.tokenizer.backend_tokenizer.pre_tokenizer
+    for labels, answer in zip(batch["labels"], answers):
+        learned = processor.tokenizer.convert_ids_to_tokens(labels[labels != -100].tolist())
+        assert learned == [word for word, _ in words.pre_tokenize_str(answer)] + ["</s>"]
+
+
+# ---------------------------------------------------------------------------------------------------------- streaming
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_stop_and_resume(processes, home):
+    sizes = [pq.read_metadata(path).num_rows for path in shards(home, "standard")]
+    by_process = [sum(math.ceil(size / 4) for size in sizes[first::2]) for first in range(2)]
+    assert len(sizes) == 4
+    assert by_process[0] != by_process[1]  # batches: so one process has to wait for the other
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    text = run(home, "stop_and_resume.py", launcher=launcher if processes == 2 else (sys.executable,))
+    epochs = re.findall(r"^epoch (\d): (\d+) rows, then (\d+), (\d+) different, by (\d) processes$", text, re.M)
+    assert [epoch[0] for epoch in epochs] == ["0", "1"]
+    for _, before, after, different, found in epochs:
+        assert int(found) == processes
+        assert int(before) == 8 * processes
+        assert int(before) + int(after) == int(different) == sum(sizes)
+
+
+def test_a_shuffle_buffer_does_not_survive(here):
+    """Why the recipe has none. Where this test fails, `datasets` has mended that, and the recipe may shuffle rows."""
+
+    def loader():
+        stream = datasets.load_dataset("celeba_dialog", "standard", split="train", streaming=True)
+        stream = stream.shuffle(seed=0, buffer_size=10, max_buffer_input_shards=1)
+        return StatefulDataLoader(stream.select_columns(["smiling", "file_name"]).with_format("torch"), batch_size=4)
+
+    stopped, resumed = loader(), loader()
+    batches = iter(stopped)
+    seen = [name for _ in range(3) for name in next(batches)["file_name"]]
+    resumed.load_state_dict(stopped.state_dict())
+    seen += [name for batch in resumed for name in batch["file_name"]]
+    assert sorted(seen) != sorted(row["file_name"] for row in truth(here, "standard", ["file_name"]))
+
+
+# ----------------------------------------------------------------------------------------------------------- analysis
+
+
+def test_analysis(here):
+    rows = truth(here, "standard", ["smiling", "attributes", "request_labels"])
+    features = datasets.load_dataset_builder("celeba_dialog", "standard").info.features
+    smiles = analysis.smiles(features).rows()
+    assert [smile[0] for smile in smiles] == list(celeba_dialog.DEGREES["smiling"])
+    for degree, (_, images, men) in enumerate(smiles):
+        male = [row["attributes"][20] for row in rows if row["smiling"] == degree]
+        assert images == len(male)
+        assert men == pytest.approx(sum(male) / len(male))
+
+    kinds = [row["request_labels"] for row in rows]
+    expected = collections.Counter(
+        (
+            list(celeba_dialog.DEGREES)[labels["attribute"]],
+            ("target", "change_definite", "change_indefinite")[labels["mode"]],
+            ("none", "negative", "positive")[labels["direction"]],
+        )
+        for labels in kinds
+    )
+    found = analysis.requests(features).rows()
+    assert {row[:3]: row[3] for row in found} == expected
+    assert "very_big_smile" in run(here, "analysis.py")
+
+
+# --------------------------------------------------------------------------------------------------------- the README
+
+
+def test_the_readme_quotes_the_recipes():
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Training\n")[1].split("\n## ")[0]
+    recipes = {path.name: path.read_text(encoding="utf-8") for path in HERE.glob("*.py")}
+    for name in recipes:
+        assert name in ("tiny.py", Path(__file__).name) or f"tests/recipes/{name}" in section, name
+    quotes = re.findall(r"^```py\n(.*?)^```$", section, re.M | re.S)
+    assert quotes
+    for quote in quotes:
+        assert any(quote in text for text in recipes.values()), quote
