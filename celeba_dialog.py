@@ -20,11 +20,11 @@ import mmap
 import os
 import re
 import secrets
+import shlex
 import struct
 import threading
 import urllib.parse
 import zlib
-from collections import Counter
 from dataclasses import dataclass
 from json.decoder import JSONDecodeError
 from json.decoder import JSONDecoder
@@ -302,6 +302,10 @@ CHECKSUMS = {
     "hq_attributes": (3622218, "e7da4d70ec96681fadb894c63912dcfd"),
 }
 
+# Where the one file lies without which nobody can use the HQ images.
+MAPPING_ID = "10msPsx1Fouh5h8m8LoSaPTh9R4dv_mLG"
+MAPPING_LINK = f"https://drive.google.com/file/d/{MAPPING_ID}/view"
+
 AGREEMENT_URL = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA/CelebA_Dialog.html"
 HOMEPAGE = "https://github.com/ziqihuangg/CelebA-Dialog"
 LICENSE_NAME = "CelebA-Dialog agreement: non-commercial research only, no redistribution"
@@ -319,6 +323,11 @@ RELEASE_VARIABLE = "CELEBA_DIALOG_RELEASE"  # where the release lies, for those 
 
 # What a drawing for tests in a hurry says of itself in its JPEG comment, to be taken for an HQ image of that side.
 DRAWING = "A made-up CelebA-Dialog image of {0}x{0} pixels"
+
+# A made-up release says in its README that it is one and what it holds: by that it is whole or not.
+DEMO_README = "README.txt"
+DEMO_MARKER = "A made-up CelebA-Dialog release. Every face is a drawing; nothing in it is real data."
+DEMO_HOLDS = "  {} {} in {}\n"  # a count, what is counted, a path below the root
 
 
 # ------------------------------------------------------------------------------------------------------------ errors
@@ -458,22 +467,25 @@ def _fault(path, error):
 
 
 # ----------------------------------------------------------------------------------------------------------- release
-# Which file below a folder is which. The name of a text file says of what kind it is, its content of which subset,
-# because people keep the HQ captions as `captions.json` and rename folders. A zip is known by its members.
+# Which file below a folder is which. A text is known by its name, and its subset by its content, because people keep
+# the HQ captions as `captions.json` and rename folders. Images are known by their names and, where these leave a doubt,
+# by one of them. A zip is looked through like a folder. What bears an official name is the truth, and other copies are
+# left aside. Of whatever looks like a file of the release and is not read there is a note.
 
+# What a text is for: how its name looks (see `_stem`), and the endings that are read.
 _TEXT_KINDS = (
-    ("labels", "combined_annotation.*[.]txt"),
-    ("labels_train", "train_attr_list.*[.]txt"),
-    ("labels_validation", "val[a-z]*_attr_list.*[.]txt"),
-    ("labels_test", "test_attr_list.*[.]txt"),
-    ("attributes", "(list_attr_celeba|celebamask-hq-attribute-anno).*[.]txt"),
-    ("identity", "identity.*[.]txt"),
-    ("mapping", ".*mapping.*[.]txt"),
-    ("partition", "list_eval_partition.*[.]txt"),
-    ("captions", "captions?([^a-z].*)?[.]json"),
-    ("request_labels", "request_annotated.*[.]json"),
-    ("requests", "request.*[.]json"),
-    ("requests_txt", "request.*[.]txt"),
+    ("labels", "combined_annotation.*", ("txt", "csv")),
+    ("labels_train", "train_attr_list.*", ("txt", "csv")),
+    ("labels_validation", "val[a-z]*_attr_list.*", ("txt", "csv")),
+    ("labels_test", "test_attr_list.*", ("txt", "csv")),
+    ("attributes", "(list_attr|celebamask_hq_attribute_anno).*", ("txt", "csv")),
+    ("identity", "identity.*", ("txt", "csv")),
+    ("mapping", ".*mapping.*|image_list.*", ("txt", "csv")),
+    ("partition", "list_eval_partition.*", ("txt", "csv")),
+    ("captions", "captions?([^a-z].*)?", ("json",)),
+    ("request_labels", "request_annotated.*", ("json",)),
+    ("requests", "request.*", ("json",)),
+    ("requests_txt", "request.*", ("txt",)),
 )
 _KIND_ROLES = {  # kinds whose roles do not carry the subset in their name
     "labels_train": {"standard": "labels_train"},
@@ -482,38 +494,84 @@ _KIND_ROLES = {  # kinds whose roles do not carry the subset in their name
     "mapping": {"hq": "mapping"},
     "partition": {"standard": "partition"},
 }
-
-# Role of an image source -> what the base name of its members looks like; group 1 is the file number.
-_MEMBERS = {
-    "hq_images": re.compile(rb"(0|[1-9][0-9]{0,4})\.jpg"),
-    "standard_images": re.compile(rb"([0-9]{6})\.jpg"),
-    "hq_masks": re.compile(rb"(0|[1-9][0-9]{0,4})\.png"),
-    "hq_parts": re.compile(rb"([0-9]{5})_(" + "|".join(PARTS).encode() + rb")\.png"),
-}
-_PART_INDEX = {part.encode(): index for index, part in enumerate(PARTS)}
-_ZIP_NAMES = {  # what a zip of that role is called, for one that cannot be opened
-    "hq_images": "images?([^a-z].*)?[.]zip",
-    "standard_images": "img_align_celeba.*[.]zip",
-    "hq_masks": ".*palette.*[.]zip",
-    "hq_parts": ".*(mask-anno|parts?|binary).*[.]zip",
-}
-
 _HQ_KEY = re.compile(rb"(?:0|[1-9][0-9]{0,4})\.jpg")
 _STANDARD_KEY = re.compile(rb"[0-9]{6}\.jpg")
-_ANY_KEY = re.compile(rb"(?<![0-9])([0-9]{6}|0|[1-9][0-9]{0,4})\.jpg")
+_ANY_KEY = re.compile(rb"(?<![0-9])([0-9]{1,6})\.(?:jpe?g|png)", re.I)
+_MAPS = re.compile(rb"orig_file|(?m:^[0-9]+[ \t,]+[0-9]+[ \t,]+[0-9]{6}\.jpg)")  # in a mapping of whatever name
 
+# Role of images -> what their zip or folder is called, officially or in the releases that CelebA-Dialog is made from.
+_OFFICIAL_NAMES = {
+    "hq_images": ("image", "images", "celeba_hq_img"),
+    "hq_masks": ("celebamask_hq_mask_color_palette",),
+    "hq_parts": ("celebamask_hq_mask_anno",),
+    "standard_images": ("img_align_celeba",),
+}
+_LIKELY_NAMES = {  # what they may be called besides; for what cannot be opened
+    "hq_images": "images?([^a-z].*)?|celeba_?hq_img.*",
+    "standard_images": "img_(align_)?celeba.*",
+    "hq_masks": ".*palette.*",
+    "hq_parts": ".*(mask_anno|parts?|binary).*",
+}
+_CELEBA = re.compile("celeb.*")  # may hold anything of the release
+
+# Zeros in front of a number are of no account.
+_IMAGE_NAME = re.compile(
+    rb"([0-9]{1,9})(?:_(" + "|".join(PARTS).encode() + rb"))?\.(jpe?g|png|webp|bmp|gif|tiff?)", re.I
+)
+_PART_INDEX = {part.encode(): index for index, part in enumerate(PARTS)}
+_MANY = 10  # pictures in a folder that are worth a word
+_PICTURE = re.compile(rb".+\.(jpe?g|png|webp|bmp|gif|tiff?)", re.I | re.S)
+_SHARE = re.compile("[0-9]+|train|val|valid|validation|test|female|male", re.I)  # a folder with some of the images
+
+# Google Drive's own of a folder or a selection: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip", in two numberings.
+DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
+# What browsers, file managers, Drive and whoever splits a zip put behind a name.
+_ADDED = re.compile(
+    r"([ _-]*\([0-9]+\)|( -)? copy( [0-9]+)?|[ -][1-9]"
+    r"|-[0-9]{8}t[0-9]{6}z(-[0-9]+)?-[0-9]{3}|-0[0-9]{2}|[-_. ]part[-_ ]?[0-9]+)+$"
+)
+# Endings of files that are not read: pieces of an archive, other archives, other data, something behind an ending.
+_PIECE = re.compile("z[0-9]{2}|(zip|7z|rar|tar)[.][0-9]{2,3}|part[0-9]+[.]rar")
+_ARCHIVE = re.compile("(.*[.])?(7z|rar|tar|tgz|gz|bz2|xz|zst)")
+_TEXT = re.compile("csv|tsv|txt|jsonl?|ndjson|xml")
+_DATA = re.compile(_TEXT.pattern + "|npy|npz|pkl|pickle|parquet|arrow|feather|xlsx?|h5|hdf5|lmdb|mat|pth?|tfrecords?")
+_BEHIND = re.compile("(zip|txt|json|csv)[.].+")
 
 _AGAIN = "Download it again."
+_MOST_NOTES = 10  # shown in one message
 
 
 class Source(NamedTuple):
-    """A file, or a folder of images, that serves a role."""
+    """What serves a role: a file, a folder of images, or a part of a zip."""
 
     role: str
-    path: str  # absolute path or URL; that of a folder ends in "/"
-    size: int  # bytes; of a folder, the sum of its images
+    path: str  # absolute path or URL of the file; that of a folder ends in "/"
+    size: int  # bytes of the file; of a folder, the sum of its images
     stamp: str  # changes when the file does: size and times, or what the server says
     problem: str = ""  # why it cannot serve, empty where it can
+    kinds: tuple = ()  # of images: the kinds of names that count, see `_image_name`
+    folders: tuple | None = None  # of images in a zip: what the folders are called that count, None for all
+    member: tuple | None = None  # of a text in a zip: its MEMBER
+    rank: int = 0  # 0 for an official name, 1 for one with another ending, 2 for any other
+
+    @property
+    def is_file(self):
+        """Whether the whole file at `path` is what serves the role, as in the official release."""
+        return not self.path.endswith("/") and self.folders is None and self.member is None
+
+
+class Note(NamedTuple):
+    """What looks like a file of the release and is not read."""
+
+    roles: tuple  # what it might serve; empty for any
+    path: str
+    text: str
+    aside: bool = False  # whether it is a copy beside the official file
+    moot: bool = False  # whether it is of no interest once all these roles are served
+    holds: tuple = ()  # roles whose official zip lies in it, where it cannot be read
+
+    def __str__(self):
+        return f"{self.path}: {self.text}"
 
 
 class Release:
@@ -524,29 +582,67 @@ class Release:
             What a URL needs besides (keys, tokens) comes from fsspec's own configuration.
 
     `sources` maps each role of `FILES` to its sources, in the order of their paths; a role that is not there is not in
-    it. Nothing is written and nothing is extracted. Raises MissingFileError where there is no such folder.
+    it. `notes` tell what looks like a file of the release and is not read. `demo` is {role: count} for a made-up
+    release and empty for others. Nothing is written and nothing is extracted. Raises MissingFileError where there is no
+    such folder.
     """
 
     def __init__(self, root):
         self.root = normal_path(root)
+        self.demo = {}
+        images, files, notes = {}, {}, []
+        for index, (folder, names) in enumerate(_tree(self.root)):
+            if index == 0 and DEMO_README in names:
+                self.demo = _demo(read_range(folder + DEMO_README, 0, 8192))
+            for found in _look_through(folder, names):
+                if isinstance(found, Note):
+                    notes.append(found)
+                else:
+                    (images if isinstance(found, _Images) else files).setdefault(found.role, []).append(found)
         self.sources = {}
-        for folder, names in _tree(self.root):
-            for source in _sources_of(folder, names):
-                self.sources.setdefault(source.role, []).append(source)
-        for found in self.sources.values():
-            found.sort(key=lambda source: source.path)
+        # Smaller copies of HQ images may also be those of an experiment: they serve where texts for them are there.
+        copies = _HQ_COPIES if any(role.startswith("hq_") and role not in _OFFICIAL_NAMES for role in files) else ()
+        sizes = {"hq_images": (HQ.side, *copies), "standard_images": (STANDARD.side,)}
+        for role in FILES:
+            if role in _OFFICIAL_NAMES:
+                wrapped = [note.path for note in notes if role in note.holds]
+                found, left = _choose_images(
+                    role, sizes.get(role, ()), images.get(role, []), files.get(role, []), wrapped, self.shown
+                )
+            else:
+                found, left = _choose_texts(role, files.get(role, []), self.shown)
+            notes += left
+            if found and self.expected(role):
+                self.sources[role] = sorted(found, key=lambda source: source.path)
+        self.notes = [
+            note._replace(path=self.shown(note.path))
+            for note in sorted(notes, key=lambda note: (note.aside, note.path))
+            if not (note.moot and set(note.roles) <= set(self.sources))
+        ]
 
     def shown(self, path):
         """A path as the person knows it: below the release's root."""
         below = path[len(self.root) :].lstrip("/") if path.startswith(self.root) else path
         return _printable(urllib.parse.unquote(below) if is_url(path) else below)
 
+    def source_name(self, source):
+        """What a source is called in messages: its path, and for a text in a zip the member too."""
+        return self.shown(_whole_name(source.path, source.member))
+
+    def notes_on(self, *roles):
+        """The notes on what might serve one of some roles."""
+        return [note for note in self.notes if not note.roles or set(note.roles) & set(roles)]
+
+    def expected(self, role):
+        """How many rows, entries or images the file of a role has in a whole release, the official or a made-up one."""
+        return self.demo.get(role, FILES[role].count)
+
     def sound(self, role):
         """The sources of a role that can serve. Raises the first one's problem where none can; `[]` for no source."""
         found = self.sources.get(role, [])
         sound = [source for source in found if not source.problem]
         if found and not sound:
-            raise DamagedFileError(f"{self.shown(found[0].path)}: {found[0].problem}")
+            raise DamagedFileError(f"{self.source_name(found[0])}: {found[0].problem}")
         return sound
 
     def text(self, role):
@@ -558,36 +654,48 @@ class Release:
         if not sources:
             return None
         for source in sources:
-            if source.size > _MAX_TEXT:
+            size = source.member[4] if source.member else source.size
+            if size > _MAX_TEXT:
                 raise FormatError(
-                    f"{self.shown(source.path)}: {source.size:,} bytes, where at most {_MAX_TEXT:,} are plausible. "
+                    f"{self.source_name(source)}: {size:,} bytes, where at most {_MAX_TEXT:,} are plausible. "
                     f"This is not {FILES[role].name}; download that again."
                 )
-        data = [read_range(source.path) for source in sources]
+        data = [
+            _read_member(source.path, source.member) if source.member else read_range(source.path) for source in sources
+        ]
         for source in sources:
             if _status(source.path) != (source.size, source.stamp):
                 raise DamagedFileError(
-                    f"{self.shown(source.path)}: changed while it was read. Try again when nothing writes to it."
+                    f"{self.source_name(source)}: changed while it was read. Try again when nothing writes to it."
                 )
         for other, source in zip(data[1:], sources[1:]):
             if other.replace(b"\r\n", b"\n") != data[0].replace(b"\r\n", b"\n"):
                 raise ConflictError(
-                    f"{self.shown(sources[0].path)} and {self.shown(source.path)} are both {FILES[role].what}, and "
+                    f"{self.source_name(sources[0])} and {self.source_name(source)} are both {FILES[role].what}, and "
                     f"differ. Move the one you do not want out of the release."
                 )
-        return data[0], self.shown(sources[0].path)
+        return data[0], self.source_name(sources[0])
 
     def named(self, role):
         """The first source of a role, as the person knows it."""
-        return self.shown(self.sources[role][0].path)
+        return self.source_name(self.sources[role][0])
 
     def digest(self, roles):
         """Hexadecimal digits that change when a file of these roles does, comes or goes."""
-        digest = hashlib.sha256(_own_digest().encode())
+        digest = hashlib.sha256(f"{_own_digest()} {self.demo}".encode())
         for role in sorted(roles):
             for source in self.sources.get(role, []):
-                digest.update(repr((role, self.shown(source.path), source.size, source.stamp)).encode())
+                digest.update(repr(source._replace(path=self.shown(source.path))).encode())
         return digest.hexdigest()[:32]
+
+
+def _demo(readme):
+    """{role: count} that the README of a made-up release tells; {} for another README."""
+    if not readme.startswith(DEMO_MARKER.encode()):
+        return {}
+    roles = {file.path: role for role, file in FILES.items()}
+    lines = re.findall(DEMO_HOLDS.format("([0-9]+)", "[a-z]+", "(.+)"), readme.decode("utf-8", "replace"))
+    return {roles[path]: int(count) for count, path in lines if path in roles}
 
 
 def _printable(text):
@@ -673,33 +781,399 @@ def _counts(name):
     return not name.startswith(".") and name != "__MACOSX"
 
 
-def _sources_of(folder, names):
-    """The sources among the files of one folder. A folder of images is one source."""
-    images = {role: [] for role in _MEMBERS}
+def _look_through(folder, names):
+    """What the files of one folder hold of a release: Sources of texts, _Images and Notes."""
+    images, others = {}, []
     for name in names:
         base = urllib.parse.unquote(name) if is_url(folder) else name
-        lower = re.sub(r"[ _-]*[(][0-9]+[)](?=[.])", "", base.lower())  # browsers add " (1)"
-        kind = lower.rsplit(".", 1)[-1]
-        if kind in ("jpg", "png"):
-            for role, pattern in _MEMBERS.items():
-                if pattern.fullmatch(os.fsencode(base)):
-                    images[role].append(name)
-        elif kind == "zip":
-            yield from _zip_source(folder + name, lower)
-        elif kind in ("txt", "json"):
-            for kind, pattern in _TEXT_KINDS:
-                if re.fullmatch(pattern, lower):
-                    yield from _text_source(folder + name, lower, kind)
-                    break
-    for role, members in images.items():
-        if members:
-            digest = hashlib.sha256()
-            total = 0
-            for name in members:
-                size, stamp = _status(folder + name)
-                total += size
-                digest.update(f"{name} {stamp}\n".encode("utf-8", "surrogateescape"))
-            yield Source(role, folder, total, digest.hexdigest())
+        image = _image_name(os.fsencode(base))
+        if image:
+            kind, number, _ = image
+            found = images.setdefault(kind, _Images(folder, kind, (_own_name(folder),)))
+            found.add(number, (0, name, 0, -1, -1, -1, -1))
+        elif base.lower().endswith(".zip"):
+            yield from _look_into(folder + name, _stem(base))
+        elif _PICTURE.fullmatch(os.fsencode(base)):
+            others.append(name)
+        else:
+            yield from _text_source(folder + name, base)
+    for found in images.values():
+        yield found if found.role else found.note()
+    if len(others) >= _MANY and not images:
+        text = f"{len(others):,} pictures, not read: their names, {_some(others)}, are no file numbers."
+        yield Note(("hq_images", "standard_images"), folder, text, moot=True)
+
+
+def _look_into(path, stem):
+    """The same of a zip. One that cannot be opened is a Source with a problem, of the role that it is called after."""
+    size, stamp = _status(path)
+    try:
+        images, others = _zip_contents(path, size, stamp, stem)
+    except DamagedFileError as error:
+        problem = str(error).removeprefix(f"{path}: ")
+        roles = _likely_roles(stem)
+        if roles:
+            yield Source(roles[0], path, size, stamp, problem, rank=0 if stem in _OFFICIAL_NAMES[roles[0]] else 2)
+        elif _CELEBA.fullmatch(stem):
+            yield Note((), path, problem)
+        return
+    for found in images:
+        yield found if found.role else found.note()
+    zips = []
+    for member in others:
+        base = member[1].rsplit("/", 1)[-1]
+        if base.lower().endswith(".zip"):
+            zips.append(base)
+        else:
+            yield from _text_source(path, base, member, (size, stamp))
+    if zips:
+        own = DRIVE_ZIP.fullmatch(path.rsplit("/", 1)[-1])
+        what = "Google Drive's own zip of a folder" if own else "a zip of zips"
+        parts = "; of several parts, all into one folder" if own else ""
+        inside = f"it holds {_some(zips)}, which cannot be read there. Unpack it there{parts}."
+        stems = [_stem(base) for base in zips]
+        roles = tuple(role for role in _LIKELY_NAMES if any(role in _likely_roles(stem) for stem in stems))
+        holds = tuple(role for role, names in _OFFICIAL_NAMES.items() if any(stem in names for stem in stems))
+        yield Note(roles, path, f"{what}: {inside}", moot=bool(roles), holds=holds)
+
+
+@functools.lru_cache(maxsize=64)  # a process looks through the same release several times
+def _zip_contents(path, size, stamp, stem):
+    """The _Images of a zip, and the MEMBERs of other files in it that may be of use. `stamp` is there for the cache.
+
+    Of a zip of official name, `stem`, the end of the directory is enough where it names nothing but images of its role:
+    all of it would take a second.
+    """
+    role = next((role for role, names in _OFFICIAL_NAMES.items() if stem in names), None)
+    tail = read_range(path, max(0, size - _END), min(size, _END))
+    start, length, count, ahead = _end_of_zip(path, size, tail)
+    in_tail = start - (size - len(tail))
+    if in_tail < 0 and role:
+        part = tail[max(0, tail.find(b"PK\x01\x02")) : in_tail + length]
+        with contextlib.suppress(DamagedFileError):  # what looks like the start of an entry may be none
+            images, others = _sort_entries(path, (size, stamp), (stem,), _zip_entries(part, None, ahead, size, path))
+            if images and not others and all(found.role == role for found in images):
+                return images, others
+    directory = tail[in_tail : in_tail + length] if in_tail >= 0 else read_range(path, start, length)
+    called = (stem,) if role else (None, stem)
+    return _sort_entries(path, (size, stamp), called, _zip_entries(directory, count, ahead, size, path))
+
+
+def _sort_entries(path, status, called, entries):
+    """The same from the entries of its directory. In `called`, None stands for the name of the folder of the images."""
+    images, others, names = {}, [], {}
+    for name, *place, flags in entries:
+        folder, base = _folder_and_base(name)
+        image = _image_name(base)
+        if image:
+            kind, number, _ = image
+            if folder not in names:
+                own = _own_name(folder.decode("utf-8", "replace"))
+                names[folder] = tuple(own if other is None else other for other in called)
+            found = images.get((kind, names[folder]))
+            if found is None:
+                found = images[kind, names[folder]] = _Images(path, kind, names[folder], status)
+            found.add(number, (0, name.decode("utf-8", "replace"), *place))
+        elif base:
+            text = _printable(name.decode("utf-8", "replace"))
+            if _may_serve(text.rsplit("/", 1)[-1]):
+                others.append((0, text, *place[:-1], 99 if flags & 1 else place[-1]))  # no method has that number
+    return list(images.values()), others
+
+
+def _stem(name):
+    """A file's name in lower case, without ending and what is often added to names, with `_` for `-` and ` `."""
+    return _plain(name.rpartition(".")[0])
+
+
+def _plain(name):
+    return re.sub("[ -]", "_", _ADDED.sub("", name.lower()))
+
+
+def _own_name(folder):
+    """What a folder of images is called, as in `_stem`: not `0`, `train` and so on, but the folder around these."""
+    parts = ["", *folder.replace("\\", "/").strip("/").split("/")]
+    while _SHARE.fullmatch(parts[-1]):
+        parts.pop()
+    return _plain(parts[-1])
+
+
+def _likely_roles(stem):
+    """The roles of images that a name without its ending may stand for."""
+    return [role for role, pattern in _LIKELY_NAMES.items() if re.fullmatch(pattern, stem)]
+
+
+def _image_name(base):
+    """(kind, number, part or -1) that the base name of an image tells, as bytes; None for another name.
+
+    Kinds: `six` for a JPEG named by six digits, as the standard images are, `short` for one named by another number of
+    them, as the HQ images are, with or without zeros in front; `part` for a part mask; else `png`, `webp` and so on.
+    """
+    match = _IMAGE_NAME.fullmatch(base)
+    if not match:
+        return None
+    digits, part, ending = match.groups()
+    number = int(digits)
+    if number > STANDARD.images:
+        return None
+    if part:
+        return ("part", number, _PART_INDEX[part.lower()]) if ending.lower() == b"png" else None
+    if ending[0] in b"jJ":
+        return "six" if len(digits) == STANDARD.digits else "short", number, -1
+    return ending.lower().decode(), number, -1
+
+
+class _Images:
+    """Images that lie together and whose names are of one kind: in a folder, or in the folders of one name in a zip."""
+
+    def __init__(self, path, kind, called, status=None):
+        self.path = path  # of the folder, ending in "/", or of the zip
+        self.kind = kind
+        self.called = called  # the name of their folder, and in a zip that of the zip
+        self.status = status  # (size, stamp) of the zip
+        self.count, self.lowest, self.highest = 0, STANDARD.images, 0
+        self.places = []  # where they are in a folder, as MEMBERs; in a zip the last of them only
+
+    def add(self, number, place):
+        self.count += 1
+        self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
+        if self.status:
+            self.places.clear()
+        self.places.append(place)
+
+    def is_called(self, role):
+        """Whether they bear an official name of a role."""
+        return any(name in _OFFICIAL_NAMES[role] for name in self.called)
+
+    def one(self):
+        """The bytes of one of them."""
+        return _read_member(self.path, self.places[len(self.places) // 2])
+
+    @functools.cached_property
+    def look(self):
+        """((width, height) in pixels, Pillow's mode) of one of them; (None, "") where it does not tell."""
+        kind = {"png": "PNG", "six": "JPEG", "short": "JPEG"}.get(self.kind)
+        if kind:
+            with contextlib.suppress(ReleaseError):
+                data = self.one()
+                with _opened(data, kind, self.path) as image:
+                    return HQ.side if _is_drawing(data, image.size) else image.size, image.mode
+        return None, ""
+
+    @functools.cached_property
+    def role(self):
+        """What they serve, None for copies of another form. Where names leave a doubt, one of them is looked at."""
+        if self.kind == "part":
+            return "hq_parts"
+        if self.kind == "png":
+            return "hq_masks" if self.is_called("hq_masks") or self._are_masks() else None
+        if self.kind not in ("six", "short"):
+            return None
+        if self.is_called("standard_images"):
+            return "standard_images"
+        if self.kind == "short":
+            if self.is_called("hq_images"):
+                return "hq_images"
+            return "standard_images" if self.highest >= HQ.images or self.look[0] == STANDARD.side else "hq_images"
+        if self.highest >= HQ.images or self.lowest == 0:
+            return "hq_images" if self.lowest == 0 else "standard_images"
+        width, height = self.look[0] or (0, 1)
+        hq = width == height and (width >= 512 or self.is_called("hq_images") or "hq" in self.called[0])
+        return "hq_images" if hq else "standard_images"
+
+    def _are_masks(self):
+        with contextlib.suppress(ReleaseError):
+            return self.look[0] == (MASK_SIDE, MASK_SIDE) and mask_indices(self.one(), self.path) is not None
+        return False
+
+    def fit(self, sizes):
+        """How well they fit, 0 the best, None for not at all: images by size, masks by whether they hold indices."""
+        size, mode = self.look
+        if self.kind == "png":
+            return int(mode not in ("P", "L"))
+        return 0 if size is None else sizes.index(size) if size in sizes else None
+
+    @property
+    def together(self):
+        """The path without what tells shares of one whole from each other, or a zip from what was unpacked from it."""
+        path = re.sub("[.]zip$", "", self.path, flags=re.I).rstrip("/")
+        while _SHARE.fullmatch(path.rsplit("/", 1)[-1]):
+            path = path.rsplit("/", 1)[0]
+        return path
+
+    def note(self, why="the release's own images are JPEGs, and its palette masks PNGs of indices", aside=False):
+        """A Note on them that says why they are not read; without a reason, on copies of another form."""
+        what = {"part": "part masks", "six": "JPEGs", "short": "JPEGs"}.get(self.kind, f"{self.kind.upper()} copies")
+        size = f" of {_pixels(self.look[0])}" if self.look[0] else ""
+        where = f"{self.path}: {self.called[0]}/" if self.status and len(self.called) > 1 else self.path
+        role = self.role or ("standard_images" if self.highest >= HQ.images else "hq_images")
+        return Note((role,), where, f"{self.count:,} {what}{size}, not read: {why.removesuffix('.')}.", aside)
+
+
+def _choose_images(role, sizes, found, damaged, wrapped, shown):
+    """(Sources, Notes): which of the _Images found for a role serve it, and why the others do not.
+
+    Args:
+        sizes: (width, height) of images that can serve, the best first; () for masks.
+        damaged: Sources of zips that cannot be opened.
+        wrapped: paths of zips that hold the official zip, which cannot be read there.
+        shown: a function that makes of a path one for messages.
+
+    What bears an official name is the truth and the rest is left aside, and so is a folder of such a name whose images
+    have another size. Where nothing bears one, the images have to lie in one place.
+    """
+    official = [images for images in found if images.is_called(role)]
+    broken = [source for source in damaged if source.rank == 0]
+    truth = [images.path for images in official] + [source.path for source in broken] + wrapped
+    if truth:
+        if sizes and len(official) > 1:
+            first = min(official, key=lambda images: (images.look[0] != sizes[0], not images.status))
+            official = [images for images in official if images.status or images.look[0] in (first.look[0], None)]
+            truth = [first.path]
+        why = f"left aside, because {shown(truth[0])} {'bears the official name' if official or broken else 'holds it'}"
+        notes = [images.note(why, aside=True) for images in found if images not in official]
+        notes += [Note((role,), source.path, source.problem) for source in damaged if source.rank]
+        return [*_image_sources(role, official), *broken], notes
+    unfit = [images for images in found if images.fit(sizes) is None]
+    notes = [images.note(_what_size(images.look[0], SUBSETS[FILES[role].subset])) for images in unfit]
+    best = min((images.fit(sizes) for images in found if images not in unfit), default=None)
+    worse = [images for images in found if images not in unfit and images.fit(sizes) > best]
+    notes += [images.note("left aside, because there are better ones", aside=True) for images in worse]
+    chosen = [images for images in found if images not in unfit and images not in worse]
+    first, *others = {images.together: images.path for images in chosen}.values() or [""]
+    if others:
+        name = next(iter(_OFFICIAL_NAMES[role]))
+        problem = (
+            f"these may be {FILES[role].what}, and those in {_some(list(map(shown, others)))} too: none bears an "
+            f"official name ({name}.zip or {name}/). Move what you do not want out of the release."
+        )
+        return [Source(role, first, 0, "", problem)], notes
+    if not chosen:
+        return damaged, notes
+    notes += [Note((role,), source.path, source.problem) for source in damaged]
+    return list(_image_sources(role, chosen)), notes
+
+
+def _image_sources(role, chosen):
+    """The Sources of some _Images, one for each folder or zip."""
+    places = {}
+    for images in chosen:
+        places.setdefault(images.path, []).append(images)
+    for path, found in places.items():
+        kinds = tuple(sorted({images.kind for images in found}))
+        if found[0].status:
+            folders = None if len(found[0].called) == 1 else tuple(sorted({images.called[0] for images in found}))
+            yield Source(role, path, *found[0].status, "", kinds, folders)
+            continue
+        digest, total = hashlib.sha256(), 0
+        for name in sorted(place[1] for images in found for place in images.places):
+            size, stamp = _status(path + name)
+            total += size
+            digest.update(f"{name} {stamp}\n".encode("utf-8", "surrogateescape"))
+        yield Source(role, path, total, digest.hexdigest(), "", kinds)
+
+
+def _choose_texts(role, found, shown):
+    """(Sources, Notes): which of the Sources of a text serve it. Copies of a less official name are left aside."""
+    sound = [source for source in found if not source.problem]
+    truth = min(sound, key=lambda source: source.rank, default=None)
+    aside = [source for source in sound if source.rank > truth.rank]
+    why = (
+        f"left aside, because {shown(_whole_name(truth.path, truth.member))} bears the official name." if aside else ""
+    )
+    notes = [Note((role,), _whole_name(source.path, source.member), why, aside=True) for source in aside]
+    return [source for source in found if source not in aside], notes
+
+
+def _whole_name(path, member):
+    return f"{path}: {member[1]}" if member else path
+
+
+def _some(names):
+    """Some names in words, the first three where there are many."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+
+
+def _text_source(path, base, member=None, status=None):
+    """What a file that is neither an image nor a zip is for the release: a Source, a Note or nothing.
+
+    `member` is the MEMBER of one that lies in the zip `path`, and `status` what `_status` says of that zip.
+    """
+    kind, stem = _text_kind(base), _stem(base)
+    if kind is None:
+        why = _why_not_read(base)
+        if why:
+            yield Note(why[0], _whole_name(path, member), why[1])
+        return
+    size, stamp = status or _status(path)
+    roles = _KIND_ROLES.get(kind, {"hq": "hq_" + kind, "standard": "standard_" + kind})
+    head, problem = b"", ""
+    try:
+        head = _start(path, member)
+    except DamagedFileError as error:
+        problem = str(error).removeprefix(f"{path}: ")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, of which the readers have something to say
+        head = head.decode("utf-16", "ignore").encode("utf-8", "ignore")
+    first = _ANY_KEY.search(head)
+    if kind == "mapping" and stem != _stem(FILES["mapping"].name) and not _MAPS.search(head):
+        return  # of something else
+    if first:
+        subset = "standard" if len(first[1]) == STANDARD.digits and kind != "mapping" else "hq"
+    else:  # no file name in it: of no use, but what it was meant to be matters for the message
+        subset = "hq" if "hq" in base.lower() or "(hq)" in path.lower() else "standard"
+        problem = problem or f"{_what_is(head, member[4] if member else size)} {_AGAIN}"
+    role = roles.get(subset, next(iter(roles.values())) if problem else None)
+    if role is None:
+        return
+    names = [FILES[other].name for other in (roles.values() if problem else [role])]
+    same = [name for name in names if _stem(name) == stem]
+    rank = (
+        2 if not same and stem != "image_list" else 0 if base.lower().endswith(tuple(name[-4:] for name in same)) else 1
+    )
+    if problem and rank == 2:
+        yield Note(tuple(roles.values()), _whole_name(path, member), f"is no {' or '.join(names)}: {problem}")
+    else:
+        yield Source(role, path, size, stamp, problem, member=member, rank=rank)
+
+
+def _may_serve(base):
+    """Whether a member of a zip is to be looked at, by its base name."""
+    return base.lower().endswith(".zip") or _text_kind(base) or _why_not_read(base)
+
+
+def _text_kind(base):
+    """What a text is for by its name, None for another file."""
+    base = re.sub("[.]json[.]txt$", ".json", base, flags=re.I)  # where Windows hides the endings of names
+    stem, ending = _stem(base), base.lower().rpartition(".")[2]
+    return next((kind for kind, name, endings in _TEXT_KINDS if ending in endings and re.fullmatch(name, stem)), None)
+
+
+def _why_not_read(base):
+    """(roles, why) of a file that is called like one of the release and has another form; None for all others."""
+    name, _, ending = base.lower().partition(".")
+    endings = (_PIECE, _ARCHIVE, _BEHIND, _DATA)
+    if not any(pattern.fullmatch(ending) for pattern in endings):
+        return None
+    stem = _plain(name)
+    kind = next((kind for kind, pattern, _ in _TEXT_KINDS if re.fullmatch(pattern, stem)), None)
+    roles = _KIND_ROLES.get(kind, {"hq": f"hq_{kind}", "standard": f"standard_{kind}"}).values() if kind else ()
+    roles = tuple(roles) or tuple(_likely_roles(stem))
+    if not roles and not _CELEBA.fullmatch(stem):
+        return None
+    if _PIECE.fullmatch(ending):
+        return roles, "one piece of an archive, not read. Put the pieces together and unpack them there."
+    if _ARCHIVE.fullmatch(ending):
+        return roles, "an archive of a kind that is not read. Unpack it there."
+    if _BEHIND.fullmatch(ending):
+        return (
+            roles,
+            f"not read, because it ends in .{ending.rpartition('.')[2]}. Is it a whole file, and the one to use?",
+        )
+    if kind:
+        return roles, f"not read in this form; the official file is {' or '.join(FILES[role].name for role in roles)}."
+    if not _TEXT.fullmatch(ending):
+        return roles, "not read in this form; images are read as the release's own files, zipped or not."
+    return None
 
 
 # What file systems call a thing that changes with a file.
@@ -724,50 +1198,6 @@ def _status(path):
     except Exception as error:
         raise _fault(path, error) from error
     return status.st_size, f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
-
-
-def _text_source(path, name, kind):
-    size, stamp = _status(path)
-    head = read_range(path, 0, min(size, 4096))
-    problem = ""
-    first = _ANY_KEY.search(head)
-    if first:
-        subset = "standard" if len(first[1]) == STANDARD.digits and kind != "mapping" else "hq"
-    else:  # no file name in it: of no use, but what it was meant to be matters for the message
-        subset = "hq" if "hq" in path.lower().rsplit("/", 2)[-1] or "(hq)" in path.lower() else "standard"
-        subset = next(iter(_KIND_ROLES.get(kind, {subset: None})))
-        problem = f"{_what_is(head, size)} {_AGAIN}"
-    role = _KIND_ROLES.get(kind, {"hq": "hq_" + kind, "standard": "standard_" + kind}).get(subset)
-    if role:
-        yield Source(role, path, size, stamp, problem)
-
-
-def _zip_source(path, name):
-    size, stamp = _status(path)
-    try:
-        tail = read_range(path, max(0, size - _END), min(size, _END))
-        start, length, _, _ = _end_of_zip(path, size, tail)
-        problem = ""
-        # The last entries of the directory tell what the zip holds; reading all of it would take a second.
-        votes = _votes(tail)
-        if not votes and length > len(tail):
-            votes = _votes(read_range(path, start, length))
-        role = votes.most_common(1)[0][0] if votes else None
-    except DamagedFileError as error:
-        problem = str(error).removeprefix(f"{path}: ")
-        role = next((role for role, pattern in _ZIP_NAMES.items() if re.fullmatch(pattern, name)), None)
-    if role:
-        yield Source(role, path, size, stamp, problem)
-
-
-def _votes(directory):
-    """How many entries of a zip's directory, or of a part of it, look like members of each role."""
-    votes = Counter()
-    for entry in re.finditer(rb"PK\x01\x02", directory):
-        length = int.from_bytes(directory[entry.start() + 28 : entry.start() + 30], "little")
-        base = _base_name(directory[entry.start() + 46 : entry.start() + 46 + length])
-        votes.update(role for role, pattern in _MEMBERS.items() if pattern.fullmatch(base))
-    return votes
 
 
 def _what_is(head, size):
@@ -803,11 +1233,15 @@ MEMBER = pa.struct(
 )
 
 
-def _base_name(name):
-    """The base name of a zip member, as bytes; empty for what macOS adds."""
-    if b"__MACOSX" in name:
-        return b""
-    return name.replace(b"\\", b"/").rsplit(b"/", 1)[-1]
+def _folder_and_base(name):
+    """The folder and the base name of a zip member, as bytes; no base name for what macOS adds and what is hidden."""
+    folder, _, base = name.replace(b"\\", b"/").rpartition(b"/")
+    return folder, b"" if base[:1] == b"." or _is_hidden(folder) else base
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_hidden(folder):
+    return any(part == b"__MACOSX" or (part[:1] == b"." and part.strip(b".")) for part in folder.split(b"/"))
 
 
 def _end_of_zip(path, size, tail):
@@ -840,21 +1274,21 @@ def _end_of_zip(path, size, tail):
     return offset + ahead, length, entries, ahead
 
 
-def _zip_directory(source, shown):
-    """The members of a zip that serve its role, as columns; the names are complete paths in the zip."""
-    path, size, pattern = source.path, source.size, _MEMBERS[source.role]
-    tail = read_range(path, max(0, size - _END), min(size, _END))
-    try:
-        start, length, entries, ahead = _end_of_zip(path, size, tail)
-    except DamagedFileError as error:
-        raise DamagedFileError(str(error).replace(path, shown, 1)) from error
-    directory = read_range(path, start, length)
-    spans = np.empty((entries, 2), np.int64)
-    rows = []
+def _zip_entries(directory, count, ahead, size, shown):
+    """(name, offset, packed size, size, CRC-32, method, flags) of the entries of a zip's directory, the name as bytes.
+
+    Args:
+        directory: its bytes.
+        count: how many entries there are; None for as many as there are bytes.
+        ahead: bytes in front of the zip.
+        size: bytes of the file.
+
+    Raises DamagedFileError for an entry that cannot be.
+    """
     unpack = struct.Struct("<8xHH4xLLLHHH8xL").unpack_from
-    at = 0
+    at = index = 0
     try:
-        for index in range(entries):
+        while index < count if count is not None else at < len(directory):
             if directory[at : at + 4] != b"PK\x01\x02":
                 raise struct.error
             flags, method, crc, packed, unpacked, name_length, extra_length, comment_length, offset = unpack(
@@ -865,35 +1299,60 @@ def _zip_directory(source, shown):
                 extra = directory[at + 46 + name_length : at + 46 + name_length + extra_length]
                 unpacked, packed, offset = _zip64(extra, unpacked, packed, offset)
             at += 46 + name_length + extra_length + comment_length
-            offset += ahead
-            if offset + packed > size:
+            if offset + ahead + packed > size:
                 raise struct.error
-            spans[index] = offset, offset + 30 + name_length + packed
-            base = _base_name(name)
-            match = pattern.fullmatch(base)
-            if match:
-                name = _printable(name.decode("utf-8", "replace"))
-                if flags & 1:
-                    raise FormatError(f"{shown}: {name} is encrypted. Use the official zip, which is not.")
-                if method not in (0, 8):
-                    raise FormatError(
-                        f"{shown}: {name} is compressed by method {method}, where stored (0) or deflated (8) are read. "
-                        f"Unpack the zip in place and move it away, or use the official one."
-                    )
-                if unpacked > _MAX_MEMBER or packed > _MAX_MEMBER or (method == 0 and packed != unpacked):
-                    raise FormatError(
-                        f"{shown}: {name} claims {unpacked:,} bytes from {packed:,}, which no image here has. {_AGAIN}"
-                    )
-                part = _PART_INDEX[match[2]] if source.role == "hq_parts" else -1
-                rows.append((int(match[1]), part, name, offset, packed, unpacked, crc, method))
+            yield name, offset + ahead, packed, unpacked, crc, method, flags
+            index += 1
     except (struct.error, IndexError):
         raise DamagedFileError(
-            f"{shown}: the zip's directory is damaged at entry {index:,} of {entries:,}. {_AGAIN}"
+            f"{shown}: the zip's directory is damaged at entry {index:,} of {count or 0:,}. {_AGAIN}"
         ) from None
+
+
+def _zip_members(source, shown, photos):
+    """(rows, others): the images in a zip that serve its role, and the names of pictures that serve none.
+
+    A row is (number, part, path in the zip, offset, packed size, size, CRC-32, method). `photos` are the kinds of names
+    of JPEGs that serve no role.
+    """
+    path, size = source.path, source.size
+    tail = read_range(path, max(0, size - _END), min(size, _END))
+    try:
+        start, length, count, ahead = _end_of_zip(path, size, tail)
+    except DamagedFileError as error:
+        raise DamagedFileError(str(error).replace(path, shown, 1)) from error
+    spans = np.empty((count, 2), np.int64)
+    rows, others, wanted = [], [], {}
+    for index, (name, offset, packed, unpacked, crc, method, flags) in enumerate(
+        _zip_entries(read_range(path, start, length), count, ahead, size, shown)
+    ):
+        spans[index] = offset, offset + 30 + len(name) + packed
+        folder, base = _folder_and_base(name)
+        if folder not in wanted:
+            wanted[folder] = source.folders is None or _own_name(folder.decode("utf-8", "replace")) in source.folders
+        if not wanted[folder]:
+            continue
+        image = _image_name(base)
+        if image and image[0] in source.kinds:
+            name = _printable(name.decode("utf-8", "replace"))
+            if flags & 1:
+                raise FormatError(f"{shown}: {name} is encrypted. Use the official zip, which is not.")
+            if method not in (0, 8):
+                raise FormatError(
+                    f"{shown}: {name} is compressed by method {method}, where stored (0) or deflated (8) are read. "
+                    f"Unpack the zip in place and move it away, or use the official one."
+                )
+            if unpacked > _MAX_MEMBER or packed > _MAX_MEMBER or (method == 0 and packed != unpacked):
+                raise FormatError(
+                    f"{shown}: {name} claims {unpacked:,} bytes from {packed:,}, which no image here has. {_AGAIN}"
+                )
+            rows.append((image[1], image[2], name, offset, packed, unpacked, crc, method))
+        elif _PICTURE.fullmatch(base) and (not image or image[0] in photos):
+            others.append(_printable(name.decode("utf-8", "replace")))
     spans = spans[np.argsort(spans[:, 0], kind="stable")]
     if len(spans) and ((spans[:-1, 1] > spans[1:, 0]).any() or spans[-1, 1] > start or spans[0, 0] < 0):
         raise DamagedFileError(f"{shown}: members of the zip overlap, which no honest zip does. {_AGAIN}")
-    return rows
+    return rows, others
 
 
 def _zip64(extra, unpacked, packed, offset):
@@ -908,9 +1367,8 @@ def _zip64(extra, unpacked, packed, offset):
     raise struct.error
 
 
-def folder_members(source):
-    """The files of a folder that serve its role, in the form of `_zip_directory`."""
-    pattern = _MEMBERS[source.role]
+def _folder_members(source, photos):
+    """The same of a folder; a row is (number, part, name, 0, -1, -1, -1, -1)."""
     try:
         if is_url(source.path):
             names = [path.rsplit("/", 1)[-1] for path in filesystem(source.path).ls(source.path, detail=False)]
@@ -918,13 +1376,20 @@ def folder_members(source):
             names = os.listdir(source.path)
     except OSError as error:
         raise _fault(source.path, error) from error
-    rows = []
+    rows, others = [], []
     for name in names:
-        match = pattern.fullmatch(os.fsencode(urllib.parse.unquote(name) if is_url(source.path) else name))
-        if match:
-            part = _PART_INDEX[match[2]] if source.role == "hq_parts" else -1
-            rows.append((int(match[1]), part, name, 0, -1, -1, -1, -1))
-    return rows
+        base = os.fsencode(urllib.parse.unquote(name) if is_url(source.path) else name)
+        image = _image_name(base)
+        if image and image[0] in source.kinds:
+            rows.append((image[1], image[2], name, 0, -1, -1, -1, -1))
+        elif _PICTURE.fullmatch(base) and _counts(name) and (not image or image[0] in photos):
+            others.append(name)
+    return rows, others
+
+
+def folder_members(source):
+    """The images in a folder that serve its role: (number, part, name, …)."""
+    return _folder_members(source, ())[0]
 
 
 class Members(NamedTuple):
@@ -933,25 +1398,48 @@ class Members(NamedTuple):
     numbers: np.ndarray  # int32
     parts: np.ndarray  # int8, index into PARTS
     places: pa.StructArray  # MEMBER; `source` counts in `release.sources[role]`
+    notes: list  # on pictures beside them that are not read
 
 
 def find_members(release, role):
-    """Every image of a role, each once. Raises ConflictError where two sources hold different ones under one name."""
+    """Every image of a role, each once.
+
+    Raises ConflictError where two of one number differ, FormatError for a number that no image of the subset has.
+    """
     subset = SUBSETS[FILES[role].subset]
-    columns = [[] for _ in range(9)]
+    columns, notes = [[] for _ in range(9)], []
     for index, source in enumerate(release.sources.get(role, [])):
+        shown = release.shown(source.path)
         if source.problem:
-            raise DamagedFileError(f"{release.shown(source.path)}: {source.problem}")
+            raise DamagedFileError(f"{shown}: {source.problem}")
+        served = {
+            kind
+            for found in release.sources.values()
+            for other in found
+            if other.path == source.path
+            for kind in other.kinds
+        }
+        photos = {"six", "short"} - served
         if source.path.endswith("/"):
-            rows = folder_members(source)
+            rows, others = _folder_members(source, photos)
         else:
-            rows = _zip_directory(source, release.shown(source.path))
+            rows, others = _zip_members(source, shown, photos)
+        for number, _, name, *_ in rows:
+            if not subset.first <= number < subset.first + subset.images:
+                raise FormatError(
+                    f"{shown}: {name} is no image of the {subset.name} subset, whose files are {subset.key}. "
+                    f"Move it out of the release, if the others are the right ones."
+                )
+        if others:
+            text = (
+                f"{len(others):,} pictures are not read, for their names are no file numbers: {_some(sorted(others))}."
+            )
+            notes.append(Note((role,), shown, text))
         columns[0] += [index] * len(rows)
         for column, values in zip(columns[1:], zip(*rows)):
             column += values
     source, number, part = (np.array(column, np.int32) for column in columns[:3])
     order = np.lexsort((source, part, number))
-    order = order[(number[order] >= subset.first) & (number[order] < subset.first + subset.images)]
     number, part = number[order], part[order]
     again = np.flatnonzero((number[1:] == number[:-1]) & (part[1:] == part[:-1])) + 1
     for position in again:
@@ -961,11 +1449,11 @@ def find_members(release, role):
     places = pa.StructArray.from_arrays(
         [pa.array(values, field.type) for values, field in zip(fields, MEMBER)], fields=list(MEMBER)
     )
-    return Members(number[keep], part[keep].astype(np.int8), places.take(pa.array(order[keep])))
+    return Members(number[keep], part[keep].astype(np.int8), places.take(pa.array(order[keep])), notes)
 
 
 def _same_member(release, role, columns, first, second):
-    """Raises ConflictError where two members of one base name differ in size or CRC-32."""
+    """Raises ConflictError where two members of one number differ in size or CRC-32."""
 
     def size_and_crc(row):
         if columns[6][row] >= 0:
@@ -1016,6 +1504,26 @@ def member_names(places, sources):
         None if source is None else f"{sources[source]}{'' if sources[source].endswith('/') else ': '}{name}"
         for source, name in zip(places.field("source").to_pylist(), places.field("name").to_pylist())
     ]
+
+
+def _read_member(path, member):
+    """The bytes of one image or text, a MEMBER of the zip or folder `path`."""
+    return read_members(pa.array([dict(zip((field.name for field in MEMBER), member))], MEMBER), [path])[0]
+
+
+def _start(path, member=None, length=4096):
+    """The first bytes of a file, or of a MEMBER of the zip `path`."""
+    if member is None:
+        return read_range(path, 0, length)
+    _, _, offset, packed, _, _, method = member
+    start = offset + _header_length(read_range(path, offset, 30), path, member)
+    body = read_range(path, start, min(packed, length))
+    try:
+        return zlib.decompressobj(-15).decompress(body, length) if method == 8 else body
+    except zlib.error as error:
+        raise DamagedFileError(
+            f"{path}: {member[1]} cannot be unpacked ({error}): the zip is damaged. {_AGAIN}"
+        ) from None
 
 
 # A member's bytes stand behind a header of 30 bytes, the name, and an extra field of a length that it alone knows.
@@ -1746,6 +2254,7 @@ class Index(NamedTuple):
     sources: dict  # role -> paths of its sources, as MEMBER counts them
     missing: list  # roles of which the release has nothing
     counts: dict  # role -> rows, entries or images that were found
+    expected: dict  # role -> how many there are of these in a whole release
     unlisted: dict  # role -> images that this file of degrees should list and does not: it was cut off or edited
     digest: str  # of the state of the release, see `Release.digest`
 
@@ -1935,10 +2444,10 @@ def _index_table(release, subset_name, parts):
     members = {role: find_members(release, role) for role in roles.values()}
     images = members[roles["image"]]
     if not len(images.numbers):
-        raise MissingFileError(
-            f"{release.root}: no {subset_name} images below it: neither {FILES[roles['image']].name} nor a folder "
-            f"with {subset.key}. {_HOW_TO_CHECK}"
-        )
+        raise no_images(release, subset_name)
+    for found in members.values():
+        for note in found.notes:
+            logger.warning(f"{release.root}: {note}")
     numbers = images.numbers
     counts = {}
     mapping = _optional(release, "mapping", lambda data, shown, _: read_mapping(data, shown), HQ, counts)
@@ -1946,13 +2455,16 @@ def _index_table(release, subset_name, parts):
         if mapping is None:
             raise MissingFileError(
                 f"{release.root}: {FILES['mapping'].name} not found below it, without which the split of an HQ image "
-                f"is not known. {_HOW_TO_CHECK}"
+                f"is not known. Get this one file of 0.9 MB, {MAPPING_LINK}, and put it anywhere below that folder; "
+                f"progressive GAN's image_list.txt serves too. Or get all that is missing: celeba-dialog fetch "
+                f"{shlex.quote(release.root)} --subset hq --accept-agreement{_listed(release.notes_on('mapping'))}"
             )
         counterparts = mapping[numbers]
         if (counterparts < 0).any():
             name = subset.file_name(numbers[np.argmax(counterparts < 0)])
             raise FormatError(
-                f"{FILES['mapping'].name}: no row for {name}, whose split is therefore not known. {_AGAIN}"
+                f"{release.named('mapping')}: no row for {name}, which is an image of "
+                f"{release.shown(release.sources['hq_images'][0].path)}, so its split is not known. {_AGAIN}"
             )
         part = part_of(counterparts)
     else:
@@ -1983,11 +2495,13 @@ def _index_table(release, subset_name, parts):
     if parts:
         columns["parts"] = _part_lists(members["hq_parts"], numbers)
     bounds = np.searchsorted(split, range(len(SPLITS) + 1)).tolist()
+    counts |= {role: len(found.numbers) for role, found in members.items()}
     metadata = {
         "splits": {SPLITS[i]: bounds[i : i + 2] for i in range(len(SPLITS)) if bounds[i] < bounds[i + 1]},
         "sources": {role: [source.path for source in release.sources.get(role, [])] for role in roles.values()},
         "missing": missing_roles(release, subset_name, parts),
-        "counts": counts | {role: len(found.numbers) for role, found in members.items()},
+        "counts": counts,
+        "expected": {role: release.expected(role) for role in counts},
         "unlisted": unlisted,
         "digest": release.digest(roles_of(subset_name, parts)),
     }
@@ -2006,13 +2520,68 @@ def needs(subset, parts=False):
     return groups + [[(f"{subset}_requests",), (f"{subset}_requests_txt",)], [(f"{subset}_request_labels",)]]
 
 
+def serving(groups, there):
+    """Of the groups of roles that serve one need, the first that is there, else the one of which most is there."""
+    whole = [group for group in groups if all(role in there for role in group)]
+    return whole[0] if whole else max(groups, key=lambda group: sum(role in there for role in group))
+
+
 def missing_roles(release, subset, parts=False):
     """The roles that a complete subset needs and that a release has in no form."""
-    return [
-        groups[0][0]
-        for groups in needs(subset, parts)
-        if not any(all(role in release.sources for role in group) for group in groups)
-    ]
+    groups = [serving(groups, release.sources) for groups in needs(subset, parts)]
+    missing = [[role for role in group if role not in release.sources] for group in groups]
+    return [role for roles in missing for role in roles]
+
+
+# Kind of role -> what rows say without it.
+_WITHOUT = {
+    "images": "there are no rows",
+    "masks": "mask is None",
+    "parts": "parts is empty",
+    "labels": "bangs, eyeglasses, beard, smiling and age are -1",
+    "attributes": "attributes are -1",
+    "captions": "caption and attribute_captions are empty",
+    "requests": "request is empty",
+    "requests_txt": "request is empty",
+    "request_labels": "request_labels are -1",
+    "identity": "identity is -1",
+    "mapping": "there are no rows of hq, and hq_file_name of standard is empty",
+    "partition": "the splits are not checked",
+}
+
+
+def without(role):
+    """What the rows say without the file of a role, in the words of their columns."""
+    kind = role.removeprefix("hq_").removeprefix("standard_")
+    if kind.startswith("labels_"):
+        return f"{_WITHOUT['labels']} in the split {kind.removeprefix('labels_')}"
+    return _WITHOUT[kind]
+
+
+def no_images(release, *subsets):
+    """The MissingFileError of a release without images of some subsets, with what looks like them and is not read."""
+    roles = [f"{subset}_images" for subset in subsets]
+    which = f"{subsets[0]} images" if len(subsets) == 1 else "images"
+    files = " nor ".join(f"{FILES[role].name} nor a folder with {SUBSETS[FILES[role].subset].key}" for role in roles)
+    return MissingFileError(
+        f"{release.root}: no {which} below it: neither {files}. {_HOW_TO_CHECK}{_listed(release.notes_on(*roles))}"
+    )
+
+
+def _listed(notes):
+    """Notes as further lines of a message."""
+    return "".join(f"\n  {note}" for note in notes[:_MOST_NOTES])
+
+
+def remarks(release, missing, subset, parts=False):
+    """What whoever loads a subset has to be told once, a line each: what was left aside, and what is missing."""
+    roles = roles_of(subset, parts)
+    aside = [note.path for note in release.notes_on(*roles) if note.aside]
+    lines = [f"{_some(aside)} left aside, because the official files are there."] if aside else []
+    for role in missing:
+        notes = [note for note in release.notes_on(role) if not note.aside]
+        lines.append(f"{FILES[role].name} not found, so {without(role)}.{_listed(notes)}")
+    return [f"{release.root}: {line} {_HOW_TO_CHECK}" for line in lines]
 
 
 def _optional(release, role, read, subset, counts=None):
@@ -2444,6 +3013,11 @@ def _serves(data, own, sizes):
     """Whether a JPEG of another size than the official one serves all the same."""
     if own in _HQ_COPIES and None not in sizes and max(sizes) <= own[0]:
         return True
+    return _is_drawing(data, own)
+
+
+def _is_drawing(data, own):
+    """Whether a JPEG of the size `own` is a drawing for tests, which is to be taken for an HQ image."""
     return own[0] == own[1] and DRAWING.format(own[0]).encode() in data[:1024]
 
 
@@ -2706,6 +3280,13 @@ def _read_parts(index, lists, sizes):
     return result
 
 
+def check_side(index, size):
+    """Raises FormatError where the first image shows that none of `size`, None for the release's own, can be made."""
+    role = "hq_images" if "hq_images" in index.sources else "standard_images"
+    ((data, name),) = index.read(role, index.table["image"].slice(0, 1).combine_chunks())
+    check_image(data, [size], SUBSETS[FILES[role].subset], name)
+
+
 def mask_name(number):
     """The official file name of a palette mask."""
     return f"{number}.png"
@@ -2827,8 +3408,9 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
         subset, parts = self.config.subset, self.config.parts
         key = index_key(release, subset, parts, self._cache_dir_root)
         index = open_index(key, release)
-        for role in index.missing:
-            logger.warning(f"{root}: {FILES[role].what} not found, so their column says missing. {_HOW_TO_CHECK}")
+        check_side(index, self.config.image_size)
+        for line in remarks(release, index.missing, subset, parts):
+            _warn_once(line)
         for line in unlisted_lines(index):
             logger.warning(f"{root}: {line} {_HOW_TO_CHECK}")
         return [
@@ -2852,6 +3434,11 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
                     check_unchanged(key)  # of an older release's index, the file that was read is not to blame
                     raise
                 yield from zip(rows["number"].to_pylist(), examples(rows, images))
+
+
+@functools.cache
+def _warn_once(line):
+    logger.warning(line)
 
 
 READ_ROWS = 32  # rows read at once: 3 MB of HQ images

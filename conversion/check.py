@@ -1,14 +1,13 @@
-"""Say what of the release is there, what is missing, what is damaged, and what to do next.
+"""Say what of the release is there, what can be built of it, what is missing or damaged, and what to do next.
 
-One line per official file: its state, where it was found, and how many rows or images it holds of how many. --deep also
-reads every image (its checksum in the zip), decodes all of them and looks at every pixel of the masks. Exit status 0
-means that everything a full build of `hq` and `standard` needs is there and sound.
+First what can be built and what would be missing in it, then what to do, then a line for each file that is there: its
+state, where it was found, and how many rows or images it holds of how many. --deep also reads every image (its checksum
+in the zip) and decodes every image and mask. Exit status 0 means that everything a full build of `hq` and `standard`
+needs is there and sound; a made-up release needs no more than it says of itself.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 import shlex
 
 import celeba_dialog
@@ -26,7 +25,7 @@ from .machine import files
 from .machine import pool
 
 CHUNK = 500  # images that a worker reads at a time
-OPTIONAL = ("hq_parts", "partition")  # of use, but no column of `hq` and `standard` comes from them
+MOST_NOTES = 20  # printed; --json has them all
 
 
 def add_arguments(parser):
@@ -49,17 +48,24 @@ def run_check(root, deep=False, as_json=False):
 def examine(release, deep=False):
     """What there is of a release, as a dict that `--json` prints.
 
-    Keys: "release", "complete"; "files", a list of {"role", "file", "state", "found", "count", "official", "note",
-    "next"} with state one of complete, partial, missing, damaged, not needed; "splits", {subset: {split: images}};
-    "configs", {config: what it lacks}; "damaged_images", with `deep`; "notes".
+    Keys: "release"; "complete"; "demo", {subset: images} of a made-up release, else null; "configs", {config: the files
+    that it lacks to be complete}; "refused", {config: why it cannot be built at all, empty where it can}; "files", a
+    list of {"role", "file", "state", "found", "count", "official", "note", "next"} with state one of complete, partial,
+    missing, damaged, not needed; "splits", {subset: {split: images}}; "notes", on files that are not
+    read or left aside; "damaged_images", with `deep`.
     """
-    lines, members = {}, {}
+    lines, members, notes = {}, {}, list(release.notes)
     for role in files.progress(FILES, total=len(FILES), desc="check", unit="files"):
-        line = {"role": role, "file": FILES[role].path, "official": FILES[role].count, "found": [], "count": None}
-        lines[role] = line | {"state": "missing", "note": "", "next": ""}
-        line = lines[role]
         sources = release.sources.get(role, [])
-        line["found"] = [release.shown(source.path) for source in sources]
+        line = {"role": role, "file": FILES[role].path, "state": "missing", "count": None, "note": ""}
+        lines[role] = line | {
+            "official": release.expected(role),
+            "found": [release.source_name(source) for source in sources],
+            "next": "",
+        }
+        line = lines[role]
+        if not line["official"]:  # in a very small demo
+            line["state"], line["count"] = "complete", 0
         if not sources:
             continue
         try:
@@ -68,27 +74,77 @@ def examine(release, deep=False):
             else:
                 members[role] = celeba_dialog.find_members(release, role)
                 line["count"] = len(members[role].numbers)
+                notes += members[role].notes
             line["state"] = "complete" if line["count"] >= line["official"] else "partial"
             line["note"] = _checksum_note(release, role, sources) if line["state"] == "complete" else ""
         except CelebADialogError as error:
             line["state"], line["note"] = "damaged", str(error)
-    splits, short = _splits(release)
-    needed = _needed(lines)
+    indexes = _indexes(release)
+    needed = {role for subset in SUBSETS for role in _taken(subset, False, release)}
     for role, line in lines.items():
-        if role not in needed:
-            line["state"] = "not needed" if line["state"] == "missing" else line["state"]
-        elif line["state"] != "complete":
-            line["next"] = f"{registry.link(role)} → {FILES[role].path}"
+        if role not in needed and line["state"] == "missing":
+            line["state"] = "not needed"
+        elif role in needed and line["state"] != "complete":
+            line["next"] = f"{registry.link(role)} -> {FILES[role].path}"
+    refused = {name: _refusal(release, indexes, lines, name) for name in CONFIGS}
     damaged = _decode_all(release, members) if deep else None
+    found = {subset: index for subset, index in indexes.items() if not isinstance(index, CelebADialogError)}
+    whole = all(lines[role]["state"] == "complete" for role in needed)
     return {
         "release": release.root,
-        "complete": all(lines[role]["state"] == "complete" for role in needed) and not damaged,
+        "complete": whole and not damaged and not any(refused[name] for name in SUBSETS),
+        "demo": {subset: release.expected(f"{subset}_images") for subset in SUBSETS} if release.demo else None,
+        "configs": {
+            name: [FILES[role].path for role in _taken(*_family(name), release) if lines[role]["state"] != "complete"]
+            for name in CONFIGS
+        },
+        "refused": refused,
         "files": list(lines.values()),
-        "splits": splits,
-        "configs": {name: _lacks(name, lines) for name in CONFIGS},
+        "splits": {
+            subset: {split: last - first for split, (first, last) in index.splits.items()}
+            for subset, index in found.items()
+        },
+        "notes": [line for index in found.values() for line in celeba_dialog.unlisted_lines(index)]
+        + [*map(str, notes)],
         "damaged_images": damaged,
-        "notes": [*short, *_notes(release)],
     }
+
+
+def _family(name):
+    """(subset, whether with part masks) of a config."""
+    return CONFIGS[name].get("subset", "hq"), CONFIGS[name].get("parts", False)
+
+
+def _taken(subset, parts, release):
+    """The roles that the rows of a subset are made from."""
+    needs = celeba_dialog.needs(subset, parts)
+    return [role for groups in needs for role in celeba_dialog.serving(groups, release.sources)]
+
+
+def _indexes(release):
+    """{subset: its Index, or the CelebADialogError that stands against one}."""
+    indexes = {}
+    for subset in SUBSETS:
+        try:
+            indexes[subset] = celeba_dialog.read_index(release, subset)
+        except CelebADialogError as error:
+            indexes[subset] = error
+    return indexes
+
+
+def _refusal(release, indexes, lines, name):
+    """Why a config cannot be built at all, empty where it can."""
+    subset, parts = _family(name)
+    if f"{subset}_images" not in release.sources:
+        return f"no {subset} images"
+    index = indexes[subset]
+    try:
+        if isinstance(index, CelebADialogError):
+            raise index
+        celeba_dialog.check_side(index, CONFIGS[name].get("image_size"))
+    except CelebADialogError as error:
+        return str(error).replace(f"{release.root}: ", "").replace(f"{release.root}/", "")
+    return lines["hq_parts"]["note"] if parts and lines["hq_parts"]["state"] == "damaged" else ""
 
 
 # Role -> its reader; what is not here is a source of images.
@@ -121,7 +177,7 @@ def _read(release, role):
 
 def _checksum_note(release, role, sources):
     """What the published checksum says of a file that has the published size."""
-    if role not in CHECKSUMS or len(sources) != 1 or sources[0].path.endswith("/"):
+    if role not in CHECKSUMS or len(sources) != 1 or not sources[0].is_file or release.demo:
         return ""
     size, md5 = CHECKSUMS[role]
     if sources[0].size != size:
@@ -131,48 +187,6 @@ def _checksum_note(release, role, sources):
         while block := file.read(files.BLOCK):
             digest.update(block)
     return "as published" if digest.hexdigest() == md5 else f"of the published size, but its MD5 is not {md5}"
-
-
-def _needed(lines):
-    """The roles that `hq` and `standard` are made from."""
-    return {role for subset in SUBSETS for groups in celeba_dialog.needs(subset) for role in _taken(groups, lines)}
-
-
-def _taken(groups, lines):
-    """Of alternatives the one that the reader takes: the first that is there, in whatever state, else the official."""
-    there = [group for group in groups if all(lines[role]["found"] for role in group)]
-    return (there or groups)[0]
-
-
-def _lacks(name, lines):
-    """The files a config lacks for a complete build, [] where it lacks nothing."""
-    options = CONFIGS[name]
-    needs = celeba_dialog.needs(options.get("subset", "hq"), options.get("parts", False))
-    roles = [role for groups in needs for role in _taken(groups, lines)]
-    return [FILES[role].path for role in roles if lines[role]["state"] != "complete"]
-
-
-def _splits(release):
-    """{subset: {split: images}} of the subsets that can be read, and a line for each file of degrees that is short."""
-    splits, short = {}, []
-    for subset in SUBSETS:
-        with contextlib.suppress(CelebADialogError):  # which the files that it comes from tell
-            index = celeba_dialog.read_index(release, subset)
-            splits[subset] = {split: last - first for split, (first, last) in index.splits.items()}
-            short += celeba_dialog.unlisted_lines(index)
-    return splits, short
-
-
-def _notes(release):
-    if celeba_dialog.is_url(release.root):
-        return []
-    return [
-        f"{os.path.relpath(os.path.join(folder, name), release.root)}: Google Drive's own zip of a folder. Unpack it "
-        f"there; of several parts, all into one folder."
-        for folder, _, names in os.walk(release.root)
-        for name in sorted(names)
-        if registry.DRIVE_ZIP.fullmatch(name)
-    ]
 
 
 # ----------------------------------------------------------------------------------------------------- every image
@@ -214,46 +228,86 @@ def _decode(role, sources, places):
     return len(places), problems
 
 
-# ------------------------------------------------------------------------------------------------------------ the table
+# ------------------------------------------------------------------------------------------------------------- the text
 
 
 def as_text(report):
     """The report as a person reads it."""
-    lines = [report["release"]]
-    for subset in (HQ, STANDARD):
-        lines.append(f"\n{subset.folder}")
-        for line in report["files"]:
-            if FILES[line["role"]].subset == subset.name:
-                lines += _file_lines(line, subset)
-    for subset, counts in report["splits"].items():
-        lines.append(f"\n{subset}: " + ", ".join(f"{split} {count:,}" for split, count in counts.items()) + " images")
-    lines += ["", *report["notes"]] if report["notes"] else []
+    parts = [[report["release"]], _verdict(report), _to_do(report), _notes(report["notes"])]
+    parts += [_table(report, subset) for subset in (HQ, STANDARD)]
     if report["damaged_images"] is not None:
-        lines.append(f"\n{len(report['damaged_images']):,} images or masks cannot be decoded or served")
-        lines += report["damaged_images"]
-    lines.append("")
+        parts.append(
+            [f"{len(report['damaged_images']):,} images or masks cannot be decoded", *report["damaged_images"]]
+        )
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _verdict(report):
+    """What can be built now, and what not."""
+    if report["demo"] and report["complete"] and all(line["state"] == "complete" for line in report["files"]):
+        images = " and ".join(f"{count:,}" for count in report["demo"].values())
+        return [f"a demo of {images} images: every file is there and sound; sizes are not those of the release"]
+    verdicts = {}
     for name, lacks in report["configs"].items():
-        what = ", ".join(path.rsplit("/", 1)[-1] for path in lacks)
-        lines.append(f"config {name}: {f'incomplete without {what}' if lacks else 'complete'}")
-    todo = [line["next"] for line in report["files"] if line["next"]]
-    if todo:
-        command = f"celeba-dialog fetch {shlex.quote(report['release'])} --accept-agreement"
-        lines += [f"\nNext: {command}, or by hand, into any folder below:"]
-        lines += [f"  {text}" for text in todo]
-    elif report["complete"]:
-        lines.append(f"\nNext: celeba-dialog build {shlex.quote(report['release'])} celeba_dialog")
-    return "\n".join(lines)
+        verdict = "can be built"
+        if report["refused"][name]:
+            verdict = f"cannot be built: {report['refused'][name]}"
+        elif lacks:
+            lines = [line for line in report["files"] if line["file"] in lacks]
+            few = [_count(line) for line in lines if line["state"] == "partial" and line["role"].endswith("_images")]
+            without = [celeba_dialog.without(line["role"]) for line in lines if line["state"] == "missing"]
+            verdict += ", incomplete: " + ("; ".join([*few, *without]) or "some files are not whole")
+        verdicts.setdefault(verdict, []).append(name)
+    return [f"config{'s' * (len(names) > 1)} {', '.join(names)}: {verdict}" for verdict, names in verdicts.items()]
 
 
-def _file_lines(line, subset):
-    file = FILES[line["role"]]
-    name = file.path.removeprefix(subset.folder + "/")
-    count = "" if line["count"] is None else f"{line['count']:,} of "
-    yield f"  {line['state']:<11}{name:<56}{count}{line['official']:,} {file.holds}"
-    for found in line["found"]:
-        if found != file.path:
-            yield f"{'':<13}found as {found}"
-    if line["note"]:
-        yield f"{'':<13}{line['note']}"
-    if line["role"] in OPTIONAL and line["state"] == "not needed":
-        yield f"{'':<13}only for the config hq_parts" if line["role"] == "hq_parts" else f"{'':<13}only a cross-check"
+def _count(line):
+    return f"{line['count']:,} of {line['official']:,} {FILES[line['role']].holds}"
+
+
+def _to_do(report):
+    """What is missing or not whole, and what to do about it."""
+    release, lines = shlex.quote(report["release"]), []
+    for line in report["files"]:
+        if line["next"]:
+            lines.append(f"  {line['next']} ({line['state']})")
+            if line["state"] == "damaged" and not any(line["note"] in why for why in report["refused"].values()):
+                lines.append(f"      {line['note']}")
+    if lines and report["demo"]:
+        return [f"This demo is not whole. Next: celeba-dialog demo {release} writes it anew.", *lines]
+    if lines:
+        lines.insert(0, f"Next: celeba-dialog fetch {release} --accept-agreement, or by hand, into any folder below:")
+    ready = [name for name, why in report["refused"].items() if not why]
+    ready = [name for name in ready if name in SUBSETS or "hq" not in ready]  # the others are views of hq
+    if ready:
+        configs = "" if set(ready) == set(SUBSETS) else "".join(f" --config {name}" for name in ready)
+        incomplete = " --allow-incomplete" if any(report["configs"][name] for name in ready) else ""
+        start = "Or, of what is there" if lines else "Next"
+        lines.append(f"{start}: celeba-dialog build {release} celeba_dialog{configs}{incomplete}")
+    return lines
+
+
+def _notes(notes):
+    more = len(notes) - MOST_NOTES
+    return notes[:MOST_NOTES] + ([f"and {more:,} more such files or folders"] if more > 0 else [])
+
+
+def _table(report, subset):
+    """What is there of a subset."""
+    lines, others = [subset.folder], []
+    for line in report["files"]:
+        file = FILES[line["role"]]
+        if file.subset == subset.name and line["found"]:
+            count = "" if line["count"] is None else _count(line)
+            lines.append(f"  {line['state']:<11}{file.name:<42}{count}".rstrip())
+            lines += [f"{'':<13}found as {found}" for found in line["found"] if found != file.path]
+            if line["note"] and not line["next"]:
+                lines.append(f"{'':<13}{line['note']}")
+        elif file.subset == subset.name and line["state"] == "not needed":
+            others.append(file.name)
+    if others:
+        lines.append(f"  not needed: {', '.join(others)}")
+    if subset.name in report["splits"]:
+        counts = report["splits"][subset.name].items()
+        lines.append(f"  images: {', '.join(f'{split} {count:,}' for split, count in counts)}")
+    return lines

@@ -517,7 +517,12 @@ def test_an_incomplete_release_is_refused(copy, commands, tmp_path):
     (copy / "CelebA-Dialog (HQ)" / "text" / "captions_hq.json").unlink()
     done = commands.run("build", copy, tmp_path / "out")
     refused(done, 1, f"{copy}: the release is incomplete", "--allow-incomplete")
-    assert "CelebA-Dialog (HQ)/text/captions_hq.json: missing (the HQ captions)" in done.text
+    line = "CelebA-Dialog (HQ)/text/captions_hq.json: missing, so caption and attribute_captions are empty"
+    assert line in done.text
+    assert " of " not in done.text  # a demo is whole by its own count
+    (copy / "README.txt").unlink()
+    done = commands.run("build", copy, tmp_path / "out")
+    assert line in done.text
     assert "CelebA-Dialog (HQ)/image.zip: 24 of 30,000 images" in done.text
     assert "CelebA-Dialog (standard)/list_attr_celeba.txt: 90 of 202,599 rows" in done.text
     assert list(tmp_path.iterdir()) == [copy]

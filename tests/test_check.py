@@ -3,8 +3,9 @@
 import hashlib
 import io
 import json
+import os
+import re
 import shutil
-import zipfile
 
 import pytest
 from commands import held
@@ -15,6 +16,7 @@ from releases import TEXTS
 from releases import at
 from releases import change_json
 from releases import edit
+from releases import index_of
 from releases import members
 from releases import pack
 
@@ -49,10 +51,11 @@ def release(tiny, tmp_path):
 
 
 @pytest.fixture
-def complete(tiny, monkeypatch):
-    """Makes the tiny release as large as the official one is to be."""
-    for role in FILES:
-        monkeypatch.setitem(FILES, role, FILES[role]._replace(count=held(tiny, role)))
+def partial(release):
+    """The same without the counts of a demo: a small part of the official release."""
+    readme = release / "README.txt"
+    readme.write_text("\n".join(line for line in readme.read_text().splitlines() if not re.match(" +[0-9]+ ", line)))
+    return release
 
 
 def remove(root, role):
@@ -99,18 +102,58 @@ def what_builds(root, role):
         return False
 
 
-def test_a_complete_release(tiny, complete, tmp_path, capsys, monkeypatch):
-    assert check.run_check(tiny)
-    text = capsys.readouterr().out
-    assert text.endswith(f"\nNext: celeba-dialog build {tiny} celeba_dialog\n")
-    for name in CONFIGS:
-        assert f"config {name}: complete" in text
-    assert "missing" not in text
-    monkeypatch.setattr(build.card, "render", lambda *arguments: {"README.md": b""})
-    manifest = build.build(tiny, tmp_path / "out", workers=1)
-    assert manifest["release"]["incomplete"] == []
-    assert check.run_check(tiny, deep=True)
-    assert "0 images or masks cannot be decoded" in capsys.readouterr().out
+def test_a_complete_release(tiny, tmp_path, commands):
+    """A demo is whole by its own count, and builds as its last line says."""
+    done = commands.run("check", tiny)
+    assert done.status == 0
+    root, verdict, step = done.text.split("\n\n")[:3]
+    assert root == str(tiny)
+    assert verdict == ("a demo of 4 and 18 images: every file is there and sound; sizes are not those of the release")
+    assert step == f"Next: celeba-dialog build {tiny} celeba_dialog"
+    assert "missing" not in done.text
+    done = commands.run("build", tiny, tmp_path / "celeba_dialog", "--workers=1")
+    assert done.status == 0, done.text
+    assert json.loads((tmp_path / "celeba_dialog" / "manifest.json").read_text())["release"]["incomplete"] == []
+    done = commands.run("check", tiny, "--deep")
+    assert done.status == 0
+    assert "0 images or masks cannot be decoded" in done.text
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 1), (1, 4)])
+def test_the_smallest_demos_are_whole(sizes, commands, tmp_path):
+    """Even where a split has no image, and the list of its degrees no row."""
+    write_release(str(tmp_path / "demo"), *sizes, side=64)
+    done = commands.run("check", tmp_path / "demo")
+    assert done.status == 0, done.text
+    assert f"a demo of {sizes[0]} and {sizes[1]} images: every file is there" in done.text
+    done = commands.run("build", tmp_path / "demo", tmp_path / "celeba_dialog", "--workers=1")
+    assert done.status == 0, done.text
+
+
+@pytest.mark.parametrize("role", FILES)
+def test_a_demo_without_a_file_is_not_whole(role, release, commands):
+    remove(release, role)
+    done = commands.run("check", release)
+    assert "every file is there" not in done.text
+    assert FILES[role].name in done.text
+    assert (done.status == 0) == (f"Next: celeba-dialog demo {release} writes it anew" not in done.text)
+    assert "Next: celeba-dialog fetch" not in done.text
+
+
+def test_the_official_release_is_told_by_its_own_counts(monkeypatch, tmp_path):
+    """As large as the official release is to be, and without the README of a demo."""
+    release = tmp_path / "release"
+    write_release(str(release), hq=2, standard=4)
+    (release / "README.txt").unlink()
+    for role in FILES:
+        monkeypatch.setitem(FILES, role, FILES[role]._replace(count=held(release, role)))
+    for role in ("labels_validation", "labels_test"):  # empty in one that small
+        remove(release, role)
+    report = check.examine(Release(release))
+    assert report["complete"] and report["demo"] is None
+    lines = check.as_text(report).split("\n\n")
+    assert lines[1] == f"configs {', '.join(CONFIGS)}: can be built"
+    assert lines[2] == f"Next: celeba-dialog build {release} celeba_dialog"
 
 
 # Roles that stand in for others where those are missing.
@@ -129,13 +172,13 @@ SOME = [*INSTEAD, "hq_images", "hq_parts", "mapping", "labels_train", "standard_
     "role, defect",
     [*((role, remove) for role in FILES), *((role, defect) for role in SOME for defect in (shorten, ruin))],
 )
-def test_check_and_build_agree(role, defect, release, complete):
+def test_check_and_build_agree(role, defect, release):
     """Exit status 0 means that a full build works, and nothing else does."""
     defect(release, role)
     report = check.examine(Release(release))
     line = lines_of(report)[role]
     assert line["state"] in {remove: ("missing", "not needed"), shorten: ("partial",), ruin: ("damaged",)}[defect]
-    assert line["count"] == {remove: None, shorten: FILES[role].count - 1, ruin: None}[defect]
+    assert line["count"] == {remove: None, shorten: line["official"] - 1, ruin: None}[defect]
     assert report["complete"] == what_builds(release, role)
     assert bool(line["next"]) != report["complete"]
     if line["next"]:
@@ -147,7 +190,7 @@ def test_check_and_build_agree(role, defect, release, complete):
 
 @pytest.mark.parametrize("defect", [remove, shorten, ruin])
 @pytest.mark.parametrize("role", INSTEAD)
-def test_a_file_that_another_stands_in_for(role, defect, release, complete):
+def test_a_file_that_another_stands_in_for(role, defect, release):
     remove(release, role)
     for other in INSTEAD[role]:
         defect(release, other)
@@ -158,38 +201,57 @@ def test_a_file_that_another_stands_in_for(role, defect, release, complete):
 # ------------------------------------------------------------------------------------------------------------- the text
 
 
-def test_a_part_of_the_release(release, commands):
-    """What a newcomer sees who has a few images of it: a line per file, and what to fetch."""
+def test_a_part_of_the_release(partial, commands):
+    """What a newcomer sees who has a few images of it: first what can be built, then what to do, then what is there."""
     for role in ("hq_images", "standard_captions"):
-        remove(release, role)
-    ruin(release, "standard_images")
-    before = tree(release)
-    done = commands.run("check", release)
+        remove(partial, role)
+    ruin(partial, "standard_requests")
+    before = tree(partial)
+    done = commands.run("check", partial)
     assert done.status == 1
-    lines = done.text.splitlines()
-    assert lines[0] == str(release)
+    root, verdict, steps, *tables = done.text.split("\n\n")
+    assert root == str(partial)
+    hq, standard = verdict.splitlines()
+    assert hq == "configs hq, hq_512, hq_256, hq_parts: cannot be built: no hq images"
+    assert standard.startswith(
+        "config standard: cannot be built: CelebA-Dialog (standard)/celeba_request/request.json: "
+    )
+    assert "web page" in standard and "quota" in standard
+    first, *steps = steps.splitlines()
+    assert first.startswith(f"Next: celeba-dialog fetch {partial} --accept-agreement")
+    steps = {step.split(" -> ")[1].rsplit(" (", 1)[0]: step for step in steps if " -> " in step}
+    states = {"hq_images": "missing", "standard_captions": "missing", "standard_requests": "damaged"}
+    table = "\n".join(tables)
     for role, file in FILES.items():
-        name = file.path.split("/", 1)[1]
-        found = [line for line in lines if f" {name} " in line]
-        assert len(found) == 1, name
-        state = {"hq_images": "missing", "standard_captions": "missing", "standard_images": "damaged"}.get(role)
-        assert found[0].split()[0] == (state or "partial")
-        assert f"{OFFICIAL[role]:,} {file.holds}" in found[0]
-        if state is None:
-            assert f" {held(release, role):,} of {OFFICIAL[role]:,}" in found[0]
-    assert f"Next: celeba-dialog fetch {release} --accept-agreement" in done.text
-    quota = next(line for line in lines if "web page" in line)
-    assert "img_align_celeba.zip" in quota
-    assert "quota" in quota
-    steps = lines[next(i for i, line in enumerate(lines) if line.startswith("Next: ")) + 1 :]
-    assert {step.split(" → ")[1] for step in steps} >= {
-        FILES[role].path for role in ("hq_images", "standard_captions", "standard_images")
-    }
-    assert "1A2dNWabg6_um-V3lhw1tyead5hCpjaW8" in next(step for step in steps if step.endswith("/image.zip"))
-    assert tree(release) == before
+        name = file.path.split("/")[-1]
+        rows = [line for line in table.splitlines() if re.match(rf"  \w+ +{re.escape(name)}( |$)", line)]
+        state = states.get(role, "partial")
+        assert len(rows) == (state != "missing"), role
+        if state == "partial":
+            assert rows[0].split()[0] == "partial"
+            assert rows[0].endswith(f" {held(partial, role):,} of {OFFICIAL[role]:,} {file.holds}")
+        if role in states:
+            assert steps[file.path].endswith(f"({state})")
+            assert done.text.count(f"{file.path} ") == 1  # said once
+    assert "1A2dNWabg6_um-V3lhw1tyead5hCpjaW8" in steps[FILES["hq_images"].path]
+    assert tree(partial) == before
 
 
-def test_json(release, complete, commands):
+def test_what_would_be_missing_is_said_in_the_words_of_the_columns(partial, commands):
+    for role in ("hq_captions", "hq_masks", "standard_labels", "labels_test"):
+        remove(partial, role)
+    hq, standard = commands.run("check", partial).text.split("\n\n")[1].splitlines()
+    assert hq == (
+        "configs hq, hq_512, hq_256, hq_parts: can be built, incomplete: 4 of 30,000 images; mask is None; "
+        "caption and attribute_captions are empty"
+    )
+    assert standard == (
+        "config standard: can be built, incomplete: 18 of 202,599 images; "
+        "bangs, eyeglasses, beard, smiling and age are -1 in the split test"
+    )
+
+
+def test_json(release, commands):
     remove(release, "hq_captions")
     done = commands.run("check", release, "--json")
     assert done.status == 1
@@ -211,23 +273,14 @@ def test_the_counts_per_split(demo):
         assert report["splits"][subset] == {split: len(rows) for split, rows in demo.splits(subset).items()}
 
 
-def test_where_files_were_found(release, complete):
+def test_where_files_were_found(release):
     shutil.move(at(release, "hq_images"), release / "pictures (1).zip")
     text = check.as_text(check.examine(Release(release)))
     assert "found as pictures (1).zip" in text
-    assert text.endswith(f"Next: celeba-dialog build {release} celeba_dialog")
+    assert f"Next: celeba-dialog build {release} celeba_dialog" in text
 
 
-def test_a_folder_zip_of_google_drive(release, complete):
-    name = "CelebA-Dialog (HQ)-20240101T120000Z-001.zip"
-    with zipfile.ZipFile(release / name, "w") as archive:
-        archive.write(at(release, "mapping"), "CelebA-Dialog (HQ)/CelebA-HQ-to-CelebA-mapping.txt")
-    remove(release, "mapping")
-    text = check.as_text(check.examine(Release(release)))
-    assert f"{name}: Google Drive's own zip of a folder. Unpack it there" in text
-
-
-def test_two_copies_of_a_file(release, complete):
+def test_two_copies_of_a_file(release):
     path = at(release, "hq_captions")
     shutil.copy(path, path.parent / "captions_hq (1).json")
     assert check.examine(Release(release))["complete"]
@@ -238,7 +291,9 @@ def test_two_copies_of_a_file(release, complete):
     assert "captions_hq (1).json" in line["note"]
 
 
-def test_published_checksums(release, complete, monkeypatch):
+def test_published_checksums(partial, monkeypatch):
+    release = partial
+    monkeypatch.setitem(FILES, "hq_attributes", FILES["hq_attributes"]._replace(count=4))
     data = at(release, "hq_attributes").read_bytes()
     cases = {
         (len(data), hashlib.md5(data, usedforsecurity=False).hexdigest()): "as published",
@@ -254,11 +309,19 @@ def test_published_checksums(release, complete, monkeypatch):
 
 
 def replace_member(root, role, data):
-    """Puts other bytes in the place of the first member. Returns its name."""
+    """Puts other bytes in the place of a member that is not looked at without --deep. Returns its name."""
     path = at(root, role)
-    (name, _), *others = members(path)
-    pack(path, [(name, data), *others])
+    entries = members(path)
+    index = [os.path.basename(name) for name, _ in entries].index(_later_image(root, role)) if "images" in role else 0
+    name = entries[index][0]
+    entries[index] = name, data
+    pack(path, entries)
     return name
+
+
+def _later_image(root, role):
+    """The file name of the last row."""
+    return index_of(root, role.removesuffix("_images")).table["file_name"][-1].as_py()
 
 
 def png(color):
@@ -280,7 +343,7 @@ DEEP = {
 
 
 @pytest.mark.parametrize("case", DEEP)
-def test_deep(case, release, complete):
+def test_deep(case, release):
     role, data, says = DEEP[case]
     name = replace_member(release, role, data)
     assert check.examine(Release(release))["complete"]
@@ -293,10 +356,12 @@ def test_deep(case, release, complete):
 
 
 @pytest.mark.parametrize("role", ["hq_images", "hq_masks", "hq_parts", "standard_images"])
-def test_deep_finds_a_bad_checksum(role, release, complete, commands):
+def test_deep_finds_a_bad_checksum(role, release, commands):
     path = at(release, role)
     pack(path, members(path))  # not compressed, so that the bytes of a member are found
     name, content = members(path)[-1]
+    if role.endswith("_images"):
+        name, content = next(entry for entry in members(path) if entry[0].endswith("/" + _later_image(release, role)))
     data = bytearray(path.read_bytes())
     data[data.index(content) + len(content) // 2] ^= 1
     path.write_bytes(data)
@@ -307,7 +372,7 @@ def test_deep_finds_a_bad_checksum(role, release, complete, commands):
     assert "Traceback" not in done.text
 
 
-def test_deep_finds_a_truncated_jpeg(release, complete):
+def test_deep_finds_a_truncated_jpeg(release):
     """Cut off after the header, with a checksum that fits."""
     data = members(at(release, "hq_images"))[0][1]
     replace_member(release, "hq_images", data[: len(data) * 2 // 3])
@@ -328,10 +393,8 @@ def test_wrong_use(commands, tmp_path):
     assert commands.run("check").status == 2
     done = commands.run("check", tmp_path / "empty")
     assert done.status == 1
-    states = [line.split()[0] for line in done.text.splitlines() if line.startswith("  ") and " of " not in line]
-    assert "missing" in states
-    assert "complete" not in states
-    assert "config hq: incomplete without image.zip" in done.text
+    assert "configs hq, hq_512, hq_256, hq_parts: cannot be built: no hq images" in done.text
+    assert "complete" not in done.text
     for role in TEXTS:
         if not role.startswith("labels_") and role not in ("partition", "hq_requests_txt", "standard_requests_txt"):
-            assert f"→ {FILES[role].path}" in done.text
+            assert f"-> {FILES[role].path} (missing)" in done.text

@@ -84,12 +84,12 @@ def zipped_and_unpacked(root):
 
 @variant
 def half_unpacked(root):
-    """The zip holds the first images, a folder the others."""
+    """The zip holds the first images, the folder that it is unpacked into the others."""
     path = at(root, "hq_images")
     entries = members(path)
-    (path.parent / "more").mkdir()
+    (path.parent / "image").mkdir()
     for name, data in entries[7:]:
-        (path.parent / "more" / os.path.basename(name)).write_bytes(data)
+        (path.parent / "image" / os.path.basename(name)).write_bytes(data)
     pack(path, entries[:7])
 
 

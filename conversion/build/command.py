@@ -16,7 +16,6 @@ import numpy as np
 
 import celeba_dialog
 from celeba_dialog import CONFIGS
-from celeba_dialog import FILES
 from celeba_dialog import MissingFileError
 from celeba_dialog import Release
 from celeba_dialog import UsageError
@@ -133,12 +132,10 @@ def _configs(release, names):
         return [name for name in CONFIGS if name in names]
     found = [name for name in ("hq", "standard") if f"{name}_images" in release.sources]
     if not found:
-        raise MissingFileError(
-            f"{release.root}: no images below it, neither {FILES['hq_images'].name} nor "
-            f"{FILES['standard_images'].name}. See what is there with: celeba-dialog check RELEASE"
-        )
+        raise celeba_dialog.no_images(release, "hq", "standard")
     for name in {"hq", "standard"} - set(found):
-        files.say(f"{release.root}: no {name} images below it, so the config {name} is left out.")
+        notes = "".join(f"\n  {note}" for note in release.notes_on(f"{name}_images"))
+        files.say(f"{release.root}: no {name} images below it, so the config {name} is left out.{notes}")
     return found
 
 

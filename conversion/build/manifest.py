@@ -84,13 +84,13 @@ def make_manifest(jobs, records, indexes, kept, sources):
 
 
 def shortfalls(indexes):
-    """What indexes lack for a full build, a line each: files that are missing or hold less than the official ones."""
+    """What indexes lack for a full build, a line each: files that are missing or hold too little."""
     lines = []
     for index in indexes.values():
-        lines += [f"{FILES[role].path}: missing ({FILES[role].what})" for role in index.missing]
+        lines += [f"{FILES[role].path}: missing, so {celeba_dialog.without(role)}" for role in index.missing]
         for role, count in index.counts.items():
-            if count < FILES[role].count:
-                lines.append(f"{FILES[role].path}: {count:,} of {FILES[role].count:,} {FILES[role].holds}")
+            if count < index.expected[role]:
+                lines.append(f"{FILES[role].path}: {count:,} of {index.expected[role]:,} {FILES[role].holds}")
         lines += celeba_dialog.unlisted_lines(index)
     return list(dict.fromkeys(lines))
 

@@ -19,6 +19,9 @@ from typing import NamedTuple
 
 from celeba_dialog import ATTRIBUTES
 from celeba_dialog import DEGREE_MEANINGS
+from celeba_dialog import DEMO_HOLDS
+from celeba_dialog import DEMO_MARKER as MARKER
+from celeba_dialog import DEMO_README as README
 from celeba_dialog import DRAWING
 from celeba_dialog import FILES
 from celeba_dialog import HQ
@@ -44,8 +47,7 @@ UNLABELED_HQ, UNLABELED_STANDARD = 5380, 39459  # one image in two sizes, withou
 IDENTITIES = 10177
 COLUMNS = tuple(RELEASE_NAMES)
 
-MARKER = "A made-up CelebA-Dialog release. Every face is a drawing; nothing in it is real data."
-README, METADATA = "README.txt", f"{STANDARD.folder}/metadata.txt"
+METADATA = f"{STANDARD.folder}/metadata.txt"
 PALETTE_FOLDER = (
     "mnt/lustre/share/zqhuang/datasets_face/Face-Diffusion-raw-datasets/CelebA-Dialog-combined/mask/"
     "CelebAMask-HQ-mask-color-palette"
@@ -120,7 +122,7 @@ def write_release(out, hq=24, standard=60, seed=0, side=1024):
     try:
         _check_free(out)
         entries = _entries(_cast(hq, standard, seed), seed, side)
-        _write(temporary, entries, f"--hq {hq} --standard {standard} --seed {seed}")
+        _write(temporary, entries, side, f"--hq {hq} --standard {standard} --seed {seed}")
         if os.path.isdir(out):
             shutil.rmtree(out)
         os.rename(temporary, out)
@@ -546,6 +548,20 @@ def _texts(entries):
     return texts
 
 
+def _counts(entries, archives):
+    """How many rows, entries or members each file of the release has: {role: count}."""
+    labeled = {subset: [entry.row["split"] for entry in found if entry.captions] for subset, found in entries.items()}
+    counts = {role: len(members) for role, (members, _) in archives.items()}
+    for role, file in FILES.items():
+        if role.startswith("labels_"):
+            counts[role] = labeled["standard"].count(role.removeprefix("labels_"))
+        elif role.endswith(("attributes", "identity", "mapping", "partition")):
+            counts[role] = len(entries[file.subset])
+        else:
+            counts.setdefault(role, len(labeled[file.subset]))
+    return counts
+
+
 def _lines(lines, end="\n"):
     return "".join(line + end for line in lines)
 
@@ -581,17 +597,23 @@ def _archives(entries):
     }
 
 
-def _write(root, entries, arguments):
+def _write(root, entries, side, arguments):
     """Write the release below `root`."""
     texts = {FILES[role].path: text for role, text in _texts(entries).items()}
+    archives = _archives(entries)
+    counts = _counts(entries, archives)
     texts[METADATA] = METADATA_TEXT
-    texts[README] = f"{MARKER}\n\n{README_TEXT}\nWritten by: celeba-dialog demo OUT {arguments}\n"
+    texts[README] = (
+        f"{MARKER}\n\n{README_TEXT}\nIt is whole with\n"
+        + "".join(DEMO_HOLDS.format(counts[role], file.holds, file.path) for role, file in FILES.items())
+        + f"\nWritten by: celeba-dialog demo OUT {arguments}\n"
+    )
     for path, text in texts.items():
         path = os.path.join(root, path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-    for role, (members, compression) in _archives(entries).items():
+    for role, (members, compression) in archives.items():
         path = os.path.join(root, FILES[role].path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with zipfile.ZipFile(path, "w", compression) as archive:

@@ -27,6 +27,7 @@ from filelock import Timeout
 
 from celeba_dialog import AGREEMENT_URL
 from celeba_dialog import CHECKSUMS
+from celeba_dialog import DRIVE_ZIP
 from celeba_dialog import FILES
 from celeba_dialog import HQ
 from celeba_dialog import RELEASE_VARIABLE
@@ -42,7 +43,6 @@ from celeba_dialog import needs
 from ..machine import extras
 from ..machine import files
 from ..machine.files import say
-from .registry import DRIVE_ZIP
 from .registry import REMOTES
 from .registry import RESOURCE_KEYS
 from .registry import file_link
@@ -150,7 +150,7 @@ def _look(out, wanted):
         for source in found.get(file.role, ()):
             shown = os.path.relpath(source.path, out)
             try:
-                if not source.path.endswith("/"):  # else an unpacked zip, whose images `check` counts
+                if source.is_file:  # else an unpacked zip, or one of many files in a zip, which `check` reads
                     _check_content(source.path, source, file, shown)
                 sound = shown
             except DamagedFileError as error:

@@ -1,9 +1,9 @@
 """Where on Google Drive the files of the release lie: for `fetch`, and for whoever is told what to download by hand."""
 
-import re
 from typing import NamedTuple
 
 from celeba_dialog import CHECKSUMS
+from celeba_dialog import MAPPING_ID
 
 # The folders of the release on Drive. A file without a known id is looked up in the folder that holds it.
 HQ_FOLDER = "1YRRaC3LWLHorVhFNJPzVqLrUlA10eLEJ"
@@ -14,9 +14,6 @@ STANDARD_FOLDER = "18nejI_hrwNzWyoF6SW8bL27EYnM4STAs"
 STANDARD_IMAGE_FOLDER = "0B7EVK8r0v71pTUZsaXdaSnZBZzg"
 STANDARD_CAPTION_FOLDER = "1HmY0Qvq66B0SNvDLTt2kHem8vVuV3FQx"
 STANDARD_REQUEST_FOLDER = "1Ajt1xEwMQ0bkrHc-F1tSgeShnpmnLZ_N"
-
-# Drive's own zips of a folder or a selection: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip", in two numberings.
-DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
 
 
 class Remote(NamedTuple):
@@ -39,7 +36,7 @@ REMOTES = {
     "hq_requests_txt": Remote(HQ_TEXT_FOLDER, 3_000_000),
     "hq_request_labels": Remote(HQ_TEXT_FOLDER, 8_000_000),
     "hq_identity": Remote(HQ_FOLDER, 500_000, "1yd0bfYkcQ9_BqIxhjyjZ6UHgNVg7n63V"),
-    "mapping": Remote(HQ_FOLDER, 1_000_000, "10msPsx1Fouh5h8m8LoSaPTh9R4dv_mLG"),
+    "mapping": Remote(HQ_FOLDER, 1_000_000, MAPPING_ID),
     "standard_images": Remote(STANDARD_IMAGE_FOLDER, CHECKSUMS["standard_images"][0], "0B7EVK8r0v71pZjFTYXZWM3FlRnM"),
     "standard_labels": Remote(STANDARD_FOLDER, 5_000_000, "1wZcVEjJ5LwP1Ciuc3j_RFw9Vcusj4UEU"),
     "labels_train": Remote(STANDARD_FOLDER, 4_000_000),
