@@ -51,7 +51,8 @@ def write(root, scale):
     cast = demo._cast(POOL[HQ], POOL[STANDARD], 0)
     pool = demo._entries(cast, 0, HQ.side[0])
     numbers = file_numbers(scale)
-    entries = {subset.name: _entries(pool[subset.name], numbers, subset) for subset in (HQ, STANDARD)}
+    standard = _standard(pool["standard"], numbers)
+    entries = {"hq": _hq(pool["hq"], numbers, standard), "standard": standard}
     for role, text in demo._texts(entries).items():
         path = root / FILES[role].path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,17 +92,25 @@ def file_numbers(scale):
     return [(number, hq_numbers.pop() if in_hq else None, split) for number, in_hq, split in images]
 
 
-def _entries(pool, numbers, subset):
+def _standard(pool, numbers):
     """The pool's entries under new file numbers, in their order, in the form the demo's texts are written from."""
     labeled = [entry for entry in pool if entry.captions]
     entries = []
-    if subset is HQ:
-        numbers = sorted((hq, standard, split) for standard, hq, split in numbers if hq is not None)
-    for index, (number, other, split) in enumerate(numbers):
+    for index, (number, _, split) in enumerate(numbers):
         entry = labeled[index % len(labeled)]
-        row = {"file_name": subset.file_name(number), "split": split, "identity": 1 + index % demo.IDENTITIES}
-        if subset is HQ:
-            row["celeba_file_name"] = STANDARD.file_name(other)
+        row = {"file_name": STANDARD.file_name(number), "split": split, "identity": 1 + index % demo.IDENTITIES}
+        entries.append(entry._replace(row=entry.row | row))
+    return entries
+
+
+def _hq(pool, numbers, standard):
+    """HQ pictures with the labels of the standard image that each is made from."""
+    made_from = {hq: entry for (_, hq, _), entry in zip(numbers, standard) if hq is not None}
+    entries = []
+    for index, number in enumerate(sorted(made_from)):
+        entry, pictures = made_from[number], pool[index % len(pool)].row
+        row = {name: pictures[name] for name in ("image", "mask", "parts")}
+        row |= {"file_name": HQ.file_name(number), "celeba_file_name": entry.row["file_name"]}
         entries.append(entry._replace(row=entry.row | row))
     return entries
 
