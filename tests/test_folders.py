@@ -664,7 +664,7 @@ def test_samples_of_an_experiment_are_no_release(copy, commands, tmp_path):
 def test_the_loader_tells_once_what_is_left_aside(copy, caplog, monkeypatch):
     from datasets.utils.logging import get_logger
 
-    write(copy / "celeba_128", [("000001.jpg", resized(members(at(copy, "hq_images"))[0][1], (128, 128)))])
+    write(copy / "celeba_128", [("000001.jpg", resized(members(at(copy, "standard_images"))[0][1], (128, 128)))])
     (copy / "captions_blip.json").write_text('{"000001.jpg": {"overall_caption": "a face"}}')
     at(copy, "standard_requests").unlink()
     at(copy, "standard_requests_txt").unlink()
