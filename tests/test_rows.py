@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -173,21 +174,25 @@ def test_features_are_those_of_the_contract():
     assert set(standard) - set(features) == {"hq_file_name"}
 
 
-def test_an_image_that_cannot_be_right(demo, copy, tmp_path):
-    """The error names it, at once where rows are streamed, as the cause where `datasets` wraps it."""
+@pytest.mark.parametrize("row", [0, 5])
+def test_an_image_that_cannot_be_right(row, demo, copy, tmp_path):
+    """The error names it; `datasets` wraps that of a later image, the first is looked at before."""
+    spoiled = demo.splits("hq")["train"][row]["file_name"]
     path = copy / FILES["hq_images"].path
     with zipfile.ZipFile(path) as archive:
         entries = [(name, archive.read(name)) for name in archive.namelist()]
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in entries:
-            archive.writestr(name, data[: len(data) // 2] if name == "image/0.jpg" else data)
-    (split,) = [split for split, rows in demo.splits("hq").items() if "0.jpg" in [row["file_name"] for row in rows]]
+            archive.writestr(name, data[: len(data) // 2] if name == f"image/{spoiled}" else data)
+    says = rf"image\.zip: image/{spoiled}: the JPEG cannot be decoded"
     for config in ("hq", "hq_256"):
-        with pytest.raises(FormatError, match=r"image\.zip: image/0\.jpg: the JPEG cannot be decoded"):
-            list(streamed(copy, config, tmp_path)[split])
-    with pytest.raises(datasets.exceptions.DatasetGenerationError) as caught:
+        with pytest.raises(FormatError, match=says):
+            list(streamed(copy, config, tmp_path)["train"])
+    with pytest.raises((FormatError, datasets.exceptions.DatasetGenerationError)) as caught:
         prepared(copy, "hq_256", tmp_path)
-    assert isinstance(caught.value.__cause__, FormatError)
+    error = caught.value if row == 0 else caught.value.__cause__
+    assert isinstance(error, FormatError)
+    assert re.search(says, str(error))
 
 
 # ------------------------------------------------------------------------------------------------ where the release is
