@@ -34,6 +34,8 @@ from celeba_dialog import features_of
 from .build import schema
 from .build.manifest import content_digest
 from .look import charts
+from .look import sheet
+from .machine import files
 
 TEXTS = Path(__file__).resolve().parent / "dataset_card"  # where this is installed
 if not TEXTS.is_dir():
@@ -51,8 +53,8 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 
 
 def render(manifest, example, with_preview=False):
-    """The card of a built folder, {name: bytes}: README.md, statistics.png, and where a config has masks legend.png,
-    their colours, and id2label.json, their names.
+    """The card of a built folder, {name: bytes}: README.md, where matplotlib is installed statistics.png, and where a
+    config has masks legend.png, their colours, and id2label.json, their names.
 
     Args:
         manifest: what build writes to manifest.json.
@@ -69,17 +71,22 @@ def render(manifest, example, with_preview=False):
     except ImportError as error:
         raise EnvironmentFault(f"The dataset card needs Jinja2 ({error}). Try: pip install jinja2") from error
     manifest = manifest | {"configs": _in_order(manifest["configs"])}
+    beside = {}
+    try:
+        beside["statistics.png"] = charts.statistics(_groups(manifest))
+    except EnvironmentFault as fault:
+        files.say(f"The card has no statistics.png: {fault}")
+    if _has_masks(manifest):
+        beside["legend.png"] = sheet.legend()
+        beside["id2label.json"] = (json.dumps(dict(enumerate(MASK_CLASSES)), indent=1) + "\n").encode()
     card = DatasetCard.from_template(
         DatasetCardData(**_metadata(manifest)),
         template_path=TEXTS / "card.md.jinja",
         with_preview=with_preview,
+        with_statistics="statistics.png" in beside,
         **_facts(manifest, example),
     )
-    files = {"README.md": f"{card}\n".encode(errors="replace"), "statistics.png": charts.statistics(_groups(manifest))}
-    if _has_masks(manifest):
-        files["legend.png"] = charts.legend()
-        files["id2label.json"] = (json.dumps(dict(enumerate(MASK_CLASSES)), indent=1) + "\n").encode()
-    return files
+    return {"README.md": f"{card}\n".encode(errors="replace"), **beside}
 
 
 def head(manifest):

@@ -211,7 +211,7 @@ def plain_card(folder):
     from conversion import card
 
     card.charts.statistics = lambda groups: b"none"
-    card.charts.legend = lambda: b"none"
+    card.sheet.legend = lambda: b"none"
 
 
 def as_official(counts, sizes, folder):

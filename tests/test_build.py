@@ -30,6 +30,7 @@ from celeba_dialog import CONFIGS
 from celeba_dialog import DEGREES
 from celeba_dialog import Release
 from conversion import check
+from conversion import push
 from conversion import verify
 from conversion.build import command as build
 from conversion.build import shards
@@ -545,7 +546,7 @@ def memory(monkeypatch):
     fs = fsspec.filesystem("memory")
     _empty(fs)
     monkeypatch.setattr(build.card.charts, "statistics", lambda groups: b"a picture")
-    monkeypatch.setattr(build.card.charts, "legend", lambda: b"another")
+    monkeypatch.setattr(build.card.sheet, "legend", lambda: b"another")
     yield fs
     _empty(fs)
 
@@ -628,3 +629,21 @@ def test_faces_are_in_the_card_only_where_asked_for(demo, tmp_path):
     with Image.open(out / "preview.png") as sheet:
         assert sheet.width > 1000
     assert "](preview.png)" in (out / "README.md").read_text()
+
+
+def test_the_card_has_its_picture_once_matplotlib_is_there(small, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    out, options = tmp_path / "out", {"configs": ["hq"], "workers": 1, "allow_incomplete": True}
+    beside, shards = {"README.md", "id2label.json", "legend.png"}, None
+    for picture in (set(), {"statistics.png"}, set()):  # nothing is left of the one before
+        with monkeypatch.context() as patch:
+            if not picture:
+                patch.setitem(sys.modules, "matplotlib", None)
+            manifest = build.build(small, out, **options)
+        said = [line for line in capsys.readouterr().err.splitlines() if "statistics.png" in line]
+        assert len(said) == (not picture) and all('pip install "celeba-dialog[look]"' in line for line in said)
+        assert set(manifest["files"]) == {path.name for path in out.glob("*.*")} - {"manifest.json"} == beside | picture
+        assert shards in (None, stamps(out / "hq"))  # they are the same files
+        shards = stamps(out / "hq")
+        assert verify.verify(out, small, workers=1)[-1] == []
+        assert set(push.local_files(str(out))[0]) >= beside | picture

@@ -437,7 +437,75 @@ def counted(attributes, degrees, missing=0):
     return [{"names": ["hq"], "splits": {"train": {"rows": 8} | counts}}]
 
 
+def panels(figure):
+    """The bars of a picture: {title: {split: widths}}, groups one after the other in a list."""
+    return [
+        {axes.get_title("left"): {bars.get_label(): [bar.get_width() for bar in bars] for bars in axes.containers}}
+        for part in figure.subfigs
+        for axes in part.axes
+    ]
+
+
+def words(figure):
+    """All that is written on a picture, as matplotlib's Text."""
+    from matplotlib.text import Text
+
+    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+
+
+def official(rows):
+    """Counts as large as those of the official files, the longest bars among them, {split: …}."""
+    splits = {}
+    for split, count in rows.items():
+        degrees = {name: [0, 0, 0, 0, 0, 0, 0] for name in DEGREES}
+        for index, name in enumerate(DEGREES):
+            degrees[name][0 if split == "unlabeled" else index + 2] = count
+        attributes = [count if index % 3 else count // 7 for index in range(40)]
+        splits[split] = {"rows": count, "attributes": attributes, "attributes_missing": 0} | degrees
+    return splits
+
+
+def test_bars_are_shares_of_what_is_known():
+    pytest.importorskip("matplotlib")
+    counts = dict.fromkeys(DEGREES, [2, 0, 3, 0, 1, 0, 2]) | {"attributes": [3] * 39 + [0], "attributes_missing": 2}
+    without = dict.fromkeys(DEGREES, [3, 0, 0, 0, 0, 0, 0]) | {"attributes": [1] * 40, "attributes_missing": 2}
+    group = {"names": ["hq", "hq_256"], "splits": {"train": {"rows": 8} | counts, "unlabeled": {"rows": 3} | without}}
+    figure = charts.draw([group, {"names": ["standard"], "splits": {"test": {"rows": 8} | counts}}])
+    degrees, attributes = [0, 3 / 6, 0, 1 / 6, 0, 2 / 6], [3 / 6] * 39 + [0]
+    assert panels(figure) == [
+        *({name: {"train": degrees}} for name in DEGREES),
+        {"binary attributes": {"train": attributes, "unlabeled": [1] * 40}},
+        *({name: {"test": degrees}} for name in DEGREES),
+        {"binary attributes": {"test": attributes}},
+    ]
+    said = [text.get_text() for text in words(figure)]
+    assert {"hq, hq_256", "standard", "train: 8 images", "unlabeled: 3 images", "test: 8 images"} <= set(said)
+    assert said.count("50%  3") == 2 * (5 + 39)
+    assert said.count("not labelled: train 2, unlabeled 3") == 5
+    assert said.count("not labelled: train 2, unlabeled 2") == 1
+    assert said.count("rimless  1") == said.count("thick sunglasses  5") == said.count("Young") == 2
+
+
+def test_nothing_on_the_picture_overlaps_or_is_cut_off():
+    pytest.importorskip("matplotlib")
+    official_rows = {"train": 162_754, "validation": 19_864, "test": 19_960, "unlabeled": 21}
+    line = "202,599 of 202,599 rows where " + "W" * 60 + " and smiling >= 4" * 200
+    figure = charts.draw([{"names": ["hq", "hq_512"], "line": line, "splits": official(official_rows)}] * 2)
+    figure.draw_without_rendering()
+    boxes = [(text.get_text(), text.get_window_extent()) for text in words(figure)]
+    assert len(boxes) > 600
+    width, height = figure.bbox.max
+    for text, box in boxes:
+        assert 0 <= box.x0 < box.x1 <= width and 0 <= box.y0 < box.y1 <= height, text
+    for index, (text, box) in enumerate(boxes):
+        for other, beside in boxes[:index]:
+            across = min(box.x1, beside.x1) - max(box.x0, beside.x0)
+            along = min(box.y1, beside.y1) - max(box.y0, beside.y0)
+            assert across < 1 or along < 1, (text, other)
+
+
 def test_bars_grow_with_the_shares():
+    pytest.importorskip("matplotlib")
     areas = [blue(charts.statistics(counted(count, [0, 8, 0, 0, 0, 0, 0]))) for count in (0, 2, 4, 8)]
     assert areas == sorted(set(areas))
     assert areas[3] - areas[0] == pytest.approx(2 * (areas[2] - areas[0]), rel=0.02)
@@ -446,6 +514,7 @@ def test_bars_grow_with_the_shares():
 
 
 def test_labels_that_are_all_missing_leave_empty_charts(tmp_path):
+    pytest.importorskip("matplotlib")
     manifest = built(tmp_path, ["hq"], splits={"train": 2})
     counts = manifest["configs"]["hq"]["splits"]["train"]["labels"]
     counts |= {name: [2, 0, 0, 0, 0, 0, 0] for name in DEGREES} | {"attributes": [0] * 40, "attributes_missing": 2}
@@ -457,14 +526,32 @@ def test_labels_that_are_all_missing_leave_empty_charts(tmp_path):
 
 def test_the_legend_shows_every_colour_as_it_is(folder):
     legend = Image.open(folder / "legend.png").convert("RGB")
-    shown = {color for count, color in legend.getcolors(1 << 16) if count > 2000}
+    shown = {color for count, color in legend.getcolors(1 << 16) if count >= 400}
     assert set(celeba_dialog.MASK_COLORS.values()) <= shown
+
+
+HOSTILE = "$x^{\\frac$ 日本語 😀 العربية \u200b\x00\ud800 % {} \n" + "x" * 9999
+
+
+def test_the_picture_is_the_same_whatever_the_settings_of_matplotlib(capfd):
+    matplotlib = pytest.importorskip("matplotlib")
+    groups = [counted(4, [0, 8, 0, 0, 0, 0, 0])[0] | {"line": line} for line in ("", HOSTILE)]
+    first = charts.statistics(groups)
+    theirs = {"font.size": 30, "font.family": "serif", "savefig.dpi": 30, "savefig.transparent": True}
+    with matplotlib.rc_context(theirs | {"axes.grid": True, "savefig.bbox": "tight", "lines.antialiased": False}):
+        assert charts.statistics(groups) == first
+        assert matplotlib.rcParams["font.size"] == 30
+    with Image.open(io.BytesIO(first)) as picture:
+        assert picture.format == "PNG"
+        assert set(picture.info) <= {"dpi"}  # no date, and no version
+    assert "".join(capfd.readouterr()) == ""
 
 
 # ------------------------------------------------------------------------------------------------------------ the rest
 
 
 def test_the_same_manifest_gives_the_same_bytes(tmp_path):
+    pytest.importorskip("matplotlib")
     manifest = built(tmp_path, ["hq", "standard"])
     first = card.render(manifest, example())
     assert sorted(first) == ["README.md", "id2label.json", "legend.png", "statistics.png"]
@@ -477,3 +564,30 @@ def test_what_is_missing_to_write_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(celeba_dialog.EnvironmentFault, match="pip install jinja2"):
         card.render(manifest, example())
+
+
+def test_without_matplotlib_the_card_has_its_tables_alone(folder, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    capsys.readouterr()
+    manifest = built(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == ["README.md", "id2label.json", "legend.png"]
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "no statistics.png" in said
+    assert 'pip install "celeba-dialog[look]"' in said and 'pip install "matplotlib' in said
+    bare = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "statistics.png" not in bare and "Bars are" not in bare
+    assert "## Label statistics\n\nImages of each degree:\n" in bare
+    assert manifest["versions"].keys() == {"celeba_dialog", "datasets", "pyarrow"}
+    if (folder / "statistics.png").exists():
+        start, end = text.index("![Share of each degree"), text.index("Images of each degree:")
+        assert text[:start] + text[end:] == bare
+
+
+@pytest.mark.parametrize("version", ["3.7.5", "2.0.0"])
+def test_a_matplotlib_that_is_too_old_is_none(version, monkeypatch):
+    matplotlib = pytest.importorskip("matplotlib")
+    monkeypatch.setattr(matplotlib, "__version__", version)
+    with pytest.raises(
+        celeba_dialog.EnvironmentFault, match=rf"matplotlib {version} is too old.*celeba-dialog\[look\]"
+    ):
+        charts.statistics(counted(1, [0, 8, 0, 0, 0, 0, 0]))

@@ -2,8 +2,12 @@
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,6 +24,7 @@ from celeba_dialog import DEGREES
 from celeba_dialog import MASK_COLORS
 from celeba_dialog import PARTS
 from conversion import __main__ as command_line
+from conversion.look import charts
 from conversion.look import sheet as drawing
 
 pytest_plugins = ["building"]
@@ -170,6 +175,13 @@ def test_legend_only_where_there_are_masks(demo, draw, drawn):
     assert not set(MASK_COLORS) & set(texts(drawn))
 
 
+def test_the_legend_is_that_of_the_card(demo, draw):
+    sheet = np.asarray(draw(demo.root, "--rows", 1))
+    legend = np.asarray(Image.open(io.BytesIO(drawing.legend())).convert("RGB"))[drawing.MARGIN : -drawing.MARGIN]
+    height = len(legend)
+    assert sum((sheet[y : y + height] == legend).all() for y in range(len(sheet) - height + 1)) == 1
+
+
 def test_without_masks_and_texts(copy, draw, drawn):
     (copy / "CelebA-Dialog (HQ)" / "mask" / "CelebAMask-HQ-mask-color-palette.zip").unlink()
     for path in (copy / "CelebA-Dialog (HQ)").glob("*/*.*"):
@@ -229,39 +241,84 @@ def test_wrapped_lines_fit_and_lose_nothing(text, width):
 # ----------------------------------------------------------------------------------------------------------- statistics
 
 
-@pytest.mark.parametrize("config", ["hq", "standard"])
-def test_histograms_count_every_split(config, built, demo, draw, drawn):
-    draw(built, "--config", config, "--stats")
-    counts = {
-        split: {name: Counter(row[name] for row in rows) for name in DEGREES}
-        for split, rows in demo.splits(config).items()
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that matplotlib saves."""
+    pytest.importorskip("matplotlib")
+    saved = []
+    draw = charts.draw
+    monkeypatch.setattr(charts, "draw", lambda groups: saved.append(draw(groups)) or saved[-1])
+    return saved
+
+
+def bars(figure):
+    """{title: {split: [(share, what stands beside the bar)]}} of a figure with one group."""
+    return {
+        axes.get_title("left"): {
+            drawn.get_label(): [
+                (bar.get_width(), text.get_text())
+                for bar, text in zip(drawn, axes.texts[len(drawn) * index :][: len(drawn)])
+            ]
+            for index, drawn in enumerate(axes.containers)
+        }
+        for axes in figure.subfigs[0].axes
     }
-    lines = {}
-    for x, y, text in drawn:
-        lines.setdefault(y, []).append((x, text))
-    lines = {y: [text for _, text in sorted(found)] for y, found in lines.items()}
-    bars = [found for found in lines.values() if found[0] in tuple("012345")]
-    expected = []
-    for name, classes in DEGREES.items():
-        for degree, label in enumerate(classes):
-            line = [str(degree), label.replace("_", " ")]
-            for split in demo.splits(config):
-                count = counts[split][name]
-                known = max(1, sum(count.values()) - count[-1])
-                line += [f"{count[degree] / known:.1%}", str(count[degree])]
-            expected.append(line)
-    assert bars == expected
-    missing = [found[1:] for found in lines.values() if found[0] == "not labelled"]
-    assert len(missing) == len(DEGREES)
-    assert all(found == [str(counts["unlabeled"]["bangs"][-1])] for found in missing)
 
 
-def test_histograms_of_a_selection(demo, draw, drawn):
+def shown(count, known):
+    """A bar as it is to be, with the share in per cent to two digits or more."""
+    share = 100 * count / known
+    return count / known, "0" if not count else f"{share:.{0 if share >= 10 else 1}f}%  {count}"
+
+
+@pytest.mark.parametrize("config", ["hq", "standard"])
+def test_statistics_count_every_split(config, built, demo, draw, figures):
+    picture = draw(built, "--config", config, "--stats")
+    draw(demo.root, "--config", config, "--stats")
+    from_folder, from_release = map(bars, figures)
+    assert from_folder == from_release
+    expected = {name: {} for name in (*DEGREES, "binary attributes")}
+    for split, rows in demo.splits(config).items():
+        for name in DEGREES:
+            counts = Counter(row[name] for row in rows if row[name] >= 0)
+            if counts:
+                expected[name][split] = [shown(counts[degree], counts.total()) for degree in range(6)]
+        known = [row["attributes"] for row in rows if row["attributes"][0] >= 0]
+        if known:
+            expected["binary attributes"][split] = [shown(sum(each), len(known)) for each in zip(*known)]
+    assert from_folder == expected
+    assert list(expected["smiling"]) == ["train", "validation", "test"]  # nothing is known of the unlabeled one
+    assert [axes.get_xlabel() for axes in figures[0].subfigs[0].axes[:5]] == ["not labelled: unlabeled 1"] * 5
+    assert len(picture.getcolors(1 << 24)) > 4
+
+
+def test_statistics_of_a_selection(demo, draw, figures):
     draw(demo.root, "--stats", "--where", "smiling = 4", "--split", "train")
     rows = [row for row in demo.splits("hq")["train"] if row["smiling"] == 4]
-    assert f"{len(rows)} of 24 rows where smiling = 4" in texts(drawn)
-    assert "100.0%" in texts(drawn)
-    assert "validation" not in texts(drawn)
+    drawn = bars(figures[0])
+    assert all(list(panel) == ["train"] for panel in drawn.values())
+    assert drawn["smiling"]["train"] == [shown(len(rows) * (degree == 4), len(rows)) for degree in range(6)]
+    said = [text.get_text() for text in figures[0].subfigs[0].texts]
+    assert said == ["CelebA-Dialog · hq · train", f"{len(rows)} of 24 rows where smiling = 4"]
+
+
+def test_statistics_without_matplotlib(demo, draw, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    message = draw(demo.root, "--stats", status=1)
+    assert message.count("\n") == 1
+    assert 'pip install "celeba-dialog[look]"' in message and 'pip install "matplotlib>=3.8"' in message
+    draw(demo.root, "--rows", 1)
+
+
+def test_statistics_where_matplotlib_has_no_such_setting(demo, tmp_path):
+    pytest.importorskip("matplotlib")
+    command = [sys.executable, "-m", "conversion", "preview", demo.root, tmp_path / "sheet.png", "--stats"]
+    clone = Path(__file__).resolve().parents[1]
+    environment = os.environ | {"MPLBACKEND": "none\u00e9"}
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)  # noqa: S603, our own
+    assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert done.stderr.splitlines()[-1].startswith("matplotlib cannot be imported: ")
+    assert "MPLBACKEND" in done.stderr and "Traceback" not in done.stderr
 
 
 # ------------------------------------------------------------------------------------------------------------- mistakes

@@ -1,127 +1,157 @@
-"""The pictures of the dataset card: label statistics and the colours of the masks. No face is in them."""
+"""Label statistics as a picture, for the dataset card and for `preview --stats`, drawn with matplotlib."""
 
+import functools
 import io
+import textwrap
+import warnings
 
-from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFont
+import numpy as np
+import pyarrow.compute as pc
 
 from celeba_dialog import ATTRIBUTES
 from celeba_dialog import DEGREES
-from celeba_dialog import MASK_COLORS
 from celeba_dialog import SPLITS
+from celeba_dialog import EnvironmentFault
 
-WIDTH = 1600  # pixels of a picture; a browser shows it at about half the size
-MARGIN = 40
-INK, GREY, RULE = (34, 34, 34), (110, 110, 110), (221, 221, 221)
+from ..machine import extras
+from .sheet import plain
+
+MATPLOTLIB = "matplotlib>=3.8"
 # Told apart by the colour-blind too.
-COLORS = dict(zip(SPLITS, ((0, 114, 178), (230, 159, 0), (0, 158, 115), (120, 120, 120))))
+COLORS = dict(zip(SPLITS, ("#0072b2", "#e69f00", "#009e73", "#787878")))
+SOFT, RULE = "#6e6e6e", "#dddddd"
 
-PANEL = 280  # height of the bars of a degree
-ROW = 34  # height of an attribute
-GROUP = 190 + PANEL + 140 + ROW * len(ATTRIBUTES) // 2  # height of all that is told of one group
+DPI, WIDTH = 140, 10  # inches
+ROW = 34 / 72  # inches that a label takes with its bars; the heights below are counted in rows
+HEAD, FOOT = 3.5, 2
+HEIGHT = HEAD + len(ATTRIBUTES) + FOOT  # of a group: the attributes stand in one column, the degrees in the other
+GAP = (len(ATTRIBUTES) - sum(map(len, DEGREES.values()))) / (len(DEGREES) - 1)  # so that both columns end level
+LEFTS, BARS = (0.125, 0.635), 0.355  # where the bars of a column begin, and what they take, of the width
 
 
 def statistics(groups):
-    """PNG with a chart per group: the share of each degree and of each binary attribute, by split.
+    """PNG with the share and number of the images of each degree and each binary attribute, by split.
+
+    Args: see `draw`. The same groups and library versions give the same bytes, whatever the user's settings of
+    matplotlib. Raises EnvironmentFault where matplotlib is missing, too old or cannot be imported.
+    """
+    matplotlib, file = _matplotlib(), io.BytesIO()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        warnings.simplefilter("ignore")  # about letters that the font lacks
+        draw(groups).savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    return file.getvalue()
+
+
+def _matplotlib():
+    missing = functools.partial(extras.missing, "The picture of label statistics", "look")
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise missing(error, MATPLOTLIB) from error
+    except (ValueError, OSError) as error:
+        raise EnvironmentFault(
+            f"matplotlib cannot be imported: {error}. Mend its settings: MPLBACKEND, MPLCONFIGDIR or its matplotlibrc."
+        ) from error
+    if tuple(map(int, matplotlib.__version__.split(".")[:2])) < (3, 8):
+        raise missing(f"matplotlib {matplotlib.__version__} is too old", MATPLOTLIB)
+    return matplotlib
+
+
+def draw(groups):
+    """The matplotlib Figure of some groups, one below the other.
 
     Args:
         groups: [{"names": [config], "splits": {split: {"rows": n, "bangs": [missing, 0, …, 5], …, "attributes": [n],
-            "attributes_missing": n}}}]. Shares are of the rows where the label is not missing.
+            "attributes_missing": n}}}], with "line", a text below the names, where there is more to say. Shares are of
+            the rows where the label is not missing; a split where it always is has no bars.
     """
-    picture = Image.new("RGB", (WIDTH, GROUP * len(groups) + MARGIN), "white")
-    draw = ImageDraw.Draw(picture)
-    for index, group in enumerate(groups):
-        _draw_group(draw, MARGIN + GROUP * index, group)
-    return _png(picture)
+    from matplotlib.figure import Figure
+
+    figure = Figure((WIDTH, ROW * HEIGHT * len(groups)))
+    for part, group in zip(figure.subfigures(len(groups), squeeze=False)[:, 0], groups):
+        splits = group["splits"]
+        _draw_head(part, ", ".join(group["names"]), group.get("line", ""), splits)
+        top = HEAD
+        for name, classes in DEGREES.items():
+            labels = [f"{label.replace('_', ' ')}  {degree}" for degree, label in enumerate(classes)]
+            counts = {split: told[name][1:] for split, told in splits.items()}
+            missing = {split: told[name][0] for split, told in splits.items()}
+            _draw_bars(_axes(part, 0, top, len(labels)), name, labels, splits, counts, missing)
+            top += len(labels) + GAP
+        counts = {split: told["attributes"] for split, told in splits.items()}
+        missing = {split: told["attributes_missing"] for split, told in splits.items()}
+        axes = _axes(part, 1, HEAD, len(ATTRIBUTES))
+        _draw_bars(axes, "binary attributes", ATTRIBUTES, splits, counts, missing)
+    return figure
 
 
-def _draw_group(draw, top, group):
-    splits = group["splits"]
-    _text(draw, (MARGIN, top), ", ".join(group["names"]), 34)
-    left = MARGIN
-    for split, counts in splits.items():
-        draw.rectangle((left, top + 58, left + 22, top + 80), COLORS[split])
-        text = f"{split}: {counts['rows']:,} images"
-        _text(draw, (left + 32, top + 55), text, 24)
-        left += 32 + 40 + int(draw.textlength(text, _font(24)))
+def _draw_head(part, title, line, splits):
+    from matplotlib.patches import Patch
 
-    width = (WIDTH - 2 * MARGIN + 30) // len(DEGREES)
-    for index, column in enumerate(DEGREES):
-        shares = {split: _shares(counts[column][1:], sum(counts[column][1:])) for split, counts in splits.items()}
-        _draw_degrees(draw, MARGIN + width * index, top + 120, width - 30, column, shares)
-
-    known = {split: counts["rows"] - counts["attributes_missing"] for split, counts in splits.items()}
-    shares = {split: _shares(counts["attributes"], known[split]) for split, counts in splits.items()}
-    top += 190 + PANEL + 70
-    for index, name in enumerate(ATTRIBUTES):
-        column, row = divmod(index, len(ATTRIBUTES) // 2)
-        left = MARGIN + column * (WIDTH // 2 - MARGIN // 2)
-        _draw_attribute(draw, left, top + ROW * row, name, {split: share[index] for split, share in shares.items()})
+    left = LEFTS[0] - 0.1
+    part.text(left, 1 - 1 / HEIGHT, title, size=15, parse_math=False)
+    lines = "\n".join(textwrap.wrap(plain(line), 90, max_lines=3, placeholder=" ..."))
+    part.text(left, 1 - 1.25 / HEIGHT, lines, size=8, color=SOFT, va="top", parse_math=False)
+    part.legend(
+        [Patch(color=COLORS[split]) for split in splits],
+        [f"{split}: {told['rows']:,} image{'s' * (told['rows'] > 1)}" for split, told in splits.items()],
+        loc="center left",
+        bbox_to_anchor=(left, 1 - 2.5 / HEIGHT),
+        borderpad=0,
+        borderaxespad=0,
+        frameon=False,
+        handlelength=1,
+        ncols=len(splits),
+    )
 
 
-def _draw_degrees(draw, left, top, width, column, shares):
-    """Bars for the six degrees of one column, a split beside the other; the figure above them is the largest share."""
-    _text(draw, (left, top), column, 26)
-    floor = top + 70 + PANEL
-    for quarter in range(5):
-        y = floor - PANEL * quarter // 4
-        draw.line((left, y, left + width, y), RULE, 1)
-    step = width / 6
-    for degree in range(6):
-        x = left + step * degree
-        bar = (step - 8) / len(SPLITS)
-        for split, share in shares.items():
-            start = x + 4 + bar * SPLITS.index(split)
-            draw.rectangle((start, floor - PANEL * share[degree], start + bar - 1, floor), COLORS[split])
-        most = max(share[degree] for share in shares.values())
-        _text(draw, (x + step / 2, floor - PANEL * most - 6), _percent(most), 17, "mb", GREY)
-        _text(draw, (x + step / 2, floor + 8), str(degree), 22, "mt")
+def _axes(part, column, top, rows):
+    return part.add_axes((LEFTS[column], 1 - (top + rows) / HEIGHT, BARS, rows / HEIGHT))
 
 
-def _draw_attribute(draw, left, top, name, shares):
-    bars, full, height = left + 250, 400, (ROW - 8) // len(SPLITS)
-    _text(draw, (bars - 12, top + ROW // 2 - 3), name, 22, "rm")
-    draw.line((bars + full, top, bars + full, top + ROW), RULE, 1)
-    for split, share in shares.items():
-        y = top + height * SPLITS.index(split)
-        draw.rectangle((bars, y, bars + full * share, y + height - 1), COLORS[split])
-    most = max(shares.values())
-    _text(draw, (bars + full * most + 10, top + ROW // 2 - 3), _percent(most), 18, "lm", GREY)
-
-
-def legend():
-    """PNG with the mask classes: index, name and colour in the palette."""
-    across, height = 5, 76
-    rows = -(-len(MASK_COLORS) // across)
-    picture = Image.new("RGB", (WIDTH, 2 * MARGIN + height * rows - 20), "white")
-    draw = ImageDraw.Draw(picture)
-    for index, (name, color) in enumerate(MASK_COLORS.items()):
-        x = MARGIN + (WIDTH - 2 * MARGIN) // across * (index % across)
-        y = MARGIN + height * (index // across)
-        draw.rectangle((x, y, x + 56, y + 56), color, GREY)
-        _text(draw, (x + 72, y + 2), f"{index} {name}", 26)
-        _text(draw, (x + 72, y + 34), "#{:02X}{:02X}{:02X}".format(*color), 20, fill=GREY)
-    return _png(picture)
-
-
-def _shares(counts, total):
-    return [count / total if total else 0 for count in counts]
+def _draw_bars(axes, title, labels, splits, counts, missing):
+    """A row per label, and in it a bar per split that has a known label."""
+    known = {split: told["rows"] - missing[split] for split, told in splits.items()}
+    drawn = [split for split in splits if known[split]]
+    height = min(0.84 / max(1, len(drawn)), 0.4)
+    for index, split in enumerate(drawn):
+        places = np.arange(len(labels)) + height * (index - (len(drawn) - 1) / 2)
+        shares = [count / known[split] for count in counts[split]]
+        bars = axes.barh(places, shares, height * 0.92, color=COLORS[split], label=split)
+        figures = [f"{_percent(share)}  {count:,}" if count else "0" for share, count in zip(shares, counts[split])]
+        axes.bar_label(bars, figures, padding=3, fontsize=6)
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axes.set_yticks(range(len(labels)), labels, fontsize=7.5)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xticks(np.linspace(0, 1, 5), ["0", "25%", "50%", "75%", "100%"], fontsize=7, color=SOFT)
+    axes.set_xlim(0, 1.3)  # with room for the figures of a bar of 100%
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(axis="x", color=RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    lacking = ", ".join(f"{split} {count:,}" for split, count in missing.items() if count)
+    if lacking:
+        axes.set_xlabel(f"not labelled: {lacking}", loc="left", fontsize=7, color=SOFT)
 
 
 def _percent(share):
-    return "0" if share == 0 else "<0.1%" if share < 0.001 else f"{100 * share:.1f}%" if share < 0.1 else f"{share:.0%}"
+    return "<0.1%" if share < 0.001 else f"{100 * share:.1f}%" if share < 0.1 else f"{share:.0%}"
 
 
-def _font(size):
-    return ImageFont.load_default(size)
-
-
-def _text(draw, place, text, size, anchor="la", fill=INK):
-    draw.text(place, text, fill, _font(size), anchor)
-
-
-def _png(picture):
-    buffer = io.BytesIO()
-    picture.quantize(256, Image.Quantize.FASTOCTREE).save(buffer, "PNG")
-    return buffer.getvalue()
+def count(labels):
+    """What `draw` wants of the splits in a table as `rows.flat` makes it."""
+    labels = labels.select(["split", *DEGREES, *ATTRIBUTES])
+    splits = {}
+    for split in SPLITS:
+        rows = labels.filter(pc.equal(labels["split"].cast("string"), split))
+        if len(rows):
+            degrees = {name: rows[name].fill_null(-1).to_numpy() for name in DEGREES}
+            attributes = rows.select(ATTRIBUTES)
+            splits[split] = {
+                "rows": len(rows),
+                **{name: np.bincount(values + 1, minlength=7).tolist() for name, values in degrees.items()},
+                "attributes": [pc.sum(column, min_count=0).as_py() for column in attributes.columns],
+                "attributes_missing": len(rows) - len(attributes.drop_null()),
+            }
+    return splits

@@ -1,4 +1,4 @@
-"""Draw a contact sheet of some rows, or with --stats the histograms of the degrees, as one PNG.
+"""Draw a contact sheet of some rows, or with --stats how many there are of each label, as one PNG.
 
 A row of the sheet is an image, the mask laid over it in the official colours (configs with masks), the part masks
 (hq_parts), the five degrees as meters, the caption and the editing request. The rows are spread evenly over those
@@ -20,6 +20,7 @@ from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
 
 from ..machine import files
+from . import charts
 from . import rows
 from . import sheet
 from . import where
@@ -34,7 +35,7 @@ def add_arguments(parser):
     parser.add_argument("--split", choices=SPLITS, help="one split only (default: all)")
     parser.add_argument("--rows", type=int, default=8, metavar="N", help="rows of the sheet (default: %(default)s)")
     parser.add_argument("--where", metavar="CONDITIONS", help="which rows, such as 'smiling >= 4 and not Male'")
-    parser.add_argument("--stats", action="store_true", help="draw the histograms of the degrees instead")
+    parser.add_argument("--stats", action="store_true", help="draw how many there are of each label instead")
 
 
 def run(args):
@@ -43,10 +44,11 @@ def run(args):
 
 
 def preview(out, png, config=None, split=None, count=8, conditions=None, stats=False):
-    """Draw a contact sheet of at most `count` rows, or the histograms of all, into the file `png`.
+    """Draw a contact sheet of at most `count` rows, or with `stats` the label counts of all, into the file `png`.
 
     Args: see `add_arguments`. Returns how many rows the picture shows. Raises UsageError where no row is selected or
-    an option fits nothing, ReleaseError where the data is at fault, EnvironmentFault where `png` cannot be written.
+    an option fits nothing, ReleaseError where the data is at fault, EnvironmentFault where `png` cannot be written or
+    matplotlib is missing for `stats`.
     """
     if not 1 <= count <= MOST:
         raise UsageError(f"--rows {count}: a sheet has 1 to {MOST} rows.")
@@ -71,13 +73,15 @@ def preview(out, png, config=None, split=None, count=8, conditions=None, stats=F
     meets = f" where {conditions}" if conditions else ""
     if stats:
         shown = found
-        picture = sheet.histograms(labels.take(found), title, f"{len(found):,} of {len(labels):,} rows{meets}")
+        line = f"{len(found):,} of {len(labels):,} rows{meets}"
+        group = {"names": [title], "line": line, "splits": charts.count(labels.take(found))}
+        picture = charts.statistics([group])
     else:
         shown = sheet.spread(found, count)
         picture = sheet.contact_sheet(source, config, shown, title, f"{len(shown):,} of {len(found):,} rows{meets}")
     try:
         with files.whole_file(png) as file:
-            picture.save(file, "PNG")
+            file.write(picture) if stats else picture.save(file, "PNG")
     except OSError as error:
         raise EnvironmentFault(f"{png}: cannot be written: {error.strerror or error}.") from error
     return len(shown)

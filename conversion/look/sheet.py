@@ -1,4 +1,4 @@
-"""Contact sheets and histograms: how rows of the dataset are drawn, with Pillow and its own font."""
+"""Contact sheets, and the legend of the masks: drawn with Pillow and its own font."""
 
 import functools
 import io
@@ -17,7 +17,6 @@ from celeba_dialog import MASK_COLORS
 from celeba_dialog import PARTS
 from celeba_dialog import REQUEST_DIRECTIONS
 from celeba_dialog import REQUEST_MODES
-from celeba_dialog import SPLITS
 from celeba_dialog import FormatError
 
 from ..machine import files
@@ -150,7 +149,8 @@ def draw_rows(shown, title, line):
         canvas.box(MARGIN, y, WIDTH - 2 * MARGIN, 1, fill=RULE)
         y = _draw_row(canvas, y + GAP, row) + GAP
     if "mask" in shown[0]:
-        y = _draw_legend(canvas, y)
+        canvas.box(MARGIN, y, WIDTH - 2 * MARGIN, 1, fill=RULE)
+        y = _draw_legend(canvas, y + 18)
     return _foot(canvas, y)
 
 
@@ -249,18 +249,23 @@ def _asked(labels):
     return "  ·  ".join(words)
 
 
+def legend():
+    """PNG with the colours of the mask classes."""
+    canvas, file = Canvas(WIDTH), io.BytesIO()
+    canvas.cut(_draw_legend(canvas, MARGIN) + MARGIN - 18).save(file, "PNG")
+    return file.getvalue()
+
+
 def _draw_legend(canvas, y):
     """The colours of the mask classes; returns the y below them."""
-    canvas.box(MARGIN, y, canvas.width - 2 * MARGIN, 1, fill=RULE)
-    y += 18
     step = (canvas.width - 2 * MARGIN) / LEGEND_COLUMNS
     for index, (name, color) in enumerate(MASK_COLORS.items()):
         x = MARGIN + round(index % LEGEND_COLUMNS * step)
-        low = y + index // LEGEND_COLUMNS * 26
-        canvas.box(x, low, 16, 16, fill=color, radius=3)
-        canvas.text(x + 24, low - 2, f"{index}", 15, SOFT)
-        canvas.text(x + 48, low - 2, name, 15)
-    return low + 34
+        low = y + index // LEGEND_COLUMNS * 34
+        canvas.box(x, low, 22, 22, fill=color, outline=FAINT)
+        canvas.text(x + 32, low, f"{index}", 17, SOFT)
+        canvas.text(x + 60, low, name, 17)
+    return low + 40
 
 
 # -------------------------------------------------------------------------------------------------------------- images
@@ -288,51 +293,3 @@ def _part(mask, color, side):
     picture = Image.new("RGB", (side, side), RULE)
     picture.paste(color, (0, 0, side, side), covered)
     return picture
-
-
-# ---------------------------------------------------------------------------------------------------------- histograms
-
-
-def histograms(labels, title, line):
-    """The degrees of a table as `rows.flat` makes it, counted per split, as a Pillow image."""
-    splits = [split for split in SPLITS if split in labels["split"].unique().to_pylist()]
-    canvas = Canvas(WIDTH)
-    names = 170
-    step = (WIDTH - 2 * MARGIN - names) / len(splits)
-    y = _head(canvas, title, line)
-    which = labels["split"].to_numpy(zero_copy_only=False)
-    for index, split in enumerate(splits):
-        x = MARGIN + names + round(index * step)
-        canvas.text(x, y, split, 18)
-        canvas.text(x + step - GAP, y + 3, f"{(which == split).sum():,} rows", 14, SOFT, "ra")
-    y += 36
-    for name, classes in DEGREES.items():
-        canvas.box(MARGIN, y, WIDTH - 2 * MARGIN, 1, fill=RULE)
-        y += 16
-        canvas.text(MARGIN, y, name, 18)
-        values = labels[name].fill_null(-1).to_numpy()
-        counts = {split: np.bincount(values[which == split] + 1, minlength=len(classes) + 1) for split in splits}
-        most = max((count[1:] / max(1, count[1:].sum())).max() for count in counts.values()) or 1
-        y += 30
-        for degree, label in enumerate(classes):
-            canvas.text(MARGIN, y, f"{degree}", 14, SOFT)
-            canvas.text(MARGIN + 18, y, label.replace("_", " "), 14)
-            for index, split in enumerate(splits):
-                x = MARGIN + names + round(index * step)
-                count = counts[split][1:]
-                share = count[degree] / max(1, count.sum())
-                room = step - GAP - 120
-                width = round(room * share / most)
-                canvas.box(x, y + 1, max(width, 1), 16, fill=BAR[name] if width else FAINT)
-                end = canvas.text(x + width + 8, y, f"{share:.1%}", 14)
-                canvas.text(end + 8, y, f"{count[degree]:,}", 14, SOFT)
-            y += 22
-        missing = [f"{split}: {counts[split][0]:,}" for split in splits if counts[split][0]]
-        if missing:
-            canvas.text(MARGIN, y, "not labelled", 14, SOFT)
-            for index, split in enumerate(splits):
-                if counts[split][0]:
-                    canvas.text(MARGIN + names + round(index * step), y, f"{counts[split][0]:,}", 14, SOFT)
-            y += 22
-        y += 16
-    return _foot(canvas, y)
