@@ -12,7 +12,7 @@ side by side. The sections follow that way:
 
 import bisect
 import contextlib
-import functools
+import gc
 import hashlib
 import io
 import json
@@ -26,8 +26,6 @@ import threading
 import urllib.parse
 import zlib
 from dataclasses import dataclass
-from json.decoder import JSONDecodeError
-from json.decoder import JSONDecoder
 from typing import NamedTuple
 
 import datasets
@@ -36,7 +34,6 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pj
 from PIL import Image as PillowImage
 
 __version__ = "1.0.0"
@@ -494,8 +491,6 @@ _KIND_ROLES = {  # kinds whose roles do not carry the subset in their name
     "mapping": {"hq": "mapping"},
     "partition": {"standard": "partition"},
 }
-_HQ_KEY = re.compile(rb"(?:0|[1-9][0-9]{0,4})\.jpg")
-_STANDARD_KEY = re.compile(rb"[0-9]{6}\.jpg")
 _ANY_KEY = re.compile(rb"(?<![0-9])([0-9]{1,6})\.(?:jpe?g|png)", re.I)
 _MAPS = re.compile(rb"orig_file|(?m:^[0-9]+[ \t,]+[0-9]+[ \t,]+[0-9]{6}\.jpg)")  # in a mapping of whatever name
 
@@ -1112,16 +1107,15 @@ def _text_source(path, base, member=None, status=None):
         head = _start(path, member)
     except DamagedFileError as error:
         problem = str(error).removeprefix(f"{path}: ")
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, of which the readers have something to say
-        head = head.decode("utf-16", "ignore").encode("utf-8", "ignore")
-    first = _ANY_KEY.search(head)
-    if kind == "mapping" and stem != _stem(FILES["mapping"].name) and not _MAPS.search(head):
+    text = decoded(head, "ignore").encode()
+    first = _ANY_KEY.search(text)
+    if kind == "mapping" and stem != _stem(FILES["mapping"].name) and not _MAPS.search(text):
         return  # of something else
     if first:
         subset = "standard" if len(first[1]) == STANDARD.digits and kind != "mapping" else "hq"
     else:  # no file name in it: of no use, but what it was meant to be matters for the message
         subset = "hq" if "hq" in base.lower() or "(hq)" in path.lower() else "standard"
-        problem = problem or f"{_what_is(head, member[4] if member else size)} {_AGAIN}"
+        problem = problem or _what_is(head, member[4] if member else size)
     role = roles.get(subset, next(iter(roles.values())) if problem else None)
     if role is None:
         return
@@ -1202,15 +1196,39 @@ def _status(path):
 
 def _what_is(head, size):
     """One sentence on a file that is not what its name says."""
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1024].lower()
     if size == 0:
-        return "the file is empty."
-    if start.startswith((b"<!doctype", b"<html", b"<head")):
+        return f"the file is empty. {_AGAIN}"
+    known = _other_kind(head)
+    if known:
+        return known
+    return (
+        f"starts with {head[:24]!r}, and holds no file name such as {HQ.file_name(0)} or {STANDARD.file_name(1)}. "
+        f"{_AGAIN}"
+    )
+
+
+def _other_kind(head):
+    """One sentence on a file that is known for another kind than text, None for one that is not."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"<"):
         why = ", as Google Drive sends where its quota is used up or a login is asked for"
-        return f"this is a web page, not the file itself{why if b'google' in head.lower() else ''}."
-    if start.startswith(b"pk\x03\x04"):
-        return "this is a zip."
-    return f"starts with {head[:24]!r}, and holds no file name such as {HQ.file_name(0)} or {STANDARD.file_name(1)}."
+        return f"this is a web page, not the file itself{why if b'google' in start else ''}. {_AGAIN}"
+    for mark, kind in _PACKED.items():
+        if start.startswith(mark):
+            return f"this is a {kind} file under another name. Unpack it, and put what is in it here."
+    return None
+
+
+# What a packed file starts with -> its kind.
+_PACKED = {
+    b"pk\x03\x04": "zip",
+    b"pk\x05\x06": "zip",
+    b"\x1f\x8b": "gzip",
+    b"bzh": "bzip2",
+    b"\xfd7zxz": "xz",
+    b"7z\xbc\xaf": "7-Zip",
+    b"rar!": "RAR",
+}
 
 
 # ----------------------------------------------------------------------------------------------------------- members
@@ -1258,8 +1276,8 @@ def _end_of_zip(path, size, tail):
         if head.startswith(b"PK"):
             raise DamagedFileError(f"{path}: the zip is cut off: it has no directory at its end. {_AGAIN}")
         page = size == 0 or head.lstrip().startswith(b"<")
-        what = _what_is(head, size) if page else f"this is no zip: it starts with {head[:8]!r}."
-        raise DamagedFileError(f"{path}: {what} {_AGAIN}")
+        what = _what_is(head, size) if page else f"this is no zip: it starts with {head[:8]!r}. {_AGAIN}"
+        raise DamagedFileError(f"{path}: {what}")
     entries, length, offset = struct.unpack_from("<HLL", tail, end + 10)
     place = size - len(tail) + end
     if end >= 76 and tail[end - 20 : end - 16] == b"PK\x06\x07" and tail[end - 76 : end - 72] == b"PK\x06\x06":
@@ -1588,250 +1606,295 @@ def _unpack(body, path, member):
 
 
 # ------------------------------------------------------------------------------------------------------- annotations
-# Text files are split into words by NumPy and read into numbers by Arrow, with no Python loop per value; JSON goes
-# entry by entry, so that the whole tree of objects never exists at once. Every reader takes (bytes, shown name,
-# subset) and gives arrays by file number, with -1 or None where the file says nothing.
+# Arrow splits text files into words and makes numbers of them, with no Python loop per value; the standard library
+# reads JSON, and its objects become columns. Every reader takes (bytes, shown name, subset) and gives arrays by file
+# number, with -1 or "" where the file says nothing, and how many rows or entries say something.
 
-_BLOCK = 4 << 20  # bytes of text worked on at once: keeps the memory flat
-_NONE = -(1 << 31)  # stands for _NOTHING in a column of numbers
-_NOTHING = [b"None", b"none", b"null", b"NaN", b"nan", b"N/A"]
+_NONE = -(1 << 31)  # stands for a word that says nothing in a column of numbers
+_NOTHING = r"(?i)^\s*(none|null|nan|n/?a|-1)?\s*$"  # every way to say that there is no label; for `re` and Arrow alike
+_NO_LINE_END = re.compile("[\0-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")  # what ends a line for some programs, or nowhere
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character
+_HEADER_WORD = re.compile("(?=.*[A-Za-z])[A-Za-z0-9_ -]+")
+_FILE_COLUMN = re.compile("(?i)im|pic|photo|file|name|id|key")  # what a header calls the file names
+_LONGEST_REQUEST = 65536  # bytes
+
+
+def decoded(data, errors="strict"):
+    """The bytes of a text file as text without its byte order mark: UTF-8, or UTF-16 as Windows saves it."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors)
+    if b"\0" in data[:2]:  # UTF-16 without a mark: one of the two bytes of a letter is zero
+        return data.decode("utf-16-le" if data[0] else "utf-16-be", errors)
+    return data.decode("utf-8-sig", errors)
+
+
+def _text(data, shown):
+    """The text of a file. Raises DamagedFileError for another kind of file, FormatError for bytes that are no text."""
+    try:
+        text = "" if _other_kind(data[:4096]) else decoded(data)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        what = f"byte {data[error.start]:#04x} is not {error.encoding.upper()} text"
+        raise FormatError(f"{shown}: line {line}: {what}. {_AGAIN}") from None
+    if not re.search(r"\S", text):
+        raise DamagedFileError(f"{shown}: {_what_is(data[:4096], len(data))}")
+    return text
+
+
+def _lines(data, shown):
+    r"""The lines of a text file that hold something, trimmed, as an Arrow array; and the number of each, from 1.
+
+    Only \n and \r\n end a line. Raises FormatError for what ends one elsewhere, or is no text at all.
+    """
+    text = _text(data, shown).replace("\r\n", "\n")
+    strange = _NO_LINE_END.search(text)
+    if strange:
+        line = text.count("\n", 0, strange.start()) + 1
+        what = {"\0": "a NUL byte", "\r": "a carriage return without a line feed"}.get(strange[0])
+        raise FormatError(
+            f"{shown}: line {line}: {what or f'the control character U+{ord(strange[0]):04X}'}, where only \\n and "
+            f"\\r\\n may end a line. Save it with such line ends, or download it again."
+        )
+    lines = pc.utf8_trim(pc.split_pattern(pa.array([text]), "\n").flatten(), " \t")
+    full = pc.not_equal(lines, "")
+    return lines.filter(full), np.flatnonzero(full) + 1
 
 
 class TextRows(NamedTuple):
     """A text file of rows with one file name and some numbers each."""
 
     header: list | None  # the words of the header line, None where there is none
-    keys: pa.Array  # binary: the file name of each row
-    values: np.ndarray  # int32 (rows, numbers per row); _NONE where the file says `None` or the like
-    lines: np.ndarray  # int64: the line of each row, from 1
-    bare: tuple  # (line, word) of rows that are a file name without values
+    keys: pa.Array  # the file name of each row
+    values: np.ndarray  # int32 (rows, numbers per row); _NONE where the file says nothing
+    lines: np.ndarray  # the line of each row, from 1
 
 
-def split_text(data, shown, width, expected, is_key, key_column=0, bare_ok=False):
-    """Reads a text file of `width` words a row, split at any white space, with an optional count line and header.
+def split_text(data, shown, width, expected, row="[.]jpg$", key_column=0, bare_ok=False, wider=0):
+    """Reads a text file of rows of words, with an optional count line and header.
 
-    The first line for which `is_key` (a function of its list of words) is true starts the rows; `expected` says in
-    words what the numbers are. Raises FormatError with the line where a row has another number of words or something
-    else where a number should be, DamagedFileError for a file that is no such text at all.
+    Args:
+        data: the bytes; between words there is white space in the whole file, or a comma, or a semicolon.
+        shown: the file's name in messages.
+        width: words per row: a file name and numbers.
+        expected: what the numbers are, in words.
+        row: a pattern of the first word of a row. The first such line starts the rows.
+        key_column: which word is the file name.
+        bare_ok: whether a row may be a file name alone, which says nothing of it.
+        wider: words per row of a longer form of the file, of which the first `width` are read.
+
+    Raises FormatError with the line where a row has another number of words or something else where a number should be,
+    DamagedFileError for a file that is no such text at all.
     """
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        raise FormatError(f"{shown}: line {line}: a NUL byte, where text was expected. {_AGAIN}")
-    header, count, start, line = _head(data, shown, is_key)
-    keys, values, lines, bare = [], [], [], []
-    while start < len(data):
-        end = len(data) if len(data) - start <= _BLOCK else data.rfind(b"\n", start, start + _BLOCK) + 1
-        if end == 0:
-            raise FormatError(f"{shown}: line {line}: more than {_BLOCK:,} bytes without a line end. {_AGAIN}")
-        block = data[start:end]
-        block_keys, numbers, block_lines, block_bare, passed = _split_block(
-            block, shown, line, width, key_column, bare_ok
-        )
-        keys.append(block_keys)
-        values.append(_integers(numbers, block_lines, shown, width - 1, expected))
-        lines.append(block_lines)
-        bare += block_bare
-        line += passed
-        start = end
-    lines = np.concatenate(lines)
-    if count is not None and count != len(lines) + len(bare):
-        raise FormatError(
-            f"{shown}: line 1 says {count:,} rows, the file holds {len(lines) + len(bare):,}: it is cut off or edited. "
-            f"{_AGAIN}"
-        )
-    return TextRows(header, pa.concat_arrays(keys), np.concatenate(values), lines, tuple(bare))
-
-
-def _head(data, shown, is_key):
-    """(words of the header or None, the count line's number or None, offset of the first row, its line)."""
-    header = count = None
-    start, line = 0, 1
-    while start < len(data) and line < 1000:
-        end = data.find(b"\n", start)
-        end = len(data) if end < 0 else end
-        words = data[start : min(end, start + 65536)].split()
-        if words and is_key(words):
-            return header, count, start, line
-        if words and count is None and header is None and len(words) == 1 and re.fullmatch(rb"[0-9]{1,18}", words[0]):
-            count = int(words[0])
-        elif words and header is None and not any(re.fullmatch(rb"-?[0-9]+", word) for word in words):
-            header = words
-        elif words:
-            break
-        start, line = end + 1, line + 1
-    raise _no_text(data, shown, line, data[start : start + 65536].split())
-
-
-def _split_block(block, shown, first_line, width, key_column, bare_ok):
-    """(file names, other words, line of each row, bare rows, lines passed) of some whole lines; words are binary."""
-    codes = np.frombuffer(block, np.uint8)
-    edges = np.flatnonzero(np.diff(codes <= 32, prepend=True, append=True)).astype(np.int32)  # start, end, start, …
-    ends = np.flatnonzero(codes == 10)
-    if not len(ends) or ends[-1] != len(block) - 1:
-        ends = np.append(ends, len(block))
-    after = np.searchsorted(edges[::2], ends)  # words up to the end of each line
-    counts = np.diff(after, prepend=0)
-    wrong = (counts != width) & (counts != 0)
-    if bare_ok:
-        wrong &= counts != 1
+    texts, lines = _lines(data, shown)
+    words = _words(texts)
+    rows = np.flatnonzero(pc.match_substring_regex(pc.list_element(words, 0), row))
+    start = int(rows[0]) if len(rows) else len(words)
+    header, count = _head(words.slice(0, start), lines, shown)
+    if not len(rows):
+        raise FormatError(f"{shown}: {len(lines):,} lines, and no row that starts with a file name. {_AGAIN}")
+    words, texts, line_of_count, lines = words.slice(start), texts.slice(start), lines[0], lines[start:]
+    counts = np.asarray(pc.list_value_length(words))
+    width_here = wider if counts[0] == wider else width
+    full = counts == width_here
+    wrong = ~full & ~(bare_ok & (counts == 1))
     if wrong.any():
-        index = int(np.argmax(wrong))
-        found = block[(ends[index - 1] + 1) if index else 0 : ends[index]].strip()
+        at = int(np.argmax(wrong))
+        found = texts[at].as_py()[:80]
+        raise FormatError(f"{shown}: line {lines[at]}: {counts[at]} words, expected {width_here}: {found!r}. {_AGAIN}")
+    if header and not (len(header) == width_here and _FILE_COLUMN.search(header[0]) or 2 < len(header) == width - 1):
+        found = " ".join(header)[:60]
+        raise FormatError(f"{shown}: {found!r} is no header of rows of {width_here} words. {_AGAIN}")
+    if count not in (None, len(words)):
         raise FormatError(
-            f"{shown}: line {first_line + index}: {counts[index]} words, expected {width}: {found[:80]!r}. {_AGAIN}"
+            f"{shown}: line {line_of_count} says {count:,} rows, the file holds {len(words):,}: it is cut off or "
+            f"edited. {_AGAIN}"
         )
-    if not len(edges):
-        return pa.array([], pa.binary()), pa.array([], pa.binary()), np.array([], np.int64), [], len(ends)
-    # Every second stretch between edges is a word: one Arrow array over the block itself, nothing copied.
-    stretches = pa.Array.from_buffers(pa.binary(), len(edges) - 1, [None, pa.py_buffer(edges), pa.py_buffer(block)])
-    words = (after - counts)[counts == width, None] * 2 + np.arange(0, 2 * width, 2, dtype=np.int32)
-    keys = stretches.take(pa.array(words[:, key_column]))
-    others = stretches.take(pa.array(np.delete(words, key_column, axis=1).ravel()))
-    bare = np.flatnonzero(counts == 1) if bare_ok else []
-    bare = [(first_line + int(index), stretches[int(after[index] - 1) * 2].as_py()) for index in bare]
-    return keys, others, first_line + np.flatnonzero(counts == width), bare, len(ends)
+    keys = pc.list_element(words, key_column)
+    words = pc.dictionary_encode((words if full.all() else words.filter(pa.array(full))).flatten())
+    places = np.asarray(words.indices).reshape(-1, width_here)  # in the dictionary, which has each word once
+    places = np.delete(places[:, :width], key_column, axis=1)
+    numbers, good = _integers(words.dictionary)
+    if not good[places].all():
+        at, column = np.argwhere(~good[places])[0]
+        found = words.dictionary[places[at, column]].as_py()[:40]
+        raise FormatError(f"{shown}: line {lines[full][at]}: {found!r}, expected {expected}. {_AGAIN}")
+    values = np.full((len(keys), width - 1), _NONE, np.int32)
+    values[full] = numbers[places]
+    return TextRows(header, keys, values, lines)
 
 
-def _no_text(data, shown, line, words):
-    if not words:
-        what = _what_is(data[:4096], len(data))
-        return DamagedFileError(f"{shown}: {what} {_AGAIN}")
-    return FormatError(
-        f"{shown}: line {line}: starts with {words[0][:40]!r}, expected a file name or a header. {_AGAIN}"
-    )
+def _words(lines):
+    """The words of lines, as an Arrow array of lists. The first row shows what is between them, and if it is quoted."""
+    row = lines[max(0, pc.index(pc.match_substring(lines, ".jpg"), True).as_py())].as_py()
+    separator = next((mark for mark in ",;" if mark in row), None)
+    if separator:
+        empty = f'({separator}[ \t]*(""[ \t]*)?)+$'  # what spreadsheets fill up shorter lines with
+        words = pc.split_pattern(pc.replace_substring_regex(lines, empty, ""), separator)
+    else:
+        words = pc.ascii_split_whitespace(lines)
+    plain = words.flatten()
+    if separator or '"' in row:
+        plain = pc.replace_substring_regex(pc.utf8_trim(plain, " \t"), '^"(.*)"$', r"\1")
+    return pa.ListArray.from_arrays(words.offsets, plain)
+
+
+def _head(head, lines, shown):
+    """(words of the header or None, number of the count line or None), from what stands above the first row."""
+    header = count = None
+    for line, found in zip(lines, head.slice(0, 3)):
+        found = [word for word in found.values.slice(0, 64).to_pylist() if word]
+        if header is None and count is None and len(found) == 1 and re.fullmatch("[0-9]{1,18}", found[0]):
+            count = int(found[0])
+        elif header is None and all(map(_HEADER_WORD.fullmatch, found)):
+            header = found
+        else:
+            what = f"starts with {' '.join(found)[:40]!r}, expected a row with a file name, or a header"
+            raise FormatError(f"{shown}: line {line}: {what}. {_AGAIN}")
+    return header, count
 
 
 def _numbers_of(keys, lines, shown, subset):
-    """File numbers (int32) of a binary array of file names. Raises FormatError for one that is none of the subset's."""
+    """File numbers (int32) of an array of file names, which stand in some lines; None for `lines` where they are keys.
+
+    Raises FormatError for a name that is none of the subset's.
+    """
     pattern = "^(0|[1-9][0-9]{0,4})[.]jpg$" if subset.digits == 0 else "^[0-9]{6}[.]jpg$"
-    good = np.asarray(pc.match_substring_regex(keys, pattern))
-    numbers = np.full(len(keys), -1, np.int64)
-    sound = keys.filter(pa.array(good)).cast(pa.string())
-    numbers[good] = np.asarray(pc.replace_substring(sound, ".jpg", "").cast(pa.int32()))
-    good &= (numbers >= subset.first) & (numbers < subset.first + subset.images)
+    named = pc.match_substring_regex(keys, pattern)
+    numbers = np.asarray(pc.if_else(named, pc.utf8_rtrim(keys, ".jpg"), "-1").cast(pa.int32()))
+    good = (numbers >= subset.first) & (numbers < subset.first + subset.images)
     if not good.all():
-        index = int(np.argmin(good))
-        raise _not_a_key(f"line {lines[index]}", keys[index].as_py().decode("utf-8", "replace"), shown, subset)
-    return numbers.astype(np.int32)
+        at = int(np.argmin(good))
+        where = "a key" if lines is None else f"line {lines[at]}"
+        raise FormatError(
+            f"{shown}: {where}: {keys[at].as_py()[:60]!r} is no image of the {subset.name} subset, whose files are "
+            f"{subset.key}. {_AGAIN}"
+        )
+    return numbers
 
 
-def _not_a_key(where, found, shown, subset):
-    return FormatError(
-        f"{shown}: {where}: {found[:60]!r} is no image of the {subset.name} subset, whose files are {subset.key}. "
-        f"{_AGAIN}"
-    )
-
-
-def _integers(words, lines, shown, width, expected):
-    """Words as int32 (rows, width), _NONE for the likes of `None`. Raises FormatError for what is no number."""
-    try:
-        values = words.cast(pa.string()).cast(pa.int32())
-        if b"x" in words.buffers()[2].to_pybytes().lower():  # Arrow also reads 0x5
-            raise pa.ArrowInvalid
-    except pa.ArrowInvalid:
-        nothing = pc.is_in(words, value_set=pa.array(_NOTHING, pa.binary()))
-        good = np.asarray(pc.or_(nothing, pc.match_substring_regex(words, "^-?[0-9]{1,9}$")))
-        if not good.all():
-            index = int(np.argmin(good))
-            found = words[index].as_py()[:40].decode("utf-8", "replace")
-            raise FormatError(
-                f"{shown}: line {lines[index // width]}: {found!r}, expected {expected}. {_AGAIN}"
-            ) from None
-        values = pc.if_else(nothing, str(_NONE).encode(), words).cast(pa.string()).cast(pa.int32())
-    return np.asarray(values).reshape(-1, width)
+def _integers(words):
+    """Words as int32, _NONE for those that say nothing and those that are no number; and whether they say either."""
+    number = pc.match_substring_regex(words, "^-?[0-9]{1,9}$")
+    good = pc.or_(number, pc.match_substring_regex(words, _NOTHING))
+    return np.asarray(pc.if_else(number, words, str(_NONE)).cast(pa.int32())), np.asarray(good)
 
 
 def _in_range(rows, low, high, shown, expected):
-    """The values of rows, -1 for _NONE. Raises FormatError for one outside low … high."""
-    values = np.where(rows.values == _NONE, -1, rows.values)
-    bad = ((values < low) | (values > high)) & (rows.values != _NONE)
+    """The values of rows, -1 in rows that say nothing. Raises FormatError for one outside low … high.
+
+    A row says something in all of its values or in none; -1 says nothing, unless it is in the range.
+    """
+    nothing = (rows.values == _NONE) | ((rows.values == -1) & (low > -1))
+    bad = ((rows.values < low) | (rows.values > high)) & ~nothing
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise FormatError(f"{shown}: line {rows.lines[row]}: {rows.values[row, column]}, expected {expected}. {_AGAIN}")
-    return values
+    half = nothing.any(axis=1) & ~nothing.all(axis=1)
+    if half.any():
+        row = int(np.argmax(half))
+        raise FormatError(
+            f"{shown}: line {rows.lines[row]}: {nothing[row].sum()} of {nothing.shape[1]} values are missing, expected "
+            f"{expected} for each, or for none. {_AGAIN}"
+        )
+    return np.where(nothing, -1, rows.values)
 
 
 def _by_number(numbers, values, lines, shown, subset):
-    """Values (rows, width) as an array by file number, -1 where there is no row. A repeated row must say the same."""
+    """Values (rows, width) by file number, -1 where there is none; and how many images have some.
+
+    Raises FormatError where two rows of an image differ, or where no row says anything.
+    """
     table = np.full((subset.first + subset.images, values.shape[1]), -1, values.dtype)
     table[numbers] = values
     differ = (table[numbers] != values).any(axis=1)
     if differ.any():
         row = int(np.argmax(differ))
         other = int(np.flatnonzero(numbers == numbers[row])[-1])
+        raise _twice(shown, lines[row], lines[other], subset.file_name(numbers[row]))
+    count = int((table[:, 0] >= 0).sum())
+    if not count:
+        raise FormatError(f"{shown}: {len(lines):,} rows, and not one of them says anything. {_AGAIN}")
+    return table, count
+
+
+def _twice(shown, line, other, name):
+    return FormatError(f"{shown}: lines {line} and {other}: {name} stands twice, with different values. {_AGAIN}")
+
+
+def _spelled(word):
+    """A name as it is compared: without regard to case, and with `_` for blanks and hyphens."""
+    return re.sub("[ -]", "_", word.strip().lower())
+
+
+def _spellings(names):
+    """Spelling -> name, for names that may be spelled in any case."""
+    return {_spelled(name): name for name in names}
+
+
+# How people spell the names of the five degrees. Of the binary attributes, `No_Beard` is what it says.
+_DEGREE_SPELLINGS = _spellings(RELEASE_NAMES.values()) | RELEASE_NAMES
+
+
+def _header_order(header, spellings, shown):
+    """Where the column of each name stands in a header, which may start with a word for the file name."""
+    names = list(dict.fromkeys(spellings.values()))  # in their order, each once
+    found = header[1:] if len(header) == len(names) + 1 else header
+    columns = [spellings.get(_spelled(name)) for name in found]
+    if sorted(map(str, columns)) != sorted(names):
+        strange = [name for name, column in zip(found, columns) if column is None or columns.count(column) > 1]
         raise FormatError(
-            f"{shown}: lines {lines[row]} and {lines[other]}: {subset.file_name(numbers[row])} stands twice, with "
-            f"different values. {_AGAIN}"
+            f"{shown}: the header names {', '.join(map(repr, strange))[:60]}, expected {len(names)} names, "
+            f"{names[0]} to {names[-1]}. This is another file, or an edited one. {_AGAIN}"
         )
-    return table
-
-
-def _header_order(header, names, shown):
-    """Where each of `names` stands in a header that may start with a word for the file name."""
-    if header is None:
-        return None
-    found = [word.decode("utf-8", "replace") for word in header]
-    if len(found) == len(names) + 1:
-        found = found[1:]
-    if sorted(found) != sorted(names):
-        strange = [name for name in found if name not in names] or [f"{len(found)} names"]
-        raise FormatError(
-            f"{shown}: the header names {strange[0][:40]!r}, expected {len(names)} names, {names[0]} to {names[-1]}. "
-            f"This is another file, or an edited one. {_AGAIN}"
-        )
-    return [found.index(name) for name in names]
-
-
-def _starts_with_key(words):
-    return words[0].endswith(b".jpg")
+    return [columns.index(name) for name in names]
 
 
 def read_degrees(data, shown, subset):
-    """Degrees: int8 (file numbers, 5) in the order of DEGREES, -1 where missing; and the number of rows."""
+    """Degrees: int8 (file numbers, 5) in the order of DEGREES, all -1 where missing; and how many images have some."""
     expected = "a degree from 0 to 5"
-    rows = split_text(data, shown, 6, expected, _starts_with_key, bare_ok=True)
-    for line, word in rows.bare:  # an unlabelled image: its name has to be right all the same
-        _numbers_of(pa.array([word], pa.binary()), [line], shown, subset)
-    order = _header_order(rows.header, list(RELEASE_NAMES.values()), shown)
+    rows = split_text(data, shown, 6, expected, bare_ok=True)
+    order = _header_order(rows.header, _DEGREE_SPELLINGS, shown) if rows.header else range(len(DEGREES))
     numbers = _numbers_of(rows.keys, rows.lines, shown, subset)
-    values = _in_range(rows, -1, 5, shown, expected).astype(np.int8)
-    return _by_number(numbers, values[:, order] if order else values, rows.lines, shown, subset), len(rows.lines)
+    values = _in_range(rows, 0, 5, shown, expected).astype(np.int8)
+    return _by_number(numbers, values[:, order], rows.lines, shown, subset)
 
 
 def read_attributes(data, shown, subset):
-    """Binary attributes: int8 (file numbers, 40), 1 yes, 0 no, -1 missing; and the number of rows.
+    """Binary attributes: int8 (file numbers, 40), 1 yes, 0 no, all -1 where missing; and how many images have some.
 
     The release writes 1 and -1. A file that holds no -1 at all is one of the copies that write 1 and 0.
     """
-    rows = split_text(data, shown, 41, "-1 or 1", _starts_with_key)
-    order = _header_order(rows.header, list(ATTRIBUTES), shown)
-    if order is None:
+    rows = split_text(data, shown, 41, "-1 or 1", bare_ok=True)
+    if rows.header is None:
         raise FormatError(f"{shown}: no header with the forty attribute names, so no column can be told. {_AGAIN}")
+    order = _header_order(rows.header, _spellings(ATTRIBUTES), shown)
     numbers = _numbers_of(rows.keys, rows.lines, shown, subset)
     values = _in_range(rows, -1, 1, shown, "-1 or 1").astype(np.int8)
     zeros = values == 0
     if zeros.any() and (rows.values == -1).any():
         line = rows.lines[int(np.argmax(zeros.any(axis=1)))]
         raise FormatError(f"{shown}: line {line}: 0, in a file that also writes -1; expected -1 or 1. {_AGAIN}")
-    values[values == -1] = 0
-    values[rows.values == _NONE] = -1
-    return _by_number(numbers, values[:, order], rows.lines, shown, subset), len(rows.lines)
+    values[rows.values == -1] = 0
+    return _by_number(numbers, values[:, order], rows.lines, shown, subset)
 
 
 def read_identity(data, shown, subset):
-    """Identities: int32 by file number, -1 where missing; and the number of rows."""
+    """Identities: int32 by file number, -1 where missing; and how many images have one."""
     expected = "the number of an identity"
-    rows = split_text(data, shown, 2, expected, _starts_with_key, bare_ok=True)
+    rows = split_text(data, shown, 2, expected, bare_ok=True)
     numbers = _numbers_of(rows.keys, rows.lines, shown, subset)
-    values = _in_range(rows, -1, 1 << 30, shown, expected)
-    return _by_number(numbers, values, rows.lines, shown, subset)[:, 0], len(rows.lines)
+    values = _in_range(rows, 0, 1 << 30, shown, expected)
+    table, count = _by_number(numbers, values, rows.lines, shown, subset)
+    return table[:, 0], count
 
 
 def read_mapping(data, shown):
-    """HQ file number -> standard file number: int32 (30000,), -1 where missing; and the number of rows."""
+    """HQ file number -> standard file number: int32 (30000,), -1 where missing; and how many there are.
+
+    The file is CelebA-HQ-to-CelebA-mapping.txt, or the image_list.txt it was made from, with two checksums more a row.
+    """
     expected = "an HQ file number below 30,000 and an index below 202,599"
-    rows = split_text(data, shown, 3, expected, lambda words: re.fullmatch(rb"[0-9]+", words[0]), key_column=2)
+    rows = split_text(data, shown, 3, expected, "^[0-9]+$", key_column=2, wider=5)
     values = _in_range(rows, 0, STANDARD.images - 1, shown, expected)
     numbers, index = values.T
     files = _numbers_of(rows.keys, rows.lines, shown, STANDARD)
@@ -1842,30 +1905,31 @@ def read_mapping(data, shown):
             f"{shown}: line {rows.lines[row]}: {numbers[row]}, {index[row]} and {STANDARD.file_name(files[row])}; "
             f"expected {expected} that is one less than the number in the file name. {_AGAIN}"
         )
-    table = _by_number(numbers, files[:, None], rows.lines, shown, HQ)[:, 0]
+    table, count = _by_number(numbers, files[:, None], rows.lines, shown, HQ)
     known = np.sort(table[table >= 0])
     if (known[1:] == known[:-1]).any():
         twice = STANDARD.file_name(known[1:][known[1:] == known[:-1]][0])
         raise FormatError(f"{shown}: two HQ images come from {twice}, where each has its own. {_AGAIN}")
-    return table, len(rows.lines)
+    return table[:, 0], count
 
 
 def read_partition(data, shown):
-    """CelebA's own partition; returns the number of rows.
+    """CelebA's own partition; returns how many images it has.
 
     It is three ranges of the file number, so the file serves as a check only. Raises ConflictError where it
     says otherwise.
     """
-    rows = split_text(data, shown, 2, "0, 1 or 2", _starts_with_key)
+    rows = split_text(data, shown, 2, "0, 1 or 2")
     numbers = _numbers_of(rows.keys, rows.lines, shown, STANDARD)
-    wrong = rows.values[:, 0] != part_of(numbers)
+    values = _in_range(rows, 0, 2, shown, "0, 1 or 2")[:, 0]
+    wrong = values != part_of(numbers)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ConflictError(
-            f"{shown}: line {rows.lines[row]}: {rows.values[row, 0]}, where CelebA puts "
+            f"{shown}: line {rows.lines[row]}: {values[row]}, where CelebA puts "
             f"{STANDARD.file_name(numbers[row])} into {PARTITION[part_of(numbers[row])]}. {_AGAIN}"
         )
-    return len(rows.lines)
+    return len(np.unique(numbers))
 
 
 def part_of(standard_number):
@@ -1873,351 +1937,301 @@ def part_of(standard_number):
     return np.searchsorted(PARTITION_ENDS, standard_number)
 
 
-_KEY_AHEAD = re.compile(r'[ \t\r\n]*"((?:[^"\\\x00-\x1f]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*')
-_COMMA_OR_END = re.compile(r"[ \t\r\n]*([,}])")
-_JSON_START = re.compile(r"[ \t\r\n]*[{]")
-_JSON_BLANK_END = re.compile(r"[ \t\r\n]*[}]")
+# A mark -> how many of it a JSON file may hold: some times what the largest official one does, so that what is made of
+# the text cannot fill a machine's memory.
+_JSON_MOST = {"{": 1_000_000, "[": 1_000_000, ",": 10_000_000}
 
 
-def json_entries(data, shown):
-    """The (key, value) pairs of one JSON object, one after the other. A repeated key comes once.
+def read_json(data, shown):
+    """The object that a JSON file holds, as a dict. A key that stands twice in one object has to say the same twice.
 
-    Raises FormatError with the line where the text is not JSON, is cut off or is no object, or where a key stands
-    twice with different values.
+    Raises FormatError with the line or the key, DamagedFileError for another kind of file.
     """
+    text = _text(data, shown)
+    first = re.search(r"\S", text)
+    if first[0] != "{":
+        what = "a JSON list" if first[0] == "[" else f"starts with {text[first.start() :][:20]!r}"
+        raise FormatError(f"{shown}: line 1: {what}, expected a JSON object with file names as keys. {_AGAIN}")
+    for mark, most in _JSON_MOST.items():
+        if text.count(mark) > most:
+            raise FormatError(f"{shown}: more than {most:,} times {mark}, which is not plausible. {_AGAIN}")
+    repeated = []  # (object, key) where a key says two things
+
+    def each_once(pairs):
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            repeated.extend((found, key) for key, value in pairs if not _same(value, found[key]))
+        return found
+
+    collects = gc.isenabled()
+    gc.disable()  # which would look through a million new objects again and again, a third of the time
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise FormatError(f"{shown}: line {line}: byte {data[error.start]:#04x} is not UTF-8 text. {_AGAIN}") from None
-    match = _JSON_START.match(text)
-    if not match:
-        if text.lstrip()[:1] in ("<", ""):
-            raise DamagedFileError(f"{shown}: {_what_is(data[:4096], len(data))} {_AGAIN}")
-        raise FormatError(f"{shown}: line 1: starts with {text.lstrip()[:20]!r}, expected a JSON object: {{. {_AGAIN}")
-    scan = JSONDecoder().scan_once
-    # The text is looked at through a window, so that no entry can be of a size that harms the machine.
-    base, at = 0, match.end()
-    window = text[:_BLOCK]
-    seen = {}
-    end = _JSON_BLANK_END.match(text, at)
-    while not end:
-        try:
-            match = _KEY_AHEAD.match(window, at)
-            if not match:
-                raise StopIteration(at)
-            key = json.loads(f'"{match[1]}"') if "\\" in match[1] else match[1]
-            value, after = scan(window, match.end())
-            comma = _COMMA_OR_END.match(window, after)
-            if not comma:
-                raise StopIteration(after)
-        except RecursionError:
-            raise _no_json(text, base + at, shown, "nested far too deeply") from None
-        except (StopIteration, ValueError) as error:
-            if at and base + len(window) < len(text):  # perhaps only the window ends here
-                base, at = base + at, 0
-                window = text[base : base + _BLOCK]
-                continue
-            if isinstance(error, JSONDecodeError):
-                at = error.pos
-            elif isinstance(error, StopIteration):
-                at = error.value
-            raise _no_json(text, base + at, shown) from None
-        said = hash(window[match.end() : after])
-        if key not in seen:
-            seen[key] = said
-            yield key, value
-        elif seen[key] != said:
-            raise FormatError(f"{shown}: key {key!r} stands twice, with different values. {_AGAIN}")
-        at = comma.end()
-        end = comma if comma[1] == "}" else None
-    rest = text[base + end.end() :].lstrip(" \t\r\n")
-    if rest:
-        raise _no_json(text, len(text) - len(rest), shown)
+        found = json.loads(text, object_pairs_hook=each_once)
+    except json.JSONDecodeError as error:
+        raise _no_json(error, shown) from None
+    except RecursionError:
+        raise FormatError(f"{shown}: nested far too deeply. {_AGAIN}") from None
+    except ValueError:  # Python's limit, so that nobody waits for ever
+        raise FormatError(f"{shown}: a number of thousands of digits. {_AGAIN}") from None
+    finally:
+        if collects:
+            gc.enable()
+    if repeated:
+        inside, key = repeated[0]
+        entry = [f"key {name!r}: " for name, value in found.items() if value is inside or _holds(value, inside)]
+        raise FormatError(f"{shown}: {''.join(entry[:1])}key {key!r} stands twice, with different values. {_AGAIN}")
+    return found
 
 
-def _no_json(text, at, shown, what=None):
-    found = text[at : at + 20]
-    if what is None and found.strip():
-        what = f"{found!r} is not JSON, or the entry it belongs to is far too long"
-    what = what or "the text ends in the middle of an entry: it is cut off"
-    return FormatError(f"{shown}: line {text.count(chr(10), 0, at) + 1}: {what}. {_AGAIN}")
+def _same(one, other):
+    """Whether two JSON values say the same; 1 and true, which are equal in Python, do not."""
+    try:
+        return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    except RecursionError:
+        return False
 
 
-def _json_rows(data, shown, subset):
-    """(file number, key, value) of every entry, each file number once."""
-    pattern = re.compile((_HQ_KEY if subset is HQ else _STANDARD_KEY).pattern.decode())
-    for key, value in json_entries(data, shown):
-        if not pattern.fullmatch(key) or not subset.first <= int(key[:-4]) < subset.first + subset.images:
-            raise _not_a_key("a key", key, shown, subset)
-        yield int(key[:-4]), key, value
+def _holds(value, inside):
+    return isinstance(value, dict) and any(part is inside for part in value.values())
 
 
-_NO_TEXT = ("", "None", "null", "-1")
+def _no_json(error, shown):
+    """A JSONDecodeError as a FormatError."""
+    rest = error.doc[error.pos :].strip()
+    if not rest or error.msg.startswith("Unterminated string"):
+        what = "the text ends in the middle of an entry: it is cut off"
+    elif error.msg == "Extra data" and rest.startswith("{"):
+        what = "a second JSON object: these are JSON lines, where one object with file names as keys was expected"
+    else:
+        what = f"{rest[:20]!r} is not JSON"
+    return FormatError(f"{shown}: line {error.lineno}: {what}. {_AGAIN}")
+
+
+def _entries(data, shown, subset):
+    """(file names, file numbers as int32, values) of the entries of a JSON file."""
+    found = read_json(data, shown)
+    keys = pa.array([name.encode("utf-8", "replace") for name in found], pa.string())
+    return list(found), _numbers_of(keys, None, shown, subset), list(found.values())
 
 
 def _says_nothing(value):
-    """Whether a JSON value or a line of text is one of the ways to say that an image is not labelled."""
-    return value is None or value == {} or value in _NO_TEXT or value == -1
+    """Whether a JSON value is one of the ways to say that an image is not labelled."""
+    if isinstance(value, str):
+        return re.match(_NOTHING, value) is not None
+    return value is None or value == {} or value != value or (type(value) is int and value == -1)
 
 
-def _wrong_shape(shown, key, found, expected):
-    return FormatError(f"{shown}: key {key!r}: {str(found)[:40]!r}, expected {expected}. {_AGAIN}")
+def _fields(names, values, known, expected, shown):
+    """JSON objects as columns: {column: [its value in each object, or None]}, and the keys that are not known.
+
+    Args:
+        names: the key of each object, for messages.
+        values: the objects, or something that says nothing.
+        known: spelling of a key -> column; "" for a key that is passed over.
+        expected: what the objects are, in words.
+
+    Raises FormatError for what is no object, for one with none of the columns but other keys, and for one that has a
+    column under two spellings that say different things.
+    """
+    columns = {column: [None] * len(values) for column in known.values() if column}
+    shapes, unknown = {}, {}  # the keys of an object -> [(key, its column)]; all objects have one of a few shapes
+    for row, value in enumerate(values):
+        if type(value) is not dict or len(value) > 100:
+            if not _says_nothing(value):
+                raise _wrong_value(shown, names[row], _brief(value), expected)
+            continue
+        shape = tuple(value)
+        if shape not in shapes:
+            found = {key: known.get(_spelled(key)) for key in shape}
+            shapes[shape] = [(key, columns[column]) for key, column in found.items() if column]
+            unknown |= {key: None for key, column in found.items() if column is None}
+            if shape and not shapes[shape]:
+                raise _wrong_value(shown, names[row], f"an object with {_listed(shape)}", expected)
+        for key, slots in shapes[shape]:
+            if slots[row] is None:
+                slots[row] = value[key]
+            elif value[key] is not None and not _same(value[key], slots[row]):
+                raise _wrong_value(shown, names[row], f"{key!r} and another spelling of it differ", "one of them")
+    return columns, unknown
 
 
-def _texts(slots, shown, subset, what):
-    """Values by file number as texts; `null`, the empty text and the like become None."""
-    return [
-        # Nearly every value is such a text, and there are millions.
-        value
-        if type(value) is str and len(value) > 4 and value.isascii()
-        else _text_or_none(value, number, shown, subset, what)
-        for number, value in enumerate(slots)
-    ]
+def _brief(value):
+    """A JSON value for a message."""
+    return "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)[:40]
 
 
-def _text_or_none(value, number, shown, subset, what):
-    if _says_nothing(value):
-        return None
-    key = subset.file_name(number)
-    if not isinstance(value, str):
-        raise FormatError(f"{shown}: key {key!r}: {what} is {str(value)[:40]!r}, expected a text or null. {_AGAIN}")
+def _listed(keys):
+    """Some keys for a message, the first of many."""
+    shown = [_brief(key) for key in list(keys)[:8]]
+    return ", ".join(shown + ["…"] * (len(keys) > len(shown)))
+
+
+def _wrong_value(shown, name, found, expected):
+    return FormatError(f"{shown}: key {name!r}: {found}, expected {expected}. {_AGAIN}")
+
+
+def _check_filled(filled, unknown, shown):
+    """Raises FormatError where no entry has anything in any field, or in one of them while there are unknown keys.
+
+    `filled` is {field: whether an entry has something there}.
+    """
+    empty = [field for field in filled if not filled[field]]
+    if len(empty) == len(filled) or (empty and unknown):
+        other = f", but there is {_listed(unknown)}" if unknown else ""
+        raise FormatError(
+            f"{shown}: no entry says anything of {', '.join(empty)}{other}. This is another file, or an edited one. "
+            f"{_AGAIN}"
+        )
+
+
+def _texts(names, values, what, shown):
+    """JSON values as an Arrow array of texts, "" for what says nothing. Raises FormatError for what is no text."""
+    texts = ["" if type(value) is not str and _says_nothing(value) else value for value in values]
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise FormatError(f"{shown}: key {key!r}: {what} holds half a character (a lone surrogate). {_AGAIN}") from None
-    return value
+        texts = pa.array(texts, pa.string())
+    except (TypeError, ValueError):
+        name, text = next(pair for pair in zip(names, texts) if type(pair[1]) is not str or _SURROGATE.search(pair[1]))
+        what += f" is {_brief(text)}" if type(text) is not str else " holds half a character (a lone surrogate)"
+        raise _wrong_value(shown, name, what, "a text or null") from None
+    return _told(texts)
 
 
-def _slots(subset):
-    return [None] * (subset.first + subset.images)
+def _told(texts):
+    """An Arrow array of texts with "" for all that says nothing."""
+    return pc.if_else(pc.match_substring_regex(texts, _NOTHING), "", texts)
+
+
+def _texts_by_number(numbers, texts, subset):
+    """Texts by file number, "" where there is none; the last of several."""
+    entry = np.full(subset.first + subset.images, -1)
+    entry[numbers] = np.arange(len(numbers))
+    return pc.fill_null(texts.take(pa.array(entry, mask=entry < 0)), "")
+
+
+def _any_text(texts):
+    return pc.any(pc.not_equal(texts, "")).as_py()
 
 
 def read_captions(data, shown, subset):
-    """Captions by file number: {"caption": [...], "bangs": [...], …} of texts or None; and the number of entries."""
-    columns = {name: _slots(subset) for name in ("caption", *RELEASE_NAMES)}
-    count = 0
-    for number, key, value in _json_rows(data, shown, subset):
-        count += 1
-        if _says_nothing(value):
-            continue
-        if not isinstance(value, dict) or not ("overall_caption" in value or "attribute_wise_captions" in value):
-            raise _wrong_shape(shown, key, value, "{'attribute_wise_captions': {…}, 'overall_caption': '…'}")
-        parts = value.get("attribute_wise_captions") or {}
-        if not isinstance(parts, dict):
-            raise _wrong_shape(shown, key, parts, "a caption per attribute")
-        texts = (value.get("overall_caption"), *map(parts.get, RELEASE_NAMES.values()))
-        for column, text in zip(columns.values(), texts):
-            if text and isinstance(text, (list, dict)):  # at once, or many large ones would be held until the end
-                raise _wrong_shape(shown, key, text, "a text or null")
-            column[number] = text
-    names = {"caption": "overall_caption"} | RELEASE_NAMES
-    return {column: _texts(slots, shown, subset, names[column]) for column, slots in columns.items()}, count
+    """Captions by file number: {"caption": Arrow texts, "bangs": …, …}, "" for none; and the number of entries."""
+    names, numbers, values = _entries(data, shown, subset)
+    whole, each = "overall_caption", "attribute_wise_captions"
+    expected = f"{{'{each}': {{…}}, '{whole}': '…'}}"
+    found, strange = _fields(names, values, _spellings([whole, each]), expected, shown)
+    expected = f"a caption for each of {', '.join(RELEASE_NAMES.values())}"
+    parts, stranger = _fields(names, found.pop(each), _DEGREE_SPELLINGS, expected, shown)
+    found |= parts
+    del values, parts  # so that the texts of a column go when it is made, and the memory stays flat
+    columns = {}
+    for column, key in {"caption": whole, **RELEASE_NAMES}.items():
+        texts = _texts(names, found.pop(key), key, shown)
+        columns[column] = _texts_by_number(numbers, texts, subset)
+    filled = {column: _any_text(texts) for column, texts in columns.items()}
+    _check_filled({whole: filled["caption"], each: any(filled[column] for column in DEGREES)}, strange, shown)
+    if stranger:
+        _check_filled({name: filled[column] for column, name in RELEASE_NAMES.items()}, stranger, shown)
+    return columns, len(names)
 
 
 def read_requests(data, shown, subset):
-    """Editing requests by file number, texts or None, from the JSON form; and the number of entries."""
-    column = _slots(subset)
-    count = 0
-    for number, key, value in _json_rows(data, shown, subset):
-        count += 1
-        if value and isinstance(value, (list, dict)):
-            raise _wrong_shape(shown, key, value, "a text or null")
-        column[number] = value
-    return _texts(column, shown, subset, "the request"), count
+    """Editing requests by file number, from the JSON form: {"request": Arrow texts}; and the number of entries."""
+    names, numbers, values = _entries(data, shown, subset)
+    texts = _texts(names, values, "the request", shown)
+    _check_filled({"the request": _any_text(texts)}, (), shown)
+    return {"request": _texts_by_number(numbers, texts, subset)}, len(names)
 
 
 def read_requests_txt(data, shown, subset):
     """The same from the text form: a file name, white space, the request to the end of the line."""
-    column = _slots(subset)
-    seen = {}
-    keys = re.compile(_HQ_KEY.pattern if subset is HQ else _STANDARD_KEY.pattern)
-    for index, line in enumerate(io.BytesIO(data.removeprefix(b"\xef\xbb\xbf")), 1):
-        words = line.split(None, 1)
-        if not words:
-            continue
-        key = words[0].decode("utf-8", "replace")
-        if b"\0" in line or len(line) > 65536:
-            raise FormatError(f"{shown}: line {index}: a NUL byte, or more than 65,536 bytes. {_AGAIN}")
-        if not words[0].endswith(b".jpg"):
-            raise _no_text(data, shown, index, words)
-        if not keys.fullmatch(words[0]) or not subset.first <= int(key[:-4]) < subset.first + subset.images:
-            raise _not_a_key(f"line {index}", key, shown, subset)
-        try:
-            request = words[1].strip().decode() if len(words) == 2 else ""
-        except UnicodeDecodeError:
-            raise FormatError(f"{shown}: line {index}: not UTF-8 text. {_AGAIN}") from None
-        request = None if _says_nothing(request) else request
-        number = int(key[:-4])
-        if seen.setdefault(number, index) != index and column[number] != request:
-            raise FormatError(
-                f"{shown}: lines {seen[number]} and {index}: {key} stands twice, with different values. {_AGAIN}"
-            )
-        column[number] = request
-    if not seen:
-        raise _no_text(data, shown, 1, [])
-    return column, len(seen)
+    rows, lines = _lines(data, shown)
+    names, requests = pc.extract_regex(rows, r"^(?P<name>[^ \t]+)[ \t]*(?P<request>.*)$").flatten()
+    numbers = _numbers_of(names, lines, shown, subset)
+    wrong = pc.or_(
+        pc.greater(pc.binary_length(requests), _LONGEST_REQUEST), pc.match_substring_regex(requests, "^[,;|]")
+    )
+    if pc.any(wrong).as_py():
+        at = wrong.index(True).as_py()
+        raise FormatError(
+            f"{shown}: line {lines[at]}: {requests[at].as_py()[:40]!r}, expected a request of at most "
+            f"{_LONGEST_REQUEST:,} bytes after a tab. {_AGAIN}"
+        )
+    texts = _told(requests)
+    found = _texts_by_number(numbers, texts, subset)
+    differ = np.asarray(pc.not_equal(found.take(pa.array(numbers)), texts))
+    if differ.any():
+        row = int(np.argmax(differ))
+        other = int(np.flatnonzero(numbers == numbers[row])[-1])
+        raise _twice(shown, lines[row], lines[other], subset.file_name(numbers[row]))
+    _check_filled({"the request": _any_text(texts)}, (), shown)
+    return {"request": found}, len(np.unique(numbers))
 
 
-# Column of `request_labels` -> the key in request_annotated*.json and the words it may hold, or the range of degrees.
+def _word_codes(words):
+    """What a field of words may hold -> the index of its class."""
+    return {spelling: index for spell in (str, _spelled) for index, spelling in enumerate(map(spell, words))}
+
+
+def _number_codes(numbers):
+    """What a field of degrees may hold -> the number: itself, or its digit."""
+    return {written(number): number for written in (int, str) for number in numbers}
+
+
+# Column of `request_labels` -> its key in request_annotated*.json, and the code of each thing that may stand there, the
+# official ones first.
 _REQUEST_FIELDS = {
-    "attribute": ("attribute", tuple(RELEASE_NAMES.values())),
-    "mode": ("request_mode", REQUEST_MODES),
-    "direction": ("score_change_direction", REQUEST_DIRECTIONS),
-    "value": ("score_change_value", range(1, 6)),
-    "target": ("target_score", range(0, 6)),
+    "attribute": (
+        "attribute",
+        _word_codes(RELEASE_NAMES.values()) | {spelling: index for index, spelling in enumerate(DEGREES)},
+    ),
+    "mode": ("request_mode", _word_codes(REQUEST_MODES)),
+    "direction": ("score_change_direction", _word_codes(REQUEST_DIRECTIONS)),
+    "value": ("score_change_value", _number_codes(range(1, 6))),
+    "target": ("target_score", _number_codes(range(0, 6))),
 }
 
 
 def read_request_labels(data, shown, subset):
     """Structured requests: {"attribute": int8 by file number, …} as in `request_labels`; and the number of entries.
 
-    Words become indices of their class; -1 is what the release leaves out or writes as null.
+    Words become indices of their class; -1 is what the release leaves out or writes as null, in a direction only where
+    nothing is asked for.
     """
-    columns = {name: [-1] * (subset.first + subset.images) for name in _REQUEST_FIELDS}
-    fields = [(columns[name], field, _request_codes(allowed)) for name, (field, allowed) in _REQUEST_FIELDS.items()]
-    count = 0
-    for number, key, value in _json_rows(data, shown, subset):
-        count += 1
+    names, numbers, values = _entries(data, shown, subset)
+    keys = {key: column for column, (key, _) in _REQUEST_FIELDS.items()} | {"text": "", "user_mode": ""}
+    fields, strange = _fields(names, values, keys, "{'attribute': …, 'request_mode': …, …}", shown)
+    codes = {column: _codes(names, fields[column], *_REQUEST_FIELDS[column], shown) for column in fields}
+    asks = {mode: (codes["mode"] == code).any() for code, mode in enumerate(REQUEST_MODES)}
+    needed = {"attribute": True, "mode": True, "value": asks["change_definite"], "target": asks["target"]}
+    needed["direction"] = asks["change_definite"] or asks["change_indefinite"]
+    filled = {_REQUEST_FIELDS[name][0]: (codes[name] >= 0).any() for name in codes if needed[name] or not strange}
+    _check_filled(filled, strange, shown)
+    asked = np.any([code >= 0 for code in codes.values()], axis=0)
+    codes["direction"][asked & (codes["direction"] < 0)] = REQUEST_DIRECTIONS.index("none")
+    columns = {name: np.full(subset.first + subset.images, -1, np.int8) for name in codes}
+    for name, column in columns.items():
+        column[numbers] = codes[name]
+    return {name: pa.array(column) for name, column in columns.items()}, len(names)
+
+
+def _codes(names, values, key, codes, shown):
+    """The codes (int8) of what stands under a key, -1 for what says nothing."""
+
+    def code(name, value):
+        if type(value) is str and _spelled(value) in codes:
+            return codes[_spelled(value)]
         if _says_nothing(value):
-            continue
-        if not isinstance(value, dict) or not any(field in value for _, field, _ in fields):
-            raise _wrong_shape(shown, key, value, "{'attribute': …, 'request_mode': …}")
-        for slots, field, codes in fields:
-            found = value.get(field)
-            if type(found) in (str, int) and found in codes:
-                slots[number] = codes[found]
-            elif not _says_nothing(found):
-                expected = ", ".join(str(word) for word in codes if isinstance(word, str))
-                raise FormatError(
-                    f"{shown}: key {key!r}: {field} is {str(found)[:40]!r}, expected {expected}. {_AGAIN}"
-                )
-    return {name: np.array(slots, np.int8) for name, slots in columns.items()}, count
+            return -1
+        expected = ", ".join(str(word) for word in list(codes)[: len(set(codes.values()))])
+        raise _wrong_value(shown, name, f"{key} is {_brief(value)}", expected)
 
-
-def _request_codes(allowed):
-    """What a field may hold -> the number that stands for it; degrees may be written as numbers or as digits."""
-    if isinstance(allowed, range):
-        return {word: number for number in allowed for word in (number, str(number))}
-    return {word: index for index, word in enumerate(allowed)}
-
-
-# The three JSON files once more, a few times as fast: the entries are made rows, and Arrow reads those as columns. Only
-# what is as it should be goes this way. For all else `quick_columns` gives None, and the readers above know what to do.
-
-_QUICK_TYPES = {
-    "captions": pa.struct(
+    return np.array(
         [
-            ("overall_caption", pa.string()),
-            ("attribute_wise_captions", pa.struct([(name, pa.string()) for name in RELEASE_NAMES.values()])),
-        ]
-    ),
-    "requests": pa.string(),
-    "request_labels": pa.struct(
-        [
-            (field, pa.int8() if isinstance(allowed, range) else pa.string())
-            for field, allowed in _REQUEST_FIELDS.values()
-        ]
-    ),
-}
-
-
-def quick_columns(kind, data, subset):
-    """What the reader of a kind of JSON file gives, as (file numbers, {column: Arrow array}); None for an unusual file.
-
-    `kind` is captions, requests or request_labels. Texts are null and numbers -1 where the file says nothing.
-    """
-    found = _quick_values(data, subset, _QUICK_TYPES[kind])
-    if found is None:
-        return None
-    numbers, values = found
-    if kind == "requests":
-        return numbers, {"request": _quick_texts(values)}
-    fields = _fields(values)
-    if kind == "captions":
-        parts = _fields(fields["attribute_wise_captions"])
-        columns = {"caption": fields["overall_caption"]}
-        columns |= {column: parts[name] for column, name in RELEASE_NAMES.items()}
-        return numbers, {column: _quick_texts(texts) for column, texts in columns.items()}
-    columns = {}
-    for column, (field, allowed) in _REQUEST_FIELDS.items():
-        found = fields[field]
-        if isinstance(allowed, range):
-            codes = pc.fill_null(found, -1)
-            sound = pc.is_in(codes, value_set=pa.array([-1, *allowed], pa.int8()))
-        else:
-            codes = pc.fill_null(pc.index_in(found, value_set=pa.array(allowed)), -1).cast(pa.int8())
-            sound = pc.or_(pc.not_equal(codes, -1), pc.is_null(_quick_texts(found)))
-        if not pc.all(sound).as_py():
-            return None
-        columns[column] = codes
-    return numbers, columns
-
-
-def _quick_texts(texts):
-    return pc.if_else(pc.is_in(texts, value_set=pa.array(_NO_TEXT)), pa.scalar(None, pa.string()), texts)
-
-
-def _fields(values):
-    """The fields of an Arrow array of structs by name, null where the struct is."""
-    return {field.name: array for field, array in zip(values.type, values.flatten())}
-
-
-def _quick_values(data, subset, kind):
-    """(file number, value) of every entry of a JSON file, as an array and an Arrow array of the type `kind`, or None.
-
-    Every key becomes the start of a row, in its place: `{"0.jpg": …, "1.jpg": …}` becomes `{"v"    : …} {"v"    : …}`.
-    """
-    if not data.isascii():  # the real ones are
-        return None
-    ends = np.fromiter((match.start() for match in re.finditer(rb'[.]jpg"', data)), np.int64)
-    if not len(ends):
-        return None
-    text = np.frombuffer(bytearray(data), np.uint8)
-    numbers, starts, power = np.zeros(len(ends), np.int64), ends - 1, 1
-    for _ in range(6):
-        digits = text[starts] - ord("0")  # unsigned: 10 or more for what is no digit
-        numbers += np.where(digits < 10, digits, 0).astype(np.int64) * power
-        starts, power = starts - (digits < 10), power * 10
-    before = starts - 1  # of a key, but for white space
-    for _ in range(100):
-        blank = np.isin(text[before], list(b" \t\r\n"))
-        if not blank.any():
-            break
-        before = before - blank
-    lengths = subset.digits or 1 + np.searchsorted([10, 100, 1000, 10000], numbers, side="right")
-    sound = (
-        (text[starts] == ord('"')).all()
-        and (ends - starts - 1 == lengths).all()
-        and ((numbers >= subset.first) & (numbers < subset.first + subset.images)).all()
-        and np.bincount(numbers).max() == 1
-        and (text[before[1:]] == ord(",")).all()
-        and data[: before[0] + 1].strip() == b"{"
+            # Nearly every value is one of the first two, and there are a million.
+            -1 if value is None else codes[value] if type(value) in (str, int) and value in codes else code(name, value)
+            for name, value in zip(names, values)
+        ],
+        np.int8,
     )
-    if not sound:
-        return None
-    text[before] = ord("}")
-    text[before[0]] = ord(" ")
-    for offset in range(4, 12):
-        text[np.minimum(starts + offset, ends + 4)] = ord(" ")
-    for offset, byte in enumerate(b'{"v"'):
-        text[starts + offset] = byte
-    # Fields that nobody asked for are read too: a strange key of the file shows as one beside `v`.
-    options = pj.ParseOptions(explicit_schema=pa.schema([("v", kind)]), newlines_in_values=True)
-    try:
-        table = pj.read_json(pa.BufferReader(text), pj.ReadOptions(block_size=_BLOCK), options)
-        if table.column_names != ["v"] or table.num_rows != len(numbers):
-            return None
-    except pa.ArrowInvalid:
-        return None
-    values = table["v"]
-    del text, table  # as large as the file, each
-    values = values.combine_chunks()
-    if pa.types.is_struct(kind):
-        known = np.any([values.field(field.name).is_valid() for field in kind], axis=0)
-        if (np.asarray(values.is_valid()) & ~known).any():  # an entry with none of the fields
-            return None
-    return numbers, values
 
 
 # ------------------------------------------------------------------------------------------------------------- index
@@ -2592,6 +2606,7 @@ def _optional(release, role, read, subset, counts=None):
     value, count = read(*text, subset)
     if counts is not None:
         counts[role] = count
+    pa.default_memory_pool().release_unused()  # what splitting a text took, before the next one is read
     return value
 
 
@@ -2732,51 +2747,19 @@ _TEXT_READERS = {
 
 
 def _text_columns(release, subset, numbers, counts):
-    columns = dict.fromkeys(("caption", *DEGREES, "request"), pa.nulls(len(numbers), pa.string()))
-    columns |= dict.fromkeys(_REQUEST_FIELDS, pa.array(np.full(len(numbers), -1, np.int8)))
+    columns = dict.fromkeys(("caption", *DEGREES, "request"), pa.repeat("", len(numbers)))
+    columns |= dict.fromkeys(_REQUEST_FIELDS, pa.repeat(pa.scalar(-1, pa.int8()), len(numbers)))
     requests = "requests" if f"{subset.name}_requests" in release.sources else "requests_txt"
+    rows = pa.array(numbers)
     for kind in ("captions", requests, "request_labels"):
-        read = functools.partial(_read_texts, kind, numbers)
-        columns |= _optional(release, f"{subset.name}_{kind}", read, subset, counts) or {}
-    columns |= {name: pc.fill_null(columns[name], "") for name in ("caption", *DEGREES, "request")}
-    asked = np.any([np.asarray(columns[name]) >= 0 for name in _REQUEST_FIELDS], axis=0)
-    columns["direction"] = pc.if_else(
-        pa.array(asked & (np.asarray(columns["direction"]) < 0)), pa.scalar(0, pa.int8()), columns["direction"]
-    )
+        found = _optional(release, f"{subset.name}_{kind}", _TEXT_READERS[kind], subset, counts) or {}
+        columns |= {name: values.take(rows) for name, values in found.items()}
     return {
         "caption": columns["caption"],
         "attribute_captions": _struct(columns, DEGREES),
         "request": columns["request"],
         "request_labels": _struct(columns, _REQUEST_FIELDS),
     }
-
-
-def _read_texts(kind, numbers, data, shown, subset):
-    """{column: Arrow values of the images `numbers`} of a kind of file, the quick way where it goes; and the number of
-    entries."""
-    quick = quick_columns(kind, data, subset) if kind in _QUICK_TYPES else None
-    if quick is None:
-        slots, count = _TEXT_READERS[kind](data, shown, subset)
-        slots = slots if isinstance(slots, dict) else {"request": slots}
-        return {name: _of_slots(values, numbers) for name, values in slots.items()}, count
-    entries, columns = quick
-    entry = np.full(subset.first + subset.images, -1)  # by file number
-    entry[entries] = np.arange(len(entries))
-    entry = pa.array(entry[numbers], mask=entry[numbers] < 0)
-    return {name: _of_entries(values, entry) for name, values in columns.items()}, len(entries)
-
-
-def _of_entries(values, entry):
-    """The Arrow values of some images; `entry` is where each has its value, null where it has none."""
-    values = values.take(entry)
-    return values if pa.types.is_string(values.type) else pc.fill_null(values, -1)
-
-
-def _of_slots(slots, numbers):
-    """The same from a list of texts or an array by file number."""
-    if isinstance(slots, list):
-        return pa.array([slots[number] for number in numbers.tolist()], pa.string())
-    return pa.array(slots[numbers])
 
 
 def _struct(columns, names):
