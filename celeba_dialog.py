@@ -12,6 +12,7 @@ side by side. The sections follow that way:
 
 import bisect
 import contextlib
+import functools
 import gc
 import hashlib
 import io
@@ -1922,6 +1923,10 @@ def read_partition(data, shown):
     rows = split_text(data, shown, 2, "0, 1 or 2")
     numbers = _numbers_of(rows.keys, rows.lines, shown, STANDARD)
     values = _in_range(rows, 0, 2, shown, "0, 1 or 2")[:, 0]
+    if (values < 0).any():
+        raise FormatError(
+            f"{shown}: line {rows.lines[int(np.argmax(values < 0))]}: no number, expected 0, 1 or 2. {_AGAIN}"
+        )
     wrong = values != part_of(numbers)
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -2191,7 +2196,8 @@ _REQUEST_FIELDS = {
 
 
 def read_request_labels(data, shown, subset):
-    """Structured requests: {"attribute": int8 by file number, …} as in `request_labels`; and the number of entries.
+    """Structured requests: {"attribute": int8 by file number, …} as in `request_labels`, with their "text" as Arrow
+    texts; and the number of entries.
 
     Words become indices of their class; -1 is what the release leaves out or writes as null, in a direction only where
     nothing is asked for.
@@ -2199,6 +2205,8 @@ def read_request_labels(data, shown, subset):
     names, numbers, values = _entries(data, shown, subset)
     keys = {key: column for column, (key, _) in _REQUEST_FIELDS.items()} | {"text": "", "user_mode": ""}
     fields, strange = _fields(names, values, keys, "{'attribute': …, 'request_mode': …, …}", shown)
+    texts = [_text_beside(value) if type(value) is dict else None for value in values]
+    texts = _texts_by_number(numbers, _texts(names, texts, "text", shown), subset)
     codes = {column: _codes(names, fields[column], *_REQUEST_FIELDS[column], shown) for column in fields}
     asks = {mode: (codes["mode"] == code).any() for code, mode in enumerate(REQUEST_MODES)}
     needed = {"attribute": True, "mode": True, "value": asks["change_definite"], "target": asks["target"]}
@@ -2210,7 +2218,11 @@ def read_request_labels(data, shown, subset):
     columns = {name: np.full(subset.first + subset.images, -1, np.int8) for name in codes}
     for name, column in columns.items():
         column[numbers] = codes[name]
-    return {name: pa.array(column) for name, column in columns.items()}, len(names)
+    return {name: pa.array(column) for name, column in columns.items()} | {"text": texts}, len(names)
+
+
+def _text_beside(entry):
+    return entry["text"] if "text" in entry else next((entry[key] for key in entry if _spelled(key) == "text"), None)
 
 
 def _codes(names, values, key, codes, shown):
@@ -2471,7 +2483,7 @@ def _index_table(release, subset_name, parts):
                 f"{release.root}: {FILES['mapping'].name} not found below it, without which the split of an HQ image "
                 f"is not known. Get this one file of 0.9 MB, {MAPPING_LINK}, and put it anywhere below that folder; "
                 f"progressive GAN's image_list.txt serves too. Or get all that is missing: celeba-dialog fetch "
-                f"{shlex.quote(release.root)} --subset hq --accept-agreement{_listed(release.notes_on('mapping'))}"
+                f"{shlex.quote(release.root)} --subset hq --accept-agreement{_as_lines(release.notes_on('mapping'))}"
             )
         counterparts = mapping[numbers]
         if (counterparts < 0).any():
@@ -2578,11 +2590,11 @@ def no_images(release, *subsets):
     which = f"{subsets[0]} images" if len(subsets) == 1 else "images"
     files = " nor ".join(f"{FILES[role].name} nor a folder with {SUBSETS[FILES[role].subset].key}" for role in roles)
     return MissingFileError(
-        f"{release.root}: no {which} below it: neither {files}. {_HOW_TO_CHECK}{_listed(release.notes_on(*roles))}"
+        f"{release.root}: no {which} below it: neither {files}. {_HOW_TO_CHECK}{_as_lines(release.notes_on(*roles))}"
     )
 
 
-def _listed(notes):
+def _as_lines(notes):
     """Notes as further lines of a message."""
     return "".join(f"\n  {note}" for note in notes[:_MOST_NOTES])
 
@@ -2594,7 +2606,7 @@ def remarks(release, missing, subset, parts=False):
     lines = [f"{_some(aside)} left aside, because the official files are there."] if aside else []
     for role in missing:
         notes = [note for note in release.notes_on(role) if not note.aside]
-        lines.append(f"{FILES[role].name} not found, so {without(role)}.{_listed(notes)}")
+        lines.append(f"{FILES[role].name} not found, so {without(role)}.{_as_lines(notes)}")
     return [f"{release.root}: {line} {_HOW_TO_CHECK}" for line in lines]
 
 
@@ -2738,28 +2750,52 @@ def _of_counterparts(release, kind, get, read, subset, mapping):
     return found
 
 
-_TEXT_READERS = {
-    "captions": read_captions,
-    "requests": read_requests,
-    "requests_txt": read_requests_txt,
-    "request_labels": read_request_labels,
-}
-
-
 def _text_columns(release, subset, numbers, counts):
+    """Captions and requests of the images `numbers`, as columns of the index.
+
+    Raises ConflictError where the forms in which the release has the text of a request differ.
+    """
     columns = dict.fromkeys(("caption", *DEGREES, "request"), pa.repeat("", len(numbers)))
     columns |= dict.fromkeys(_REQUEST_FIELDS, pa.repeat(pa.scalar(-1, pa.int8()), len(numbers)))
-    requests = "requests" if f"{subset.name}_requests" in release.sources else "requests_txt"
-    rows = pa.array(numbers)
-    for kind in ("captions", requests, "request_labels"):
-        found = _optional(release, f"{subset.name}_{kind}", _TEXT_READERS[kind], subset, counts) or {}
-        columns |= {name: values.take(rows) for name, values in found.items()}
+    captions, requests, request_txt, labels = (
+        f"{subset.name}_{kind}" for kind in ("captions", "requests", "requests_txt", "request_labels")
+    )
+    found = _optional(release, captions, read_captions, subset, counts) or {}
+    texts = {}  # role -> requests by file number
+    for role, read in ((requests, read_requests), (request_txt, read_requests_txt)):
+        table = _copy(release, role, read, subset) if texts else _optional(release, role, read, subset, counts)
+        if table:
+            texts[role] = table["request"]
+            found = {"request": table["request"]} | found
+    structured = _optional(release, labels, read_request_labels, subset, counts) or {}
+    if structured:
+        texts[labels] = structured.pop("text")
+    for role in list(texts)[1:]:
+        _agree_on_texts(release, next(iter(texts)), role, texts)
+    columns |= {name: values.take(pa.array(numbers)) for name, values in (found | structured).items()}
     return {
         "caption": columns["caption"],
         "attribute_captions": _struct(columns, DEGREES),
         "request": columns["request"],
         "request_labels": _struct(columns, _REQUEST_FIELDS),
     }
+
+
+def _agree_on_texts(release, role, other, texts):
+    """Raises ConflictError where two files have different requests of an image; white space does not count."""
+    one, two = texts[role], texts[other]
+    differ = pc.and_(pc.not_equal(one, two), pc.and_(pc.not_equal(one, ""), pc.not_equal(two, "")))
+    numbers = [
+        number
+        for number in np.flatnonzero(np.asarray(differ)).tolist()
+        if one[number].as_py().split() != two[number].as_py().split()
+    ]
+    if numbers:
+        raise ConflictError(
+            f"{release.named(role)} and {release.named(other)}: different requests of {len(numbers):,} images, first "
+            f"of {SUBSETS[FILES[role].subset].file_name(numbers[0])}: {one[numbers[0]].as_py()[:60]!r} and "
+            f"{two[numbers[0]].as_py()[:60]!r}. One of the two is damaged or edited. Download both again."
+        )
 
 
 def _struct(columns, names):

@@ -284,7 +284,7 @@ ASKED = {
     ),
     "score_change_value": written([[], [1, "1"], [2], [3], [4], [5, "5"]]),
     "target_score": written([[0, "0"], [1], [2], [3], [4], [5, "5"]]),
-    "text": st.text(max_size=5).map(lambda text: (text, None)),
+    "text": st.text(max_size=5).map(lambda text: (f"t{text}", None)),
     "user_mode": st.just(("start_pureRequest", None)),
 }
 COLUMNS = dict(zip(ASKED, ("attribute", "mode", "direction", "value", "target")))
@@ -313,6 +313,8 @@ def test_request_labels_come_back(data, subset, spell):
         return
     found, count = celeba_dialog.read_request_labels(text, "file", subset)
     assert count == len(entries)
+    texts = found.pop("text").to_pylist()
+    assert {n: texts[n] for n in entries} == {n: entry.get("text", ("", 0))[0] or "" for n, entry in entries.items()}
     assert list(found) == list(COLUMNS.values())
     for column, codes in found.items():
         assert codes.type == "int8"

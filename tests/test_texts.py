@@ -56,7 +56,7 @@ def said(name, data, number=1):
         return celeba_dialog.read_mapping(data, "file")[0][number]
     found, _ = getattr(celeba_dialog, f"read_{name}")(data, "file", HQ)
     if isinstance(found, dict):
-        found = {column: values.to_pylist()[number] for column, values in found.items()}
+        found = {column: values.to_pylist()[number] for column, values in found.items() if column != "text"}
         return found["request"] if name.startswith("requests") else found
     return found[number].tolist()
 
@@ -263,7 +263,12 @@ REFUSED = [
         "0 8 000009.jpg\n1 None 000042.jpg\n",
         "line 2: 1 of 2 values are missing",
     ),
-    ("nothing in the partition", "partition", "000001.jpg 0\n000002.jpg None\n", "line 2: -1, where CelebA puts"),
+    (
+        "nothing in the partition",
+        "partition",
+        "000001.jpg 0\n000002.jpg None\n",
+        "line 2: no number, expected 0, 1 or 2",
+    ),
     ("garbage in one word, first", "identity", "garbage\n0.jpg 5\n", "'garbage' is no header of rows of 2 words"),
     (
         "garbage in two words, first",
