@@ -190,7 +190,6 @@ def _layout(subset, parts):
     return features.arrow_schema.with_metadata({"huggingface": json.dumps(schema.portable_json(features))})
 
 
-@functools.cache
 def _leaves(arrow):
     """The names of the Parquet columns of a schema."""
     buffer = io.BytesIO()
