@@ -8,11 +8,16 @@ back here is a client that leaves the machine.
 import contextlib
 import hashlib
 import html
+import io
+import json
 import random
 import re
 import threading
+import zipfile
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
 from http.server import ThreadingHTTPServer
+from typing import NamedTuple
 from urllib.parse import parse_qs
 from urllib.parse import urlsplit
 
@@ -38,6 +43,14 @@ CONFIRM = (
 )
 
 
+class Raw(NamedTuple):
+    """An answer of these headers and bytes and no others."""
+
+    status: int
+    headers: dict
+    data: Iterable  # bytes, or an iterable of bytes that may have no end
+
+
 class Drive(ThreadingHTTPServer):
     """The server.
 
@@ -45,9 +58,12 @@ class Drive(ThreadingHTTPServer):
     folders: {id: [(name, id), ...]}, where an id that is itself a folder is shown as one
     docs: ids of Google documents
     answers: {id: [what to answer instead, first to last]}: "quota", "login", "strange", "confirm", "broken" (a form
-        that leads nowhere), "untyped" (no Content-Type), "cut" (half of the bytes), a status or (status, headers)
+        that leads nowhere), "untyped" (no Content-Type), "cut" (half of the bytes), a status, (status, headers), or
+        a Raw for all that others would not say
+    pages: {id of a folder: Raw}, instead of its listing
     ranges: whether the rest of a file can be asked for
     log: the (path, id, range) of each request
+    sent: bytes of Raw answers that went out
     """
 
     daemon_threads = True
@@ -55,8 +71,9 @@ class Drive(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.folders, self.keys, self.answers, self.large, self.log = {}, {}, {}, {}, set(), []
-        self.docs = set()
+        self.docs, self.pages = set(), {}
         self.ranges = True
+        self.sent = 0
 
     @property
     def address(self):
@@ -108,6 +125,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.page(QUOTA if answer == "quota" else STRANGE)
         if answer == "login":
             return self.page("", 302, {"Location": "https://accounts.google.com/v3/signin?service=wise"})
+        if isinstance(answer, Raw):
+            return self.raw(answer)
         if isinstance(answer, int | tuple):
             status, headers = answer if isinstance(answer, tuple) else (answer, {})
             return self.page(ERROR.format(status), status, headers)
@@ -142,7 +161,20 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(data[: len(data) // 2] if cut else data)
         self.close_connection = True
 
+    def raw(self, answer):
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        with contextlib.suppress(OSError):  # the client has had enough
+            for block in [answer.data] if isinstance(answer.data, bytes) else answer.data:
+                self.wfile.write(block)
+                self.server.sent += len(block)
+
     def folder(self, id):
+        if id in self.server.pages:
+            return self.raw(self.server.pages[id])
         if id not in self.server.folders:
             return self.page(ERROR.format(404), 404)
         entries = []
@@ -183,6 +215,13 @@ def serving():
             thread.join(10)
 
 
+def held(data, name):
+    """How much a file of the release holds, counted by other means than the readers."""
+    if name.endswith(".zip"):
+        return len([name for name in zipfile.ZipFile(io.BytesIO(data)).namelist() if name.endswith((".jpg", ".png"))])
+    return len(json.loads(data)) if name.endswith(".json") else data.count(b".jpg")
+
+
 @contextlib.contextmanager
 def holding(contents, monkeypatch):
     """A Drive that holds a release, {role: bytes}, and that `fetch` takes for Google's until the test ends: files with
@@ -199,6 +238,8 @@ def holding(contents, monkeypatch):
             if len(data) > 2000:
                 drive.large.add(id)
         drive.folders[registry.STANDARD_FOLDER].append(("Img", registry.STANDARD_IMAGE_FOLDER))
+        counts = {role: FILES[role]._replace(count=held(contents[role], FILES[role].name)) for role in FILES}
+        monkeypatch.setattr(fetch, "FILES", counts)  # else all of it would be a part of the official release
         monkeypatch.setattr(fetch, "REMOTES", remotes)
         checksums = {role: (len(contents[role]), hashlib.md5(contents[role]).hexdigest()) for role in CHECKSUMS}  # noqa: S324
         monkeypatch.setattr(fetch, "CHECKSUMS", checksums)

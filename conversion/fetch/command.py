@@ -10,17 +10,15 @@ folder.
 """
 
 import contextlib
+import copy
 import hashlib
 import inspect
-import json
 import os
 import re
 import shlex
 import shutil
 import sys
-import zipfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from filelock import FileLock
 from filelock import Timeout
@@ -32,14 +30,17 @@ from celeba_dialog import FILES
 from celeba_dialog import HQ
 from celeba_dialog import RELEASE_VARIABLE
 from celeba_dialog import SUBSETS
+from celeba_dialog import ConflictError
 from celeba_dialog import DamagedFileError
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import MissingFileError
 from celeba_dialog import Release
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
+from celeba_dialog import find_members
 from celeba_dialog import needs
 
+from .. import check
 from ..machine import extras
 from ..machine import files
 from ..machine.files import say
@@ -70,24 +71,28 @@ def add_arguments(parser):
 
 
 def run(args):
-    out = os.path.abspath(os.path.expanduser(args.out))
+    with files.libraries_say():
+        return _run(args)
+
+
+def _run(args):
+    out = files.local_path(args.out)
+    files.refuse_no_folder(out)
     base = _base()
-    if os.path.exists(out) and not os.path.isdir(out):
-        raise UsageError(f"{args.out} is a file. Name a folder for the release; it need not exist yet.")
     subsets = args.subset or list(SUBSETS)
     needed = {role for subset in subsets for groups in needs(subset) for role in groups[0]}
     wanted = [file for file in FILES.values() if file.subset in subsets or file.role in needed]
     failed = []
     try:
-        missing, unsound = _look(out, wanted)
+        missing, old = _look(out, wanted)
         if missing:
             _refuse_drive_zips(out)
             drive = _drive(base)
             if not args.accept_agreement:
                 _agree(missing)
-            failed = _download(out, missing, unsound, drive)
+            failed = _download(out, missing, old, drive)
     except OSError as error:
-        raise EnvironmentFault(f"{error.filename or out}: {error.strerror or error}.") from error
+        raise EnvironmentFault(f"{files.printable(error.filename or out)}: {error.strerror or error}.") from error
     if failed:
         say(f"{len(failed)} of {len(wanted)} files are still missing: {', '.join(file.name for file in failed)}.")
         there = {file.role for file in wanted if file not in failed}
@@ -97,11 +102,9 @@ def run(args):
         say("No configuration lacks anything without them.")
     else:
         say(f"All {len(wanted)} files are in {out}.")
-    # Commands do not import each other; this one ends with the other's work, so it is the exception.
-    from .. import check
-
+    # Commands do not import each other; this one leaves off where the other starts, so it is the exception.
     report = check.examine(Release(out))
-    print(check.as_text(report))
+    print(files.printable_lines(check.as_text(report)))
     if any(report["configs"][subset] for subset in subsets):  # what else the folder lacks was not asked for
         return 1
     say(f"Next: celeba-dialog build {shlex.quote(args.out)} celeba_dialog")
@@ -120,8 +123,7 @@ def _base():
     base = os.environ.get(DRIVE_VARIABLE)
     if not base:
         return None
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if not files.is_http_address(base):
         raise UsageError(f"{DRIVE_VARIABLE} is {base!r}. It names a mirror's address, as http://host:port.")
     return base
 
@@ -142,27 +144,44 @@ def _drive(base):
 
 
 def _look(out, wanted):
-    """The files of `wanted` that have to be downloaded, and {role: paths} of what is there and of no use for it."""
-    missing, unsound = [], {}
-    found = Release(out).sources if os.path.isdir(out) else {}
+    """The files of `wanted` that have to be downloaded, and of what is there and not whole {role: {path: bytes}}.
+
+    What `check` calls damaged or partial is one of these; the bytes of what is damaged are None.
+    """
+    missing, old = [], {}
+    release = Release(out) if os.path.isdir(out) else None
     for file in files.progress(wanted, desc="looking at what is there", unit="files"):
-        sound, problems = None, []
-        for source in found.get(file.role, ()):
-            shown = os.path.relpath(source.path, out)
+        sources = release.sources.get(file.role, ()) if release else ()
+        whole_count = release.demo.get(file.role, file.count) if release else file.count
+        counts, problems = {}, {}
+        for source in sources:
             try:
-                if source.is_file:  # else an unpacked zip, or one of many files in a zip, which `check` reads
-                    _check_content(source.path, source, file, shown)
-                sound = shown
+                counts[source] = _content(release, source, file, release.source_name(source))
             except DamagedFileError as error:
-                problems.append(error)
-                unsound.setdefault(file.role, []).append(source.path)
-        for problem in problems:
-            say(f"{problem} {'Another copy is sound: delete this one.' if sound else 'It is downloaded anew.'}")
-        if not sound:
+                problems[source] = str(error)
+        whole = max(counts.values(), default=0) >= whole_count
+        if len(counts) > 1:
+            try:
+                whole = _count(release, file, list(counts)) >= whole_count  # of images each may hold a part
+            except ConflictError as error:
+                if min(counts.values()) >= whole_count or file.role not in check.READERS:
+                    say(error)  # which of them is right no download can tell
+        if not whole or file.role in check.READERS:
+            for source, count in counts.items():
+                if count < whole_count:
+                    shown = release.source_name(source)
+                    problems[source] = f"{shown}: {count:,} of {whole_count:,} {file.holds}, a part of {file.what}."
+        for problem in problems.values():
+            say(f"{problem} {'Another copy is sound: delete this one.' if whole else 'It is downloaded anew.'}")
+        if not whole:
             missing.append(file)
-        elif re.search(r"\(\d+\)\.\w+$", sound):
-            say(f"{sound}: this has a browser's name, and is read as {file.name} all the same. Nothing to do.")
-    return missing, unsound
+            replaced = [source for source in problems if source.is_file]  # else others' images or texts, too
+            old[file.role] = {source.path: source.size if source in counts else None for source in replaced}
+            continue
+        sound = [release.source_name(source) for source in sources if source not in problems]
+        if sound and re.search(r"\(\d+\)\.\w+$", sound[0]):
+            say(f"{sound[0]}: this has a browser's name, and is read as {file.name} all the same. Nothing to do.")
+    return missing, old
 
 
 def _refuse_drive_zips(out):
@@ -171,7 +190,7 @@ def _refuse_drive_zips(out):
     for folder, folders, names in os.walk(out):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            shown = os.path.relpath(os.path.join(folder, name), out)
+            shown = _shown(os.path.join(folder, name), out)
             if DRIVE_ZIP.fullmatch(name):
                 zips.append(f"{shown}: Google Drive made this zip of a folder or selection; the files lie inside.")
             elif UNFINISHED.fullmatch(name):
@@ -183,59 +202,41 @@ def _refuse_drive_zips(out):
         )
 
 
-def _check_content(path, source, file, shown):
-    """Raises DamagedFileError for a file that cannot be the official one; `source` is what the reader says of it."""
-    finding = _shape(path, file) or _kind(source, file) or _other_bytes(path, file.role)
-    if finding:
-        raise DamagedFileError(f"{shown}: this is not {file.what}: {finding}")
+def _content(release, source, file, shown):
+    """How much of a file there is in a source (None where it was not recognised), counted as `check` does.
+
+    Raises DamagedFileError for what cannot be the official file or a part of it.
+    """
+    try:
+        if source is None:
+            raise DamagedFileError(f"it holds none of the {file.holds}.")
+        if source.role != file.role:
+            raise DamagedFileError(f"it is {FILES[source.role].what}.")
+        if source.is_file and not release.demo:  # else a part of a zip, or made up
+            _refuse_other_bytes(source.path, file.role)
+        return _count(release, file, [source])
+    except ReleaseError as error:
+        finding = str(error).removeprefix(f"{release.source_name(source)}: " if source else "")
+        finding = finding.removesuffix(" Download it again.")  # which is what happens
+        raise DamagedFileError(f"{shown}: this is not {file.what}, or damaged: {finding}") from error
 
 
-def _shape(path, file):
-    """What is wrong with the form of a file, or None."""
-    with open(path, "rb") as opened:
-        head = opened.read(1 << 16)
-    if not head:
-        return "the file is empty."
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        title = re.search(rb"<title[^>]*>([^<]*)", head, re.I)
-        title = f" titled {title[1].decode('utf-8', 'replace').strip()!r}" if title else ""
-        return f"it is a web page{title}, saved in its place."
-    kind = file.name.rsplit(".", 1)[-1]
-    if kind == "zip":
-        if not head.startswith(b"PK\x03\x04"):
-            return f"a zip starts with b'PK\\x03\\x04', and this with {head[:4]!r}."
-        try:
-            with zipfile.ZipFile(path):
-                return None
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-            return f"the directory at the end of the zip cannot be read ({error}): it was cut off or changed."
-    if kind == "json":
-        try:
-            with open(path, "rb") as opened:
-                entries = json.load(opened)
-        except (ValueError, RecursionError) as error:
-            return f"it is no valid JSON ({error}): it was cut off or changed."
-        return None if isinstance(entries, dict) else "the JSON is no object with a key per image."
-    lines = head.decode("utf-8-sig", "replace").splitlines()[:3]  # two of them may be a header
-    if not any(re.search(r"(?<!\S)\d+\.jpg(?!\S)", line) for line in lines):
-        return f"none of its first three lines names an image; it starts with {head[:60]!r}."
-    return None
+def _count(release, file, sources):
+    """Rows, entries or images of a file in these sources together. Raises ReleaseError as the readers do."""
+    alone = copy.copy(release)
+    alone.sources = {file.role: sources}
+    if file.role in check.READERS:
+        return check.READERS[file.role](*alone.text(file.role), SUBSETS[file.subset])[1]
+    return len(find_members(alone, file.role).numbers)
 
 
-def _kind(source, file):
-    """How the reader's view of a file (a Source or None) contradicts what it should be, or None."""
-    if source is None:
-        return f"it holds none of the {file.holds}."
-    return source.problem or (f"it is {FILES[source.role].what}." if source.role != file.role else None)
-
-
-def _other_bytes(path, role):
-    """How a file differs from the published bytes, or None; also None where none were published."""
+def _refuse_other_bytes(path, role):
+    """Raises DamagedFileError where a file differs from the published bytes, if any were published."""
     if role not in CHECKSUMS:
-        return None
+        return
     size, expected = CHECKSUMS[role]
     if os.path.getsize(path) != size:
-        return f"it has {os.path.getsize(path):,} bytes, and the official file {size:,}."
+        raise DamagedFileError(f"it has {os.path.getsize(path):,} bytes, and the official file {size:,}.")
     digest = hashlib.md5(usedforsecurity=False)
     bar = files.progress(total=size, desc=f"MD5 of {os.path.basename(path)}", unit="B", unit_scale=True)
     with bar, open(path, "rb") as opened:
@@ -243,8 +244,7 @@ def _other_bytes(path, role):
             digest.update(block)
             bar.update(len(block))
     if digest.hexdigest() != expected:
-        return f"its MD5 is {digest.hexdigest()}, and that of the official file {expected}."
-    return None
+        raise DamagedFileError(f"its MD5 is {digest.hexdigest()}, and that of the official file {expected}.")
 
 
 # ------------------------------------------------------------------------------------------------------------ agreement
@@ -258,10 +258,11 @@ def _agree(missing):
         about = "" if file.role in CHECKSUMS else "about "
         say(f"  {about:>6}{_size(REMOTES[file.role].about):>9}  {file.path} ({file.what})")
     say(f"{len(missing)} files, about {_size(_total(missing))}.")
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    if files.is_terminal(sys.stdin) and files.is_terminal(sys.stderr):
         say("Do you agree? Type yes to go on:")
-        if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            return
+        with contextlib.suppress(OSError, ValueError):  # no answer, or one that is no text
+            if sys.stdin.readline().strip().lower() in ("y", "yes"):
+                return
     raise UsageError(
         f"Nothing was downloaded. Read the agreement ({AGREEMENT_URL}); if you will keep to it, repeat the command "
         "with --accept-agreement."
@@ -279,7 +280,7 @@ def _size(count):
 # ------------------------------------------------------------------------------------------------------------- download
 
 
-def _download(out, missing, unsound, drive):
+def _download(out, missing, old, drive):
     """Downloads the missing files, says what went wrong with each, and returns those still missing.
 
     Raises EnvironmentFault where nothing more will come: no network, no space, no more requests.
@@ -291,12 +292,16 @@ def _download(out, missing, unsound, drive):
         with FileLock(os.path.join(out, STAGING + ".lock"), timeout=0):  # two would write to the same partial files
             for file in files.progress(missing, desc="all files", unit="files"):
                 try:
-                    _fetch(out, file, unsound.get(file.role, ()), drive, listings)
+                    _fetch(out, file, old.get(file.role, {}), drive, listings)
                 except ReleaseError as error:  # this one does not come; others may
                     say(error)
                     failed.append(file)
     except Timeout as error:
         raise EnvironmentFault(f"{out}: another fetch is at work there. Wait until it is done.") from error
+    except NotImplementedError as error:
+        raise EnvironmentFault(
+            f"{out}: its file system has no locks, which fetch needs. Choose another OUT."
+        ) from error
     return failed
 
 
@@ -352,49 +357,93 @@ def _find(out, file, folder, drive, listings):
     for path, id in sorted(listings[folder].items()):
         if os.path.basename(path) == file.name:
             return id
-    holds = ", ".join(sorted(listings[folder]))[:300] or "nothing"
+    holds = files.one_line(", ".join(sorted(listings[folder])), 300) or "nothing"
     raise MissingFileError(f"{file.path}: its folder on Drive does not list it; it holds {holds}. {by_hand}")
 
 
+class _AsHere(Exception):
+    """What Drive has is as large as the part that is here."""
+
+
 def _transfer(out, file, old, id, drive):
-    """Downloads a file under a staged name, checks it, and puts it in its place."""
+    """Downloads a file under a staged name, checks it, and puts it in the place of `old`, as `_look` gives it."""
     final = os.path.join(out, file.path)
     staging = os.path.join(os.path.dirname(final), STAGING)
     staged = os.path.join(staging, file.name)
     by_hand = _by_hand(out, file, file_link(id))
     os.makedirs(staging, exist_ok=True)
+    has_end = False
     try:
-        if not os.path.exists(staged):  # else an earlier call was stopped just before the check
+        if not os.path.isfile(staged):  # else an earlier call was stopped just before the check
             with files.progress(desc=file.name, unit="B", unit_scale=True) as bar:
+
+                def starts(total):
+                    if total is not None and total in old.values():
+                        raise _AsHere
+                    _refuse_too_large(file, total or 0)
 
                 def progress(done, total):
                     if total and total != bar.total:
                         bar.total = total
                         _need_space(staging, total - done)
+                    _refuse_too_large(file, done)
                     bar.update(done - bar.n)
 
-                drive.download(id, staged, progress)
-        sources = [source for found in Release(staging).sources.values() for source in found]
-        source = next((source for source in sources if source.path == staged), None)
-        _check_content(staged, source, file, file.path)
+                has_end = drive.download(id, staged, starts, progress)
+        _check_arrived(staged, file, has_end)
+    except _AsHere:
+        drive.drop(staged)
+        say(f"{file.path}: what Drive has is as large as what is here, which is left as it is.")
     except DamagedFileError as error:
-        os.unlink(staged)
+        drive.drop(staged)
         raise DamagedFileError(f"{error} What Drive sent was deleted. Repeat this command. {by_hand}") from error
     except MissingFileError as error:
         by_hand = _by_hand(out, file, folder_link(REMOTES[file.role].folder))
         raise MissingFileError(f"{file.path}: {error} {by_hand}") from error
     except ReleaseError as error:
         raise ReleaseError(f"{file.path}: {error} {by_hand}") from error
-    for path in {*old, final}:
-        if os.path.lexists(path):
-            os.replace(path, path + ".old")
-            say(f"{os.path.relpath(path, out)}: replaced; what was there is kept beside it, as .old.")
-    with open(staged, "rb") as opened:
-        os.fsync(opened.fileno())
-    os.chmod(staged, 0o666 & ~files._umask())  # gdown's files are for their owner alone
-    os.replace(staged, final)
+    else:
+        for path in sorted({*old, final}):
+            if os.path.lexists(path):
+                os.replace(path, path + ".old")
+                say(f"{_shown(path, out)}: replaced; what was there is kept beside it, as .old.")
+        files.sync(staged)
+        os.chmod(staged, files.default_mode())  # gdown's files are for their owner alone
+        os.replace(staged, final)
     with contextlib.suppress(OSError):  # others are still on their way there
         os.rmdir(staging)
+
+
+def _shown(path, out):
+    return files.printable(os.path.relpath(path, out))
+
+
+def _refuse_too_large(file, size):
+    """Raises DamagedFileError for more bytes than a file can have."""
+    estimate = 3 * REMOTES[file.role].about + (1 << 20)  # which may be wrong by that much
+    most = CHECKSUMS[file.role][0] if file.role in CHECKSUMS else estimate
+    if size > most:
+        raise DamagedFileError(
+            f"{file.path}: this is not {file.what}: {size:,} bytes or more, and it has at most {most:,}."
+        )
+
+
+def _check_arrived(staged, file, has_end):
+    """Raises DamagedFileError for a download that is not the file, or perhaps not all of it."""
+    release = Release(os.path.dirname(staged))
+    sources = [source for found in release.sources.values() for source in found]
+    source = next((source for source in sources if source.path == staged), None)
+    count = _content(release, source, file, file.path)
+    if has_end or not file.name.endswith(".txt"):  # a zip and a JSON file have an end of their own
+        return
+    with open(staged, "rb") as opened:
+        opened.seek(-1, os.SEEK_END)
+        broken_line = opened.read() != b"\n"
+    if count < file.count or broken_line:
+        where = "in the middle of a line" if broken_line else f"after {count:,} of {file.count:,} {file.holds}"
+        raise DamagedFileError(
+            f"{file.path}: ends {where}, and the server did not say how long it is: the connection broke off, perhaps."
+        )
 
 
 def _by_hand(out, file, link):

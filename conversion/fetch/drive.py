@@ -7,6 +7,7 @@ import contextlib
 import email.utils
 import glob
 import html
+import io
 import os
 import re
 import time
@@ -18,14 +19,22 @@ from urllib.parse import urlunsplit
 
 import gdown
 import requests
+import urllib3
 
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import MissingFileError
 from celeba_dialog import ReleaseError
 
+from ..machine.files import one_line
+
 RETRIES = 5  # lost connections per file that gdown mends by itself
 TIMEOUT = 60  # seconds without a byte
 CONFIRMATIONS = 5  # pages on the way to a file; gdown would follow them for ever
+MOST_PAGE = 4 << 20  # bytes of a page: a folder's takes some kB
+MOST_REQUESTS = 500  # to list a folder and those in it
+
+# What gdown and its libraries stumble with over an answer they did not expect.
+_UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class _RangeRefused(Exception):
@@ -42,39 +51,48 @@ class Drive:
         self.base = base
         self.keys = dict(keys)
 
-    def download(self, id, path, progress):
+    def download(self, id, path, starts, progress):
         """Downloads a file to `path`, going on from the partial file of an earlier call beside it.
 
-        `progress(done, total)` is called with bytes; `total` may be None. Raises MissingFileError if Drive has no such
-        file, ReleaseError if it does not give it (quota, sign-in, permission), EnvironmentFault if it would not give
-        any other either (too many requests, no network).
+        `starts(total)` is called before the first byte comes, `progress(done, total)` with bytes; `total` may be None.
+        What they raise ends the transfer. Returns whether the server told where the file ends: else a connection that
+        broke off looks like the end. Raises MissingFileError if Drive has no such file, ReleaseError if it does not
+        give it (quota, sign-in, permission), EnvironmentFault if it would not give any other either (too many
+        requests, no network).
         """
         options = {"resume": True, "retries": RETRIES, "timeout": TIMEOUT, "progress": progress}
         for _ in range(2):
+            transfer = _Transfer(path, starts)
             try:
-                with self._gdown(path):
+                with self._gdown(transfer):
                     gdown.download(id=id, output=path, quiet=True, use_cookies=False, **options)
                 os.unlink(_identity_path(path))
-                return
+                return transfer.has_end
             except _RangeRefused:  # from the start, then
-                _drop_partial(path)
+                self.drop(path)
         raise EnvironmentFault(
             "the connection was lost, and the server does not continue downloads. Repeat this command."
         )
 
+    def drop(self, path):
+        """Removes what came of a file that goes to `path`, so that no later call goes on with it."""
+        for file in [path, *_partial_files(path), _identity_path(path)]:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(file)
+
     def listing(self, folder):
         """The files below a folder: {path within the folder: id}. Raises as `download` does."""
-        with self._gdown():
+        with self._gdown(_Listing()):
             entries = gdown.download_folder(
                 id=folder, skip_download=True, quiet=True, use_cookies=False, timeout=TIMEOUT
             )
         return {entry.path: entry.id for entry in entries}
 
     @contextlib.contextmanager
-    def _gdown(self, path=None):
+    def _gdown(self, task):
         # gdown names Google's hosts itself, drops resource keys, hides status codes and takes no session from outside:
         # all of it is mended in the one place where it makes its session.
-        session, requests.session = requests.session, lambda: _Session(self, path)
+        session, requests.session = requests.session, lambda: _Session(self, task)
         try:
             yield
         except requests.RequestException as error:
@@ -82,9 +100,9 @@ class Drive:
         except gdown.DownloadError as error:
             if isinstance(error.__cause__, requests.RequestException):
                 raise EnvironmentFault(_unreachable(error.__cause__)) from error
-            raise ReleaseError(f"gdown gave up: {error}") from error
-        except (LookupError, ValueError, AssertionError) as error:
-            raise ReleaseError(f"gdown cannot read what Drive answers ({error!r}).") from error
+            raise ReleaseError(f"gdown gave up: {one_line(error)}") from error
+        except _UNREADABLE as error:
+            raise ReleaseError(f"gdown cannot read what Drive answers ({one_line(repr(error))}).") from error
         finally:
             requests.session = session
 
@@ -108,57 +126,135 @@ def _identity_path(path):
     return os.path.join(folder, f".{name}.server")
 
 
-def _drop_partial(path):
-    for part in glob.glob(glob.escape(path) + "?" * 8 + ".part"):  # gdown's name for it
-        os.unlink(part)
+def _partial_files(path):
+    return glob.glob(glob.escape(path) + "?" * 8 + ".part")  # gdown's name for it
 
 
-def _starts(response, path):
-    """Drops what an earlier call left if the server has another file now: gdown would mix the two."""
-    names = ("Content-Length", "ETag", "Last-Modified", "Content-Disposition")
-    identity = "\n".join(str(response.headers.get(name)) for name in names).encode()
-    known = Path(_identity_path(path))
-    if not known.exists() or known.read_bytes() != identity:
-        _drop_partial(path)
-        known.write_bytes(identity)
+class _Listing:
+    """What is asked of Drive: the files below a folder."""
+
+    def __init__(self):
+        self.folders = set()  # those asked for
+        self.requests = 0
+
+    def count(self, folder):
+        """Counts a request, for `folder` or None. Raises ReleaseError where this may have no end."""
+        self.requests += 1
+        if folder in self.folders:
+            raise ReleaseError(f"the folder {one_line(folder, 60)} lies in itself, or twice among the folders in it.")
+        if self.requests > MOST_REQUESTS:
+            raise ReleaseError(f"listing it takes more than {MOST_REQUESTS} requests.")
+        if folder:
+            self.folders.add(folder)
+
+
+class _Transfer:
+    """What is asked of Drive: a file, for `path`. `has_end`: whether the last answer told where it ends."""
+
+    def __init__(self, path, starts):
+        self.path = path
+        self.starts = starts
+        self.has_end = False
+        self.total = None  # bytes, where they are announced
+        self.confirmations = 0
+
+    def is_answered(self, drive, headers):
+        """Takes note of the answer that is the whole file.
+
+        Drops what an earlier call left if the server has another file now: gdown would mix the two.
+        """
+        chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
+        length = re.fullmatch("[0-9]{1,18}", headers.get("Content-Length", ""))
+        self.total = int(length[0]) if length and not chunked else None
+        self.has_end = bool(length) or chunked
+        self.starts(self.total)
+        names = ("Content-Length", "ETag", "Last-Modified", "Content-Disposition")
+        identity = "\n".join(str(headers.get(name)) for name in names).encode()
+        known = Path(_identity_path(self.path))
+        if not known.exists() or known.read_bytes() != identity or len(_partial_files(self.path)) > 1:
+            drive.drop(self.path)
+            known.write_bytes(identity)
+
+    def goes_on(self, response, offset):
+        """Takes note of the answer that is the rest from `offset` on. Raises _RangeRefused where it is not."""
+        span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
+        sound = (
+            response.status_code == 206
+            and span
+            and int(span[1]) == offset <= int(span[2])
+            and span[3] in ("*", str(int(span[2]) + 1))
+            and self.total in (None, int(span[2]) + 1)
+            and response.headers.get("Content-Length") in (None, str(int(span[2]) + 1 - offset))
+        )
+        if not sound:
+            raise _RangeRefused
+        self.has_end = True
 
 
 class _Session(requests.Session):
-    """What gdown takes for an ordinary session. `path` is where a download goes, None while a folder is listed."""
+    """What gdown takes for an ordinary session. `task` is a _Transfer or a _Listing."""
 
-    def __init__(self, drive, path):
+    def __init__(self, drive, task):
         super().__init__()
-        self._drive, self._path = drive, path
-        self._confirmations = 0
+        self._drive, self._task = drive, task
         self.headers["Accept-Language"] = "en"  # the language `_read_page` reads
+        self.headers["Accept-Encoding"] = "identity"  # what is packed may be of any size
 
     def request(self, method, url, **options):
-        response = super().request(method, self._drive.address(url), **options)
+        parts = urlsplit(url)
+        is_folder = "/embeddedfolderview" in parts.path
+        listing = isinstance(self._task, _Listing)
+        if listing:
+            self._task.count(parse_qs(parts.query).get("id", [""])[0] if is_folder else None)
+        response = super().request(method, self._drive.address(url), **{**options, "stream": True})
         response.headers.setdefault("Content-Type", "application/octet-stream")  # gdown stumbles without
-        is_folder = "/embeddedfolderview" in urlsplit(url).path
-        if self._path is None and not is_folder:
-            return response  # a Google document among the files; gdown asks for its name
-        if response.status_code >= 500:  # gdown repeats a lost connection, and this is as passing
-            raise requests.exceptions.ConnectionError(f"the server answers with status {response.status_code}")
-        wants_rest = "Range" in (options.get("headers") or {})
-        if "Content-Disposition" not in response.headers:
-            if wants_rest and response.status_code == 416:
-                raise _RangeRefused
+        packed = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if packed not in ("", "identity"):
+            raise ReleaseError(f"the server packs what it sends ({one_line(packed, 60)}), though asked not to.")
+        if listing and not is_folder:  # a Google document among the files; gdown asks for its name
+            if "Content-Disposition" not in response.headers:
+                _bound(response)
+            return response
+        status = response.status_code
+        if status >= 500:  # gdown repeats a lost connection, and this is as passing
+            raise requests.exceptions.ConnectionError(f"the server answers with status {status}")
+        wanted = re.fullmatch(r"bytes=(\d+)-", (options.get("headers") or {}).get("Range", ""))
+        if wanted and status in (206, 416):
+            self._task.goes_on(response, int(wanted[1]))
+        elif is_folder or status >= 400 or "Content-Disposition" not in response.headers:
             _read_page(response)
-            self._confirmations += not is_folder
-            if self._confirmations > CONFIRMATIONS:
-                raise ReleaseError("Drive asks again and again to confirm the download.")
+            if not listing:
+                self._task.confirmations += 1
+                if self._task.confirmations > CONFIRMATIONS:
+                    raise ReleaseError("Drive asks again and again to confirm the download.")
             pattern = r"/(?:file/d|folders)/([-\w]+)[^\"'<>]*?resourcekey=([-\w]+)"  # the links of a folder page
             self._drive.keys.update(re.findall(pattern, response.text))
-        elif response.status_code == 200:
-            if wants_rest:
-                raise _RangeRefused
-            _starts(response, self._path)
+        elif wanted:
+            self._task.goes_on(response, int(wanted[1]))
+        elif status == 200:
+            self._task.is_answered(self._drive, response.headers)
+        else:
+            raise ReleaseError(f"the server answers with status {status}, and 200 is the one for a whole file.")
         return response
 
     def get_redirect_target(self, response):
         target = super().get_redirect_target(response)
+        if target:  # requests would read what comes with it, however much that is
+            response.close()
+            response.raw = io.BytesIO()
         return target and self._drive.address(target)
+
+
+def _bound(response):
+    """Reads a page. Raises ReleaseError where it is too large: requests would read without end."""
+    try:
+        body = response.raw.read(MOST_PAGE + 1, decode_content=False)
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.exceptions.ConnectionError(error) from error
+    response.close()
+    if len(body) > MOST_PAGE:
+        raise ReleaseError(f"the server answers with a page of more than {MOST_PAGE:,} bytes.")
+    response.raw = io.BytesIO(body)
 
 
 def _read_page(response):
@@ -174,8 +270,10 @@ def _read_page(response):
     kind = response.headers["Content-Type"]
     if not kind.startswith("text/html"):  # perhaps the file itself, and too large to look at as a page
         raise ReleaseError(
-            f"the server answers with status {status}, {kind} and no Content-Disposition, as Drive never does."
+            f"the server answers with status {status} and {one_line(kind, 60)}, where Drive sends a file with "
+            "Content-Disposition, or a page."
         )
+    _bound(response)
     page = response.text
     title = re.search(r"<title[^>]*>(.*?)</title>", page, re.I | re.S)
     title = " ".join(html.unescape(title[1]).split())[:80] if title else ""
@@ -198,14 +296,16 @@ def _read_page(response):
 def _pause(retry_after):
     """The header Retry-After (seconds or a date) for people."""
     try:
-        seconds = int(retry_after)
-    except (TypeError, ValueError):
-        try:
-            seconds = email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return "for an hour"
-    return f"for {max(1, round(seconds))} seconds" if seconds < 120 else f"for {round(seconds / 60)} minutes"
+        seconds = int(retry_after) if str(retry_after).isdigit() else _seconds_until(retry_after)
+        return f"for {max(1, round(seconds))} seconds" if seconds < 120 else f"for {round(seconds / 60)} minutes"
+    except (TypeError, ValueError, OverflowError):
+        return "for an hour"
+
+
+def _seconds_until(date):
+    return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
 
 
 def _unreachable(error):
-    return f"the connection fails: {error}. Look at the network and repeat this command: what has arrived is kept."
+    found = one_line(error)
+    return f"the connection fails: {found}. Look at the network and repeat this command: what has arrived is kept."

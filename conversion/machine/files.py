@@ -1,18 +1,23 @@
 """What several commands need of files and the terminal: whole files or none, checksums, progress, messages.
 
-Paths are local or fsspec URLs.
+Paths are local or fsspec URLs, unless a function says otherwise.
 """
 
 import contextlib
 import hashlib
+import logging
 import os
 import posixpath
 import stat
 import sys
 import tempfile
+import warnings
+from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
 
+from celeba_dialog import EnvironmentFault
+from celeba_dialog import UsageError
 from celeba_dialog import filesystem
 from celeba_dialog import is_url
 
@@ -20,13 +25,120 @@ BLOCK = 1 << 20
 
 
 def say(message):
-    """A message for the person, on standard error, clear of any progress bar."""
-    tqdm.write(str(message), file=sys.stderr)
+    """A message for the person, on standard error, clear of any progress bar.
+
+    Whatever it quotes from outside cannot move the cursor, change colours or turn the direction of the text. Names
+    that may hold line ends go through `printable` or `one_line` before they become part of it.
+    """
+    if sys.stderr:  # else it was closed, and tqdm would take standard output
+        with contextlib.suppress(OSError, ValueError):  # nobody listens, which must not stop the work
+            tqdm.write(printable_lines(message), file=sys.stderr)
+
+
+def printable(text):
+    """A name from outside for a message: what is not printable, line ends included, as an escape such as \\x1b."""
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def printable_lines(message):
+    """The same for a whole message, whose line ends stay."""
+    return "\n".join(map(printable, str(message).split("\n")))
+
+
+def one_line(message, most=500):
+    """What another program says, in one printable line of at most so many characters."""
+    line = printable(" ".join(str(message).split()))
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+@contextlib.contextmanager
+def libraries_say():
+    """Has what libraries log and warn of in here told by `say`: it may quote what a server sent."""
+    root, own = logging.getLogger(), logging.getLogger("huggingface_hub")  # the second prints by itself
+    before = root.handlers, own.handlers, own.propagate
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: say(one_line(message))
+        try:
+            root.handlers, own.handlers, own.propagate = [_Saying(logging.WARNING)], [], True
+            yield
+        finally:
+            root.handlers, own.handlers, own.propagate = before
+
+
+class _Saying(logging.Handler):
+    def emit(self, record):
+        say(one_line(record.getMessage()))
 
 
 def progress(iterable=None, *, total=None, desc=None, unit="rows", **options):
     """A progress bar on standard error; none where that is no terminal."""
-    return tqdm(iterable, total=total, desc=desc, unit=unit, file=sys.stderr, disable=None, leave=False, **options)
+    options |= {"total": total, "desc": desc and printable(desc), "unit": unit, "leave": False}
+    options["disable"] = not is_terminal(sys.stderr)
+    return tqdm(iterable, file=sys.stderr, **options)
+
+
+def is_terminal(stream):
+    """Whether a standard stream is a terminal; it is None, or closed, where it was so at the start."""
+    return bool(stream) and not getattr(stream, "closed", False) and stream.isatty()
+
+
+def local_path(path):
+    """An absolute local path; `~` is the home folder.
+
+    Raises UsageError for a URL or an empty path, EnvironmentFault where a relative path starts nowhere.
+    """
+    path = os.fspath(path)
+    if not path.strip():
+        raise UsageError("The path is empty. Name a file or folder on this machine.")
+    if is_url(path):
+        raise UsageError(f"{printable(path)}: is an address. Name a file or folder on this machine.")
+    try:
+        return os.path.abspath(os.path.expanduser(path))
+    except FileNotFoundError as error:
+        raise EnvironmentFault(f"{path}: the working directory is not there any more. Change to another.") from error
+
+
+def refuse_no_folder(path):
+    """Raises UsageError for an absolute local path of what is no folder, EnvironmentFault where none can be made."""
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise UsageError(f"{printable(path)}: is a {kind(path)}, not a folder. Give a new or empty folder.")
+    above = path
+    while not os.path.lexists(above) and os.path.dirname(above) != above:
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise EnvironmentFault(f"{printable(path)}: Not a directory: {printable(above)} is a {kind(above)}.")
+
+
+def kind(path, follow=True):
+    """What lies at a local path: "file", "folder", "pipe", "socket" or "device", and "link" where none is followed."""
+    try:
+        mode = os.stat(path, follow_symlinks=follow).st_mode
+    except OSError:
+        if follow and os.path.islink(path):
+            return "link that leads nowhere"
+        raise
+    return _KINDS.get(stat.S_IFMT(mode), "device")
+
+
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFLNK: "link",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFSOCK: "socket",
+}
+
+
+def is_http_address(text):
+    """Whether a text is the address of a web server that a client can be asked to talk to."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in text
+    except ValueError:  # brackets, or a port that is none
+        return False
 
 
 def open_file(path, mode="rb"):
@@ -69,21 +181,25 @@ def names(path):
 
 
 def tree(path):
-    """All that lies below a folder: {path below it, with slashes: "file", "folder", "link" or "device"}."""
+    """All that lies below a folder: {path below it, with slashes: "file", "folder", "link", "pipe" …}.
+
+    Raises EnvironmentFault where a part of it cannot be listed.
+    """
     if is_url(path):
         root = posixpath.join(filesystem(path)._strip_protocol(path), "")
         found = filesystem(path).find(path, withdirs=True, detail=True)
         kinds = {name.rstrip("/"): "folder" if found[name]["type"] == "directory" else "file" for name in sorted(found)}
         return {name.removeprefix(root): kind for name, kind in kinds.items() if name.startswith(root)}
     kinds = {}
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in os.walk(path, onerror=_unlisted):
         for name in (*folders, *names):
-            mode = os.lstat(os.path.join(folder, name)).st_mode
-            known = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
-            kinds[os.path.relpath(os.path.join(folder, name), path).replace(os.sep, "/")] = known.get(
-                stat.S_IFMT(mode), "device"
-            )
+            there = os.path.join(folder, name)
+            kinds[os.path.relpath(there, path).replace(os.sep, "/")] = kind(there, follow=False)
     return dict(sorted(kinds.items()))
+
+
+def _unlisted(error):
+    raise EnvironmentFault(f"{printable(error.filename)}: cannot be listed: {error.strerror}.") from error
 
 
 def make_folder(path):
@@ -126,7 +242,7 @@ def whole_file(path, synced=True):
             if synced:
                 file.flush()
                 os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, default_mode())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -134,7 +250,8 @@ def whole_file(path, synced=True):
         raise
 
 
-def _umask():
+def default_mode():
+    """The permissions of a new file, which temporary files do not have."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    return 0o666 & ~mask
