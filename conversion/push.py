@@ -2,9 +2,10 @@
 
 Every file of OUT is first compared with OUT/manifest.json. REPO_ID (OWNER/NAME) is created private where it does not
 exist; a repository that is public, or does not say that it is private, is refused before anything is sent, because
-the agreement forbids passing the images on. What is missing or changed there goes up in one commit that also deletes
-old shards; then privacy, file list, sizes and checksums are read back. The same command again goes on where the last
-one stopped. The token is the one of `hf auth login`, or HF_TOKEN.
+the agreement forbids passing the images on. So is one that holds anything a push of this dataset did not put there:
+nothing of others is replaced or deleted. What is missing or changed there goes up in one commit that also deletes old
+shards; then privacy, file list, sizes and checksums are read back. The same command again goes on where the last one
+stopped. The token is the one of `hf auth login`, or HF_TOKEN.
 """
 
 import contextlib
@@ -12,22 +13,29 @@ import hashlib
 import os
 import re
 import sys
+import tempfile
 from typing import NamedTuple
 
 from celeba_dialog import AGREEMENT_URL
 from celeba_dialog import CelebADialogError
+from celeba_dialog import DamagedFileError
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 
 from .build.manifest import BESIDE_SHARDS
 from .build.manifest import MANIFEST
+from .build.manifest import parse_manifest
 from .build.manifest import read_manifest
 from .build.manifest import shards_of
 from .machine import files
 
 REQUIRED = ("README.md", MANIFEST)
 HUB_FILE = ".gitattributes"  # the Hub's own, in every repository
+MOST_MANIFEST = 8 << 20  # bytes: a hundred times the manifest of all configs
+# A new repository's README: at most the licence that was chosen when it was made, and not a word of text.
+STUB = re.compile(rb"\s*(---\s*?\n(license(_name|_link)?: *\S*\s*?\n)*---\s*)?")
+MOST_STUB = 1000  # bytes
 AGAIN = "Run the same command again: what has arrived is not sent twice."
 
 # Status of the Hub's answer -> what to do.
@@ -59,7 +67,8 @@ def add_arguments(parser):
 
 
 def run(args):
-    push(args.out, args.repo_id, gated=args.gated)
+    with files.libraries_say():
+        push(args.out, args.repo_id, gated=args.gated)
 
 
 def push(folder, repo_id, gated=False):
@@ -75,10 +84,11 @@ def push(folder, repo_id, gated=False):
     from huggingface_hub.utils import disable_progress_bars
 
     _check_repo_id(repo_id)
+    _check_network()
     local, configs = local_files(folder)
     files.say(f"{folder}: {len(local)} files, {_size(local)}, as manifest.json has them.")
 
-    if not sys.stderr.isatty():
+    if not files.is_terminal(sys.stderr):
         disable_progress_bars()
     token = _token()
     api = HfApi(token=token)
@@ -88,17 +98,17 @@ def push(folder, repo_id, gated=False):
 
     with talking("looking up the token"):
         account = api.whoami()
-    access = (account.get("auth") or {}).get("accessToken") or {}
-    if access.get("role") == "read":
-        raise EnvironmentFault(
-            f"The token of {account.get('name')} can only read. "
-            "Make one with write permission on the Hub and log in with `hf auth login`."
-        )
+        access = (account.get("auth") or {}).get("accessToken") or {}
+        if access.get("role") == "read":
+            raise EnvironmentFault(
+                f"The token of {files.printable(account.get('name'))} can only read. "
+                "Make one with write permission on the Hub and log in with `hf auth login`."
+            )
 
     with talking(f"looking for {repo_id}"):
         parent = _private_repository(api, repo_id)
         remote = _remote_files(api, repo_id, parent)
-    _refuse_foreign_files(repo_id, remote)
+        _refuse_what_is_not_ours(api, repo_id, parent, remote, local)
     if gated:
         with talking("asking for approval of access requests"):
             api.update_repo_settings(repo_id, repo_type="dataset", gated="manual")
@@ -139,19 +149,13 @@ def local_files(folder):
     Returns ({path below the folder, with slashes: LocalFile}, [names of the configurations]). Raises UsageError where
     there is no such folder, ReleaseError with one line per file that is missing, changed or does not belong.
     """
+    folder = files.local_path(folder)
     if not os.path.isdir(folder):
         raise UsageError(f"{folder}: no such folder. Give the folder that `celeba-dialog build` wrote.")
     try:
+        found = _regular_files(folder)
         configs = read_manifest(folder)["configs"]
-        shards = {
-            shard["path"]: (shard["size"], shard["sha256"]) for entry in configs.values() for shard in shards_of(entry)
-        }
-        found = {}
-        for root, _, names in os.walk(folder, onerror=_raise):
-            for name in names:
-                path = os.path.join(root, name)
-                found[os.path.relpath(path, folder).replace(os.sep, "/")] = path
-
+        shards = _shards(configs)
         problems = [_stray(folder, path) for path in sorted(found.keys() - shards.keys() - set(BESIDE_SHARDS))]
         for path in [*REQUIRED, *shards]:
             if path not in found:
@@ -182,20 +186,61 @@ def local_files(folder):
     return local, list(configs)
 
 
+def _regular_files(folder):
+    """{path below the folder: path} of all files. Raises ReleaseError for what is neither file nor folder.
+
+    Nothing is opened, because a pipe would be waited for.
+    """
+    kinds = files.tree(folder)
+    problems = [
+        f"{folder}: {files.printable(path)} is a {kind}, where build writes files. Remove it."
+        for path, kind in kinds.items()
+        if kind not in ("file", "folder")
+    ]
+    if problems:
+        raise ReleaseError("\n".join(problems))
+    return {path: os.path.join(folder, path) for path, kind in kinds.items() if kind == "file"}
+
+
+def _shards(configs):
+    """{path: (size, SHA-256)} of the shards in a manifest's configs."""
+    return {shard["path"]: (shard["size"], shard["sha256"]) for entry in configs.values() for shard in shards_of(entry)}
+
+
 def _stray(folder, path):
+    shown = files.printable(path)
     if os.path.basename(path) == "celeba_dialog.py":
-        return f"{folder}: holds {path}, beside which `datasets` 4 and later load nothing. Remove it."
-    return f"{folder}: {path} is neither in the manifest nor one of {', '.join(BESIDE_SHARDS)}. Remove it."
+        return f"{folder}: holds {shown}, beside which `datasets` 4 and later load nothing. Remove it."
+    return f"{folder}: {shown} is neither in the manifest nor one of {', '.join(BESIDE_SHARDS)}. Remove it."
 
 
-def _raise(error):
-    raise error
+def _check_network():
+    """Raises EnvironmentFault where the settings of the client lead to no Hub."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise EnvironmentFault(
+            "Offline mode is on, so nothing can be pushed. Unset HF_HUB_OFFLINE (and TRANSFORMERS_OFFLINE) in the "
+            "environment, where there is a network."
+        )
+    if not files.is_http_address(constants.ENDPOINT):
+        raise EnvironmentFault(
+            f"HF_ENDPOINT is {constants.ENDPOINT!r}. It is the address of a Hub, as https://host; unset it for the "
+            "public one."
+        )
 
 
 def _token():
+    from huggingface_hub import constants
     from huggingface_hub import get_token
 
-    token = get_token()
+    try:
+        token = get_token()
+    except Exception as error:  # it may read a file, refresh a login or ask a server
+        raise EnvironmentFault(
+            f"The Hugging Face token cannot be had: {files.one_line(error)}. Look at HF_TOKEN_PATH (it is "
+            f"{constants.HF_TOKEN_PATH}), log in with `hf auth login`, or set HF_TOKEN."
+        ) from None
     if not token:
         raise EnvironmentFault(
             "No Hugging Face token. Log in with `hf auth login`, or set HF_TOKEN; the token needs write permission."
@@ -212,7 +257,7 @@ def _check_repo_id(repo_id):
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise UsageError(f"{repo_id}: no name for a repository: {error}") from error
+        raise UsageError(f"{files.one_line(repo_id)}: no name for a repository: {files.one_line(error)}") from error
     if "/" not in repo_id:
         raise UsageError(f"{repo_id}: give the owner as well, as in my-organisation/{repo_id}.")
 
@@ -243,7 +288,7 @@ def _private_repository(api, repo_id):
         info = api.dataset_info(repo_id)
         files.say(f"{repo_id}: created.")
     if info.id.lower() != repo_id.lower():
-        raise EnvironmentFault(f"{repo_id} has moved to {info.id}. Run the command with that name.")
+        raise EnvironmentFault(f"{repo_id} has moved to {files.printable(info.id)}. Run the command with that name.")
     _refuse_public(info, repo_id)
     return info.sha
 
@@ -266,17 +311,46 @@ def _remote_files(api, repo_id, revision):
     return {entry.path: entry for entry in tree if hasattr(entry, "blob_id") and entry.path != HUB_FILE}
 
 
-def _refuse_foreign_files(repo_id, remote):
-    """Old shards are ours to delete; anything else belongs to someone, or the repository is another dataset's."""
-    ours = MANIFEST in remote
-    foreign = [
-        path for path in sorted(remote) if path not in BESIDE_SHARDS and not (ours and path.endswith(".parquet"))
-    ]
-    if foreign:
-        raise EnvironmentFault(
-            f"{repo_id} holds {len(foreign)} files that no push put there, such as {foreign[0]}. "
-            "Delete them there, or choose another name. Nothing was sent."
-        )
+def _refuse_what_is_not_ours(api, repo_id, revision, remote, local):
+    """Raises EnvironmentFault for a file that a push would replace or delete, and that no push put there.
+
+    Ours are the shards that a manifest of ours names and what belongs beside them; without a manifest nothing but the
+    stub of a new repository. A file that is already what it is to become is nobody's loss: so a repository that holds
+    a part of what is pushed can be completed.
+    """
+    ours = set()
+    shown = f"{repo_id} holds what no push put there"
+    if MANIFEST in remote:
+        if remote[MANIFEST].size > MOST_MANIFEST:
+            raise EnvironmentFault(f"{shown}: {MANIFEST} has {remote[MANIFEST].size:,} bytes. {_CHOOSE}")
+        content = _remote_content(api, repo_id, revision, MANIFEST)
+        try:
+            ours = {*BESIDE_SHARDS, *_shards(parse_manifest(content, f"{shown}: {MANIFEST}", _CHOOSE)["configs"])}
+        except DamagedFileError as error:
+            raise EnvironmentFault(str(error)) from error
+    elif "README.md" in remote and remote["README.md"].size <= MOST_STUB:
+        ours = {"README.md"} if STUB.fullmatch(_remote_content(api, repo_id, revision, "README.md")) else set()
+    others = [path for path, there in remote.items() if path not in ours and _is_lost(there, local.get(path))]
+    if others:
+        others.sort(key=lambda path: (path in BESIDE_SHARDS, path))  # those first that tell most
+        named = ", ".join(files.one_line(path, 100) for path in others[:3])
+        also = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
+        raise EnvironmentFault(f"{shown}: {named}{also}. {_CHOOSE}")
+
+
+_CHOOSE = "Nothing was sent. Choose another name, or delete there what is not needed any more."
+
+
+def _is_lost(there, here):
+    """Whether a push would delete or change a file of the repository."""
+    return here is None or _difference(here, there) is not None
+
+
+def _remote_content(api, repo_id, revision, path):
+    """The bytes of a small file on the Hub."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = api.hf_hub_download(repo_id, path, repo_type="dataset", revision=revision, local_dir=folder)
+        return files.read(copy)
 
 
 def _difference(file, remote):
@@ -312,8 +386,8 @@ def _confirm(api, repo_id, revision, local, gated):
     problems = []
     for path, file in local.items():
         if difference := _difference(file, remote.get(path)):
-            problems.append(f"{repo_id}: {path} {difference}.")
-    problems += [f"{repo_id}: {path} does not belong there." for path in remote if path not in local]
+            problems.append(f"{repo_id}: {path} {files.printable(difference)}.")
+    problems += [f"{repo_id}: {files.printable(path)} does not belong there." for path in remote if path not in local]
     if problems:
         problems.append(
             "The Hub holds something else than it was sent. Run the same command again, or push to a new name."
@@ -346,8 +420,8 @@ def _plain_errors(doing, repo_id, token):
             found = f"{type(cause).__name__}: {cause}".rstrip(".")
         otherwise = AGAIN if status is None or status >= 500 else "Repeating that would change nothing."
         advice = ADVICE.get(status, otherwise).format(repo_id=repo_id, owner=repo_id.split("/")[0])
-        text = f"While {doing}: {' '.join(found.split())}. {advice}"
-        raise EnvironmentFault(text.replace(token, "<token>")) from error
+        found = files.one_line(found.replace(token, "<token>"))
+        raise EnvironmentFault(f"While {doing}: {found}. {advice}") from error
 
 
 def _causes(error):

@@ -96,6 +96,9 @@ class Hub:
         self.requests = []
         self.answered = queue.SimpleQueue()
         self.errors = []  # tracebacks: mistakes of this file, or requests it does not know
+        self.user = "someone"  # who the tokens belong to
+        self.warnings = []  # what the server says of every README
+        self.headers = {}  # of every answer, besides its own
         self.ignored = ()  # patterns of paths that the server says it ignores, as after a .gitignore
         self._hooks = []
 
@@ -126,9 +129,9 @@ class Hub:
     def on(self, method, pattern, action, times=1):
         """The next `times` requests of the method whose path matches the pattern meet `action` first.
 
-        An action is a status to answer, (status, message), RESET, RESET_AFTER, or a function without arguments that
-        does something (in the server's thread, so it may wait) and returns one of these, or None to let the request
-        go on.
+        An action is a status to answer, (status, message), (status, body as bytes), RESET, RESET_AFTER, or a function
+        without arguments that does something (in the server's thread, so it may wait) and returns one of these, or
+        None to let the request go on.
         """
         self._hooks.append([method, pattern, action, times])
 
@@ -173,11 +176,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._break()
             if fault:
                 status, message = fault if isinstance(fault, tuple) else (fault, "as the test wants it")
-                raise Answer(status, {"error": message})
+                raise Answer(status, message if isinstance(message, bytes) else {"error": message})
             raise self._answer(hub, body)
         except Answer as answer:
             self.send_response(answer.status)
-            for name, value in answer.headers.items():
+            for name, value in {**hub.headers, **answer.headers}.items():
                 self.send_header(name, value)
             if "Content-Length" not in answer.headers:
                 self.send_header("Content-Length", str(len(answer.body)))
@@ -248,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise Answer(401, {"error": "no token"})
         access = {"displayName": "test", "role": account.role}
         orgs = [{"type": "org", "name": account.owner}]
-        raise Answer(200, {"type": "user", "name": "someone", "orgs": orgs, "auth": {"accessToken": access}})
+        raise Answer(200, {"type": "user", "name": hub.user, "orgs": orgs, "auth": {"accessToken": access}})
 
     def create(self, hub, body):
         wanted = json.loads(body)
@@ -265,7 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise Answer(200, {"url": url})
 
     def validate_yaml(self, hub, body):
-        raise Answer(200, {"errors": [], "warnings": []})
+        raise Answer(200, {"errors": [], "warnings": [{"message": text} for text in hub.warnings]})
 
     def info(self, hub, body, repo_id, revision):
         repository = self.repository(repo_id)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -124,6 +125,7 @@ def push(running):
 
 def check_output(result, token):
     assert "Traceback" not in result.output, result.output
+    assert all(line.isprintable() for line in result.output.split("\n")), result.output  # nothing moves the cursor
     assert "%|" not in result.output  # a progress bar, where there is no terminal
     assert token is None or token not in result.output
 
@@ -290,18 +292,49 @@ def test_repeating_sends_what_changed_and_deletes_old_shards_in_the_same_commit(
 
 def test_a_commit_that_only_deletes(hub, push, folder):
     token = hub.token()
+    (folder / "preview.png").write_bytes(picture(5, "P"))
     assert push(folder, REPO, token=token).status == 0
-    hub.repositories[REPO].commit({**hub.files(REPO), "hq/train-00002-of-00003.parquet": b"PAR1"})
+    (folder / "preview.png").unlink()
     assert push(folder, REPO, token=token).status == 0
     assert hub.files(REPO) == contents(folder)
-    assert len(hub.repositories[REPO].commits) == 4
+    assert len(hub.repositories[REPO].commits) == 3
 
 
-def test_an_existing_private_repository_is_used(hub, push, folder):
-    hub.create(REPO, files={"README.md": b"# To be filled\n"})
+STUBS = {
+    "none": None,
+    "empty": b"",
+    "blank": b"\n \n",
+    "licence": b"---\nlicense: mit\n---\n",
+    "licence of its own": b"---\r\nlicense: other\r\nlicense_name: ours\r\nlicense_link: LICENSE\r\n---\r\n",
+    "nothing chosen": b"---\n---",
+}
+
+
+@pytest.mark.parametrize("case", STUBS)
+def test_an_empty_private_repository_is_used(hub, push, folder, case):
+    """As the Hub makes one: .gitattributes, and a README that says at most which licence was chosen."""
+    hub.create(REPO, files={} if STUBS[case] is None else {"README.md": STUBS[case]})
     assert push(folder, REPO, token=hub.token()).status == 0
     assert hub.files(REPO) == contents(folder)
     assert ("POST", "/api/repos/create") not in of_interest(hub, "POST")
+
+
+@pytest.mark.parametrize("beside", [[], ["README.md"], ["README.md", "manifest.json"]])
+def test_a_repository_with_a_part_of_what_is_pushed_is_completed(hub, push, folder, beside):
+    """Whatever put it there was at work on the same: nothing is lost where nothing changes."""
+    there = [f"hq/train-0000{n}-of-00002.parquet" for n in range(2)] + beside
+    hub.create(REPO, files={path: (folder / path).read_bytes() for path in there})
+    assert push(folder, REPO, token=hub.token()).status == 0
+    assert hub.files(REPO) == contents(folder)
+    assert len(of_interest(hub, "PUT")) == 4  # three shards and the plot
+
+
+def test_a_push_with_new_names_beside_the_shards(hub, push, folder):
+    write(folder / "id2label.json", b'{"0": "background"}')
+    token = hub.token()
+    for _ in range(2):
+        assert push(folder, REPO, token=token).status == 0
+    assert hub.files(REPO) == contents(folder)
 
 
 # ------------------------------------------------------------------------------------------------- what it must not do
@@ -371,12 +404,124 @@ def test_refuses_a_repository_that_holds_something_else(hub, push, folder):
     assert hub.files(REPO) == theirs
 
 
-def test_refuses_files_among_ours_that_are_not(hub, push, folder):
+@pytest.mark.parametrize(
+    "path", ["notes.txt", "hq/train-00002-of-00003.parquet", "data/train.parquet", ".gitignore", "hq/README.md"]
+)
+def test_refuses_files_among_ours_that_are_not(hub, push, folder, path):
     token = hub.token()
     assert push(folder, REPO, token=token).status == 0
-    hub.repositories[REPO].commit({**hub.files(REPO), "notes.txt": b"mine"})
+    theirs = {**hub.files(REPO), path: b"mine"}
+    hub.repositories[REPO].commit(theirs)
     hub.requests.clear()
-    refused(hub, push(folder, REPO, token=token), "notes.txt")
+    kept_as_it_was(hub, push(folder, REPO, token=token), theirs, path)
+
+
+def kept_as_it_was(hub, result, theirs, *words):
+    """Refused in one line that says what was found, and the repository still holds all of theirs."""
+    refused(hub, result, *words)
+    assert "no push put there" in result.output
+    assert len([line for line in result.output.splitlines() if not line.endswith("as manifest.json has them.")]) == 1
+    assert hub.files(REPO) == theirs
+    assert len(result.output) < 1000
+
+
+def shard(**values):
+    """A change of a manifest of ours: of what it says of a shard."""
+    return lambda manifest: manifest["configs"]["hq"]["splits"]["test"]["shards"][0].update(values)
+
+
+# What a manifest.json of somebody else may be, as bytes or as a change of ours, and a word of what push says of it.
+OTHER_MANIFESTS = {
+    "dataset": (b'{"dataset": "chest-xrays"}', "'chest-xrays'"),
+    "web app": (b'{"name": "App", "icons": []}', "no dataset"),
+    "list": (b'["data/train-00000-of-00001.parquet"]', "expected an object"),
+    "text": (b'"celeba_dialog"', "expected an object"),
+    "number": (b"17", "expected an object"),
+    "null": (b"null", "expected an object"),
+    "empty": (b"", ""),
+    "cut off": (b'{"dataset": "celeba_dialog", "form', ""),
+    "binary": (b"\x89PNG\r\n\x1a\n\x00\xff", ""),
+    "deep": (b"[" * 200_000, ""),
+    "long number": (b'{"format": ' + b"9" * 5000 + b"}", ""),
+    "large": (b'{"dataset": "celeba_dialog"' + b" " * (9 << 20) + b"}", "9,437,212 bytes"),
+    "dataset is no text": (b'{"dataset": ["celeba_dialog"]}', "['celeba_dialog']"),
+    "name with an escape": (b'{"dataset": "\\u001b[2J\\u202e\\n"}', "\\x1b[2J\\u202e\\n"),
+    "long name": (json.dumps({"dataset": "x" * 10_000}).encode(), "xxxxx"),
+    "newer": (lambda manifest: manifest.update(format=2), "format 2"),
+    "no format": (lambda manifest: manifest.pop("format"), "no format"),
+    "no configs": (lambda manifest: manifest.pop("configs"), "no configs"),
+    "configs is a list": (lambda manifest: manifest.update(configs=["hq"]), "configs"),
+    "config is a text": (lambda manifest: manifest.update(configs={"hq": "all"}), "'all'"),
+    "nothing built": (lambda manifest: manifest.update(configs={}), "no shards"),
+    "a config of no such name": (lambda manifest: manifest["configs"].update(data=manifest["configs"]["hq"]), "'data'"),
+    "another shard": (shard(path="data/train-00000-of-00001.parquet"), "data/train-00000-of-00001.parquet"),
+    "path upwards": (shard(path="hq/../data/train-00000-of-00001.parquet"), "hq/../data"),
+    "path from the root": (shard(path="/data/train-00000-of-00001.parquet"), "/data"),
+    "path that is the README": (shard(path="README.md"), "README.md"),
+    "path of a pattern": (shard(path="hq/*.parquet"), "hq/*.parquet"),
+    "path that is a number": (shard(path=7), "7"),
+    "path with a line end": (shard(path="hq/test-00000-of-00001.parquet\n"), "\\n"),
+    "size is a text": (shard(size="5"), "'5'"),
+    "no checksum": (shard(sha256=None), "None"),
+    "names beside them": (
+        lambda manifest: manifest["files"].update({"data/x": {"size": 1, "sha256": "0" * 64}}),
+        "data/x",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_MANIFESTS)
+def test_refuses_a_repository_whose_manifest_is_not_ours(hub, push, folder, case):
+    change, word = OTHER_MANIFESTS[case]
+    if not isinstance(change, bytes):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        change(manifest)
+        change = json.dumps(manifest).encode()
+    theirs = {"manifest.json": change, "README.md": b"# Theirs\n", "data/train-00000-of-00001.parquet": b"theirs"}
+    hub.create(REPO, files=theirs)
+    kept_as_it_was(hub, push(folder, REPO, token=hub.token()), theirs, "manifest.json", word)
+
+
+def test_refuses_what_a_manifest_of_ours_does_not_name(hub, push, folder):
+    theirs = {"manifest.json": (folder / "manifest.json").read_bytes(), "data/train-00000-of-00001.parquet": b"theirs"}
+    hub.create(REPO, files=theirs)
+    kept_as_it_was(hub, push(folder, REPO, token=hub.token()), theirs, "data/train-00000-of-00001.parquet")
+
+
+@pytest.mark.parametrize(
+    "readme",
+    [
+        b"# Birds\n",
+        b"---\nlicense: mit\n---\nOur birds.\n",
+        b"---\nlicense: mit\npretty_name: Birds\n---\n",
+        b"---\nlicense: mit of course\n---\n",
+        b"license: mit\n",
+        b"---\nlicense: mit\n---\n" + b"\n" * 2000,
+        b"\x00\xff",
+    ],
+)
+def test_refuses_a_repository_with_somebodys_readme(hub, push, folder, readme):
+    hub.create(REPO, files={"README.md": readme})
+    kept_as_it_was(hub, push(folder, REPO, token=hub.token()), {"README.md": readme}, "README.md")
+
+
+def test_refuses_shards_of_ours_with_other_content_where_no_manifest_says_whose_they_are(hub, push, folder):
+    theirs = {SHARD: b"PAR1 of somebody", "README.md": (folder / "README.md").read_bytes()}
+    hub.create(REPO, files=theirs)
+    kept_as_it_was(hub, push(folder, REPO, token=hub.token()), theirs, SHARD)
+
+
+def test_refuses_a_stub_beside_something_else(hub, push, folder):
+    theirs = {"README.md": b"---\nlicense: mit\n---\n", "birds.csv": b"1,2\n"}
+    hub.create(REPO, files=theirs)
+    kept_as_it_was(hub, push(folder, REPO, token=hub.token()), theirs, "birds.csv")
+
+
+def test_gated_asks_nothing_of_a_repository_that_is_not_ours(hub, push, folder):
+    theirs = {"README.md": b"# Birds\n"}
+    hub.create(REPO, files=theirs)
+    kept_as_it_was(hub, push(folder, REPO, "--gated", token=hub.token()), theirs, "README.md")
+    assert hub.repositories[REPO].gated is False
 
 
 def test_refuses_a_repository_that_has_moved(hub, push, folder):
@@ -437,6 +582,131 @@ def test_repository_that_exists_out_of_sight(hub, push, folder):
     hub.on("POST", "/api/repos/create", 409)
     result = push(folder, REPO, token=hub.token())
     refused(hub, result, "exists", writes=[("POST", "/api/repos/create")])
+
+
+# ------------------------------------------------------------------------------------ what comes from outside is shown
+
+ODD = "\x1b[31m\x1b]0;title\x07\u202e\u2066\x9b2J\r\nword"  # colours, a title, two changes of direction, a line end
+
+
+def shown(result):
+    """`check_output` has seen to what must not be there; this much has to be."""
+    assert r"\x1b[31m\x1b]0;title\x07\u202e\u2066\x9b2J" in result.output
+    assert "word" in result.output
+
+
+def test_odd_message_of_the_hub(hub, push, folder):
+    hub.on("POST", "/preupload/", (400, ODD))
+    result = push(folder, REPO, token=hub.token())
+    assert result.status == 1
+    shown(result)
+    assert result.output.splitlines()[-1].startswith("While uploading: the Hub answered 400 (")
+
+
+def test_endless_message_of_the_hub(hub, push, folder):
+    hub.on("POST", "/preupload/", (400, "no " * 100_000))
+    result = push(folder, REPO, token=hub.token())
+    assert result.status == 1
+    assert len(result.output) < 2000
+
+
+def test_odd_name_of_the_account(hub, push, folder):
+    hub.user = ODD
+    result = push(folder, REPO, token=hub.token("read"))
+    refused(hub, result, "can only read")
+    shown(result)
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"null", b'{"auth": "all"}', b'{"auth": {"accessToken": 7}}', b"<html>"])
+def test_strange_account(hub, push, folder, answer):
+    hub.on("GET", "/whoami-v2", (200, answer))
+    refused(hub, push(folder, REPO, token=hub.token()), "While looking up the token")
+
+
+def test_odd_names_in_the_repository(hub, push, folder):
+    hub.create(REPO, files={f"{ODD}.txt": b"theirs"})
+    result = push(folder, REPO, token=hub.token())
+    refused(hub, result, "no push put there")
+    shown(result)
+
+
+def test_odd_name_of_the_repository_it_has_moved_to(hub, push, folder):
+    hub.repositories["org/former"] = hub.create(f"org/{ODD}")
+    result = push(folder, "org/former", token=hub.token())
+    refused(hub, result, "has moved to")
+    shown(result)
+
+
+def test_odd_names_that_appear_during_the_push(hub, push, folder):
+    hub.on("GET", "/tree/", lambda: None)
+    hub.on("GET", "/tree/", lambda: hub.repositories[REPO].commits[-1][1].update({ODD: b""}))
+    result = push(folder, REPO, token=hub.token())
+    assert result.status == 1
+    assert "does not belong there" in result.output
+    shown(result)
+
+
+def test_odd_warnings_of_the_hub(hub, push, folder):
+    """The client logs one kind and warns of the other, each with the words of the server."""
+    hub.warnings = [ODD]
+    hub.headers = {"X-HF-Warning": f"topic-{folder.name}; header {ODD.splitlines()[0].encode().decode('latin-1')}"}
+    result = push(folder, REPO, token=hub.token())
+    assert result.status == 0
+    shown(result)
+    assert "Warnings while validating metadata" in result.output
+    assert "header \\x1b[31m" in result.output
+
+
+# -------------------------------------------------------------------------------------------------------- environment
+
+
+def alone(hub, folder, *argv, env=(), **options):
+    """A push in a process of its own, for what is read when the client is imported."""
+    command = [sys.executable, "-c", COMMAND, *map(str, argv)]
+    env = environment(hub, folder, token=hub.token()) | dict(env)
+    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=120, **options)  # noqa: S603
+    check_output(Result(done.returncode, done.stderr + done.stdout), env["HF_TOKEN"] or None)
+    return Result(done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_offline_mode_is_what_push_says(hub, folder, tmp_path, name):
+    result = alone(hub, tmp_path, folder, REPO, env={name: "1"})
+    refused(hub, result, "Offline mode", name)
+    assert "same command again" not in result.output
+    assert len(result.output.splitlines()) == 1
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b""])
+def test_a_token_path_that_holds_no_token(hub, folder, tmp_path, content):
+    path = tmp_path / "token"
+    path.mkdir() if content is None else path.write_bytes(content)
+    result = alone(hub, tmp_path, folder, REPO, env={"HF_TOKEN": "", "HF_TOKEN_PATH": str(path)})
+    refused(hub, result, "hf auth login")
+    assert content == b"" or "HF_TOKEN_PATH" in result.output
+    assert len(result.output.splitlines()) == 2  # the first says that the folder is as it was built
+    assert hub.requests == []
+
+
+def test_a_token_path_that_is_a_folder_beside_a_wrong_token(hub, folder, tmp_path):
+    """The client looks there to tell which of the two was wrong."""
+    (tmp_path / "token").mkdir()
+    result = alone(hub, tmp_path, folder, REPO, env={"HF_TOKEN": NOBODY, "HF_TOKEN_PATH": str(tmp_path / "token")})
+    refused(hub, result, "401", "hf auth login")
+
+
+@pytest.mark.parametrize("address", ["example.org", "http://", "http://127.0.0.1:99999", "ftp://127.0.0.1", ""])
+def test_an_endpoint_that_is_no_address(hub, folder, tmp_path, address):
+    result = alone(hub, tmp_path, folder, REPO, env={"HF_ENDPOINT": address})
+    refused(hub, result, "HF_ENDPOINT", address.rstrip("/"))
+    assert len(result.output.splitlines()) == 1
+
+
+def test_closed_standard_input(hub, folder, tmp_path):
+    result = alone(hub, tmp_path, folder, REPO, preexec_fn=lambda: os.close(0))
+    assert result.status == 0, result.output
+    assert hub.files(REPO) == contents(folder)
 
 
 # ------------------------------------------------------------------------------------------------------- on the way
@@ -609,6 +879,24 @@ def flip(path):
 
 SHARD = "hq/test-00000-of-00001.parquet"
 
+
+def elsewhere(folder, name):
+    """Moves something out of the folder and leaves a link to it."""
+    target = folder.parent / "elsewhere"
+    (folder / name).rename(target)
+    (folder / name).symlink_to(target)
+
+
+def instead(folder, name, make):
+    """Puts something that is no file in the place of one."""
+    (folder / name).unlink()
+    make(folder / name)
+
+
+def make_socket(path):
+    os.mknod(path, stat.S_IFSOCK | 0o600)
+
+
 BROKEN = {
     "shard missing": (lambda folder: (folder / SHARD).unlink(), SHARD),
     "shard changed": (lambda folder: flip(folder / SHARD), SHARD),
@@ -616,6 +904,8 @@ BROKEN = {
     "no README": (lambda folder: (folder / "README.md").unlink(), "README.md is missing"),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "manifest.json"),
     "no JSON": (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json"),
+    "deep": (lambda folder: (folder / "manifest.json").write_text("[" * 200_000), "manifest.json"),
+    "another dataset": (lambda folder: edit_manifest(folder, lambda manifest: manifest.pop("dataset")), "manifest"),
     "no object": (lambda folder: (folder / "manifest.json").write_text("[]"), "manifest.json"),
     "newer": (lambda folder: edit_manifest(folder, lambda manifest: manifest.update(format=2)), "format 2"),
     "no configs": (lambda folder: edit_manifest(folder, lambda manifest: manifest.pop("configs")), "configs"),
@@ -623,6 +913,21 @@ BROKEN = {
     "stray": (lambda folder: (folder / "hq/.train.tmp").write_bytes(b""), "hq/.train.tmp"),
     "script": (lambda folder: (folder / "celeba_dialog.py").write_bytes(b""), "celeba_dialog.py"),
     "old shard": (lambda folder: (folder / "hq/test-00000-of-00002.parquet").write_bytes(b""), "test-00000-of-00002"),
+    "hidden": (lambda folder: (folder / ".DS_Store").write_bytes(b""), ".DS_Store"),
+    "hidden folder": (lambda folder: write(folder / ".cache/huggingface/x", b""), ".cache/huggingface/x"),
+    "escapes": (lambda folder: (folder / "\x1b[2J\x07\u202eword\n").write_bytes(b""), r"\x1b[2J\x07\u202eword\n"),
+    "no text": (lambda folder: Path(os.fsdecode(bytes(folder) + b"/\xff")).write_bytes(b""), r"\udcff"),
+    "link beside": (lambda folder: (folder / "preview.png").symlink_to(ROOT / "LICENSE"), "preview.png is a link"),
+    "link to a shard": (lambda folder: elsewhere(folder, SHARD), f"{SHARD} is a link"),
+    "link to the manifest": (lambda folder: elsewhere(folder, "manifest.json"), "manifest.json is a link"),
+    "link to a folder": (lambda folder: elsewhere(folder, "hq"), "hq is a link"),
+    "link to nowhere": (lambda folder: (folder / "legend.png").symlink_to("nowhere"), "legend.png is a link"),
+    "pipe beside": (lambda folder: os.mkfifo(folder / "preview.png"), "preview.png is a pipe"),
+    "pipe for a shard": (lambda folder: instead(folder, SHARD, os.mkfifo), f"{SHARD} is a pipe"),
+    "pipe for the manifest": (lambda folder: instead(folder, "manifest.json", os.mkfifo), "manifest.json is a pipe"),
+    "pipe for the README": (lambda folder: instead(folder, "README.md", os.mkfifo), "README.md is a pipe"),
+    "socket": (lambda folder: instead(folder, "README.md", make_socket), "README.md is a socket"),
+    "folder for the README": (lambda folder: instead(folder, "README.md", os.mkdir), "README.md is missing"),
 }
 
 

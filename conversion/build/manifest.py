@@ -27,8 +27,8 @@ BESIDE_SHARDS = ("README.md", MANIFEST, "id2label.json", "statistics.png", "lege
 # The form of the manifest: a type, a pattern, one certain value, {key: form} or [form of each].
 _HEX = re.compile("[0-9a-f]{32,64}")
 _MANIFEST = {
+    "dataset": "celeba_dialog",  # what tells most stands first
     "format": 1,
-    "dataset": "celeba_dialog",
     "release": {"digest": _HEX, "incomplete": [str]},
     "sources": [{"role": str, "path": str, "size": int, "sha256": _HEX}],
     "configs": dict,
@@ -110,15 +110,13 @@ def read_manifest(folder):
         raise EnvironmentFault(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
-def parse_manifest(data, path):
+def parse_manifest(data, path, advice="Build the folder again, under another name."):
     """The manifest in some bytes; `path` is what messages call it. Raises DamagedFileError where they are none."""
     try:
         manifest = json.loads(data.decode(), object_pairs_hook=_object)
         _check(manifest)
     except (ValueError, RecursionError) as error:
-        raise DamagedFileError(
-            f"{path}: is not what build writes: {error}. Build the folder again, under another name."
-        ) from None
+        raise DamagedFileError(f"{path}: is not what build writes: {error}. {advice}") from None
     return manifest
 
 
