@@ -398,6 +398,9 @@ def is_url(path):
 def filesystem(path):
     """The fsspec file system of a URL. Raises EnvironmentFault where the package for it is not installed."""
     try:
+        address = re.search("https?://.*", path, re.S)
+        if address and urllib.parse.urlsplit(address[0]).port == 0:  # which raises ValueError for what is no port
+            raise ValueError("port 0")
         return fsspec.core.url_to_fs(path)[0]
     except ImportError as error:
         raise EnvironmentFault(

@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import zipfile
+from pathlib import PurePath
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -117,10 +118,12 @@ def write_release(out, hq=24, standard=60, seed=0, side=1024):
     for subset, count in ((HQ, hq), (STANDARD, standard)):
         if not 1 <= count <= MOST:
             raise UsageError(f"--{subset.name} {count}: a demo has 1 to {MOST} {subset.name} images.")
-    out = os.path.realpath(os.path.expanduser(out))
+    out = os.path.realpath(files.local_path(out))
+    files.refuse_no_folder(out)
     temporary = f"{out}.{os.getpid()}.tmp"
     try:
         _check_free(out)
+        os.makedirs(temporary)  # before there is anything to lose
         entries = _entries(_cast(hq, standard, seed), seed, side)
         _write(temporary, entries, side, f"--hq {hq} --standard {standard} --seed {seed}")
         if os.path.isdir(out):
@@ -137,27 +140,42 @@ def write_release(out, hq=24, standard=60, seed=0, side=1024):
 
 
 def _check_free(out):
-    """Refuse an `out` that holds anything but an earlier demo."""
+    """Refuse an `out` that holds anything but an earlier demo, or that is in use as the working directory."""
     if not os.path.exists(out):
         return
-    if not os.path.isdir(out):
-        raise UsageError(f"{out}: is a file. Give a new or empty folder.")
+    if _is_in_use(out):
+        raise UsageError(
+            f"{out}: is the working directory, or above it, and would be replaced. Give a folder below it."
+        )
     files_of_ours = {README, METADATA, *(file.path for file in FILES.values())}
     ours = files_of_ours | {parent for path in files_of_ours for parent in _parents(path)}
-    found = [
-        os.path.relpath(os.path.join(folder, name), out).replace(os.sep, "/")
-        for folder, folders, names in os.walk(out)
-        for name in folders + names
-    ]
-    foreign = sorted(set(found) - ours)
-    if not found:
+    empty = True
+    for folder, folders, names in os.walk(out):
+        for name in folders + names:
+            path = os.path.relpath(os.path.join(folder, name), out).replace(os.sep, "/")
+            if path not in ours:
+                raise _foreign(out, f"it holds {files.printable(path)}")
+            empty = False
+    if empty:
         return
-    if not foreign and README in found:
-        with open(os.path.join(out, README), encoding="utf-8", errors="replace") as file:
-            if file.readline().strip() == MARKER:
+    readme = os.path.join(out, README)
+    if os.path.isfile(readme):
+        with open(readme, encoding="utf-8", errors="replace") as file:
+            if file.readline(1000).strip() == MARKER:
                 return
-    example = f"it holds {foreign[0]}" if foreign else f"it has no {README} of a demo"
-    raise UsageError(f"{out}: is neither empty nor an earlier demo: {example}. Give a new or empty folder.")
+    raise _foreign(out, f"it has no {README} of a demo")
+
+
+def _is_in_use(folder):
+    """Whether the working directory is this folder or lies in it."""
+    try:
+        return PurePath(os.path.realpath(os.getcwd())).is_relative_to(folder)
+    except FileNotFoundError:  # it is nowhere
+        return False
+
+
+def _foreign(out, found):
+    return UsageError(f"{out}: is neither empty nor an earlier demo: {found}. Give a new or empty folder.")
 
 
 def _parents(path):

@@ -52,12 +52,14 @@ def preview(out, png, config=None, split=None, count=8, conditions=None, stats=F
     """
     if not 1 <= count <= MOST:
         raise UsageError(f"--rows {count}: a sheet has 1 to {MOST} rows.")
-    png = os.path.abspath(os.path.expanduser(png))
+    png = files.local_path(png)
     folder = os.path.dirname(png)
     if not png.lower().endswith(".png"):
         raise UsageError(f"{png}: the picture is a PNG, so its name should end in .png.")
     if not os.path.isdir(folder):
         raise UsageError(f"{png}: there is no folder {folder} to put it into.")
+    if os.path.lexists(png) and not os.path.isfile(png):
+        raise UsageError(f"{png}: is a {files.kind(png)}, which a picture cannot replace. Give another name.")
     source = rows.open_rows(out)
     config = config or source.configs[0]
     if config not in source.configs:
