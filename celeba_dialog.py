@@ -408,6 +408,8 @@ def filesystem(path):
         ) from error
     except ValueError as error:
         raise UsageError(f"{path}: no known kind of address: {error}.") from error
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: cannot be reached: {error.strerror or error!r}.") from error
 
 
 def read_range(path, start=0, length=None):
@@ -703,7 +705,10 @@ def _printable(text):
 
 
 def normal_path(root):
-    """A release's root as an absolute path or a URL, without a slash at its end. Raises UsageError for an empty one."""
+    """A release's root as an absolute path or a URL, without a slash at its end.
+
+    Raises UsageError for an empty one, and for what only looks like a URL.
+    """
     root = os.fsdecode(root)
     if not root.strip():
         raise UsageError("The path of the release is empty. Pass the folder that holds the official files.")
@@ -713,10 +718,17 @@ def normal_path(root):
         raise UsageError(
             f"{root!r}: not valid text, which `datasets` needs of a path. Rename it, or pass a link to it."
         ) from None
-    if root.startswith("file://"):
-        root = root[len("file://") :]
     if is_url(root):
-        return root.rstrip("/")
+        kind, _, rest = root.partition("://")
+        try:
+            urllib.parse.urlsplit(root)
+        except ValueError:
+            rest = ""
+        if not re.match("[A-Za-z][A-Za-z0-9+.:-]*$", kind) or not rest.strip("/:"):
+            raise UsageError(f"{root}: no address. One looks like https://host/folder; a path has no :// and no ::.")
+        if kind != "file":
+            return root.rstrip("/")
+        root = rest
     return os.path.abspath(os.path.expanduser(root))
 
 

@@ -1,11 +1,19 @@
-"""celeba-dialog COMMAND: the command line. Each command is a module here; this file only calls it."""
+"""celeba-dialog COMMAND: the command line. Each command is a module here; this file calls it, and has the last word on
+whatever ends it: one line and an exit status. Until then nothing but the standard library is imported.
+"""
 
 import argparse
-import importlib
+import ast
+import contextlib
+import errno
+import importlib.util
+import os
+import re
 import sys
+import threading
 
-from celeba_dialog import CelebADialogError
-from celeba_dialog import UsageError
+from .machine import interrupts
+from .machine import streams
 
 # Command -> the module below this package that holds its help, its arguments and what it does.
 COMMANDS = {
@@ -19,37 +27,136 @@ COMMANDS = {
     "push": ".push",
 }
 
+DEBUG = "CELEBA_DIALOG_DEBUG"  # the environment variable that shows the traceback of whatever ends a command
+LEAST_MEMORY = 1 << 30  # bytes of address space
+OUT_OF_MEMORY = re.compile("[Ss]tart new thread|failed to map segment|allocate memory")  # in errors of any kind
+BROKEN_PIPE = 128 + 13  # what a shell says of a command whose output nobody reads any more
 
-def parser():
-    top = argparse.ArgumentParser(
-        prog="celeba-dialog", description="CelebA-Dialog, from the official files to load_dataset."
-    )
+
+class Parser(argparse.ArgumentParser):
+    def print_help(self, file=None):
+        streams.put(self.format_help().rstrip("\n"))  # argparse does not mind if nothing can be printed
+
+
+def parser(names=tuple(COMMANDS)):
+    """The parser of the command line. Only the commands of `names` are imported, and have arguments."""
+    top = Parser(prog="celeba-dialog", description="CelebA-Dialog, from the official files to load_dataset.")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
-        module = importlib.import_module(module, __package__)
-        text = module.__doc__.strip()
+        text = _docstring(module)
         command = commands.add_parser(
             name,
             help=text.splitlines()[0].rstrip("."),
             description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        if name in names:
+            module = importlib.import_module(module, __package__)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
     return top
 
 
+def _docstring(module):
+    """The docstring of a module, from its source: `python -OO` keeps none, and nothing need be imported for it."""
+    spec = importlib.util.find_spec(module, __package__)
+    return ast.get_docstring(ast.parse(spec.loader.get_source(spec.name)))
+
+
 def main(argv=None):
-    """Run one command. Returns the exit status: 0 done, 1 data or environment at fault, 2 wrong usage."""
-    args = parser().parse_args(argv)
+    """Run one command. Returns the exit status: 0 done, 1 data or environment at fault, 2 wrong usage, 130 interrupted.
+
+    Raises SystemExit where argparse does. Without `argv`, in a process of its own, Ctrl-C stays in its hands.
+    """
+    streams.prepare()
+    ctrl_c = interrupts.Interrupts()
+    give_back = ctrl_c.install()
+    if argv is None:
+        threading.excepthook = _thread_failed
     try:
-        return args.run(args) or 0
-    except CelebADialogError as error:
-        print(error, file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print("Interrupted. The same command goes on where this one stopped.", file=sys.stderr)
-        return 130
+        try:
+            status = _run(sys.argv[1:] if argv is None else argv, ctrl_c)
+        finally:
+            ctrl_c.running = False
+            streams.put()  # what libraries may have printed
+    except SystemExit:
+        raise
+    except BaseException as error:
+        status, text = _verdict(error)
+        ctrl_c.said = True
+        if os.environ.get(DEBUG):
+            import traceback
+
+            text = "".join(traceback.format_exception(error)) + text
+        streams.complain(text)
+        if argv is None and isinstance(error, KeyboardInterrupt):
+            interrupts.leave(status)  # nothing is left to be done in order, and a thread may be stuck
+    finally:
+        streams.complain()  # as above
+        if argv is not None:
+            give_back()
+    ctrl_c.status = status
+    return status
+
+
+def _run(argv, ctrl_c):
+    """The exit status of the command in `argv`."""
+    names = [name for name in COMMANDS if name in argv]
+    if names:
+        _look_at_working_folder()
+        _look_at_memory()
+    args = parser(names).parse_args(argv)
+    ctrl_c.running = True
+    return args.run(args) or 0
+
+
+def _look_at_working_folder():
+    """Raises OSError where it was removed: some libraries ask for it when they are imported."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise OSError(error.errno, "It is not there any more: change to another", "The working folder") from error
+
+
+def _look_at_memory():
+    """Raises MemoryError where the libraries would not get far enough to raise one themselves."""
+    with contextlib.suppress(ImportError):  # of Windows, which has no such limits
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY and limit < LEAST_MEMORY:
+            raise MemoryError(f"ulimit -v is {limit >> 20:,} MB, and {LEAST_MEMORY >> 20:,} MB are the least")
+
+
+def _thread_failed(failed):
+    """Ends everything when a thread fails, since others would wait for it for ever."""
+    status, text = _verdict(failed.exc_value)
+    streams.complain(text)
+    interrupts.leave(status)
+
+
+def _verdict(error):
+    """(exit status, what to say) of what ended a command; "" says nothing."""
+    ours = sys.modules.get("celeba_dialog")
+    if ours and isinstance(error, ours.CelebADialogError):
+        return 2 if isinstance(error, ours.UsageError) else 1, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return interrupts.STATUS, interrupts.TEXT
+    if isinstance(error, BrokenPipeError) and error.filename == streams.OUTPUT:
+        return BROKEN_PIPE, ""
+    what = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or OUT_OF_MEMORY.search(what):
+        what = what or type(error).__name__
+        return 1, f"Not enough memory or threads ({what}). Raise the limits (ulimit -a), or try with --workers 1."
+    if isinstance(error, OSError) and error.strerror:
+        return 1, f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    if isinstance(error, ImportError):
+        return 1, f"{what}. What this command needs is not installed, or not whole: install this project again."
+    what = f"{type(error).__name__}: {what}".removesuffix(": ")
+    return 1, (
+        f"{what}. That was not foreseen: please report this line, and the command, where this "
+        f"project keeps its issues. {DEBUG}=1 shows more."
+    )
 
 
 if __name__ == "__main__":

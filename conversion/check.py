@@ -23,6 +23,7 @@ from celeba_dialog import Release
 from .fetch import registry
 from .machine import files
 from .machine import pool
+from .machine import streams
 
 CHUNK = 500  # images that a worker reads at a time
 MOST_NOTES = 20  # printed; --json has them all
@@ -41,7 +42,7 @@ def run(args):
 def run_check(root, deep=False, as_json=False):
     """Checks a release and prints the result. Returns whether a full build of `hq` and `standard` is possible."""
     report = examine(Release(root), deep)
-    print(json.dumps(report, indent=1) if as_json else as_text(report))
+    streams.put(json.dumps(report, indent=1) if as_json else as_text(report))
     return report["complete"]
 
 
@@ -204,7 +205,7 @@ def _decode_all(release, members):
         files.progress(total=sum(len(places) for _, _, places in jobs), desc="decode", unit="images") as bar,
         pool.executor() as executor,
     ):
-        for count, found in pool.results([executor.submit(_decode, *job) for job in jobs]):
+        for count, found in pool.results(pool.submit(executor, _decode, jobs)):
             bar.update(count)
             problems += found
     return sorted(problems)

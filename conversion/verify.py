@@ -83,12 +83,8 @@ def verify(out, release, configs=None, workers=None):
         files.progress(total=total, desc="verify") as bar,
         pool.executor(workers) as executor,
     ):
-        futures = [
-            executor.submit(compare_shard, job, size, path, out, told.get(path))
-            for job in jobs
-            for _, size, path in job.targets
-        ]
-        for record, shard_rows, shard_values, found in pool.results(futures):
+        tasks = [(job, size, path, out, told.get(path)) for job in jobs for _, size, path in job.targets]
+        for record, shard_rows, shard_values, found in pool.results(pool.submit(executor, compare_shard, tasks)):
             bar.update(shard_rows)
             rows, values = rows + shard_rows, values + shard_values
             problems += found

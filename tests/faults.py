@@ -23,7 +23,6 @@ import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("build", "verify", "check", "fetch", "push")
 NOBODY = 65534
 
 
@@ -39,7 +38,6 @@ def serve():
     from conversion.machine import pool
 
     celeba_dialog._own_digest()  # of the module as it was imported, even if someone saves another meanwhile
-    cli.COMMANDS = {name: cli.COMMANDS[name] for name in NAMES}
     cli.parser()
     huggingface_hub.DatasetCard  # noqa: B018, imported when looked at
     b"x".decode("utf-8-sig")  # and this
@@ -87,7 +85,8 @@ def _call(job, cli):
         if job["argv"][0] == "python":
             exec(job["argv"][1], {"__name__": "__main__"})  # noqa: S102, a program of the tests
             return 0
-        return cli.main(job["argv"])
+        sys.argv = ["celeba-dialog", *job["argv"]]
+        return cli.main()
     except SystemExit as exit:
         return exit.code
     except BaseException:
@@ -106,6 +105,7 @@ def _end(status):
 
 def _become(job):
     """Lets go of what belongs to the forking process."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # as while Python starts
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(os.open(Path(job["folder"]) / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
     os.dup2(1, 2)
@@ -121,7 +121,7 @@ def _end_group(group):
 
 # ----------------------------------------------------------------------------------------------------------- the faults
 
-_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.chmod", "fcntl.lockf")
+_EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.chmod", "fcntl.flock")
 
 
 def _count_events(folder, on_event):
@@ -277,6 +277,73 @@ def clock_backwards(folder):
     """Every look at the clock shows an hour earlier than the last."""
     start, looks = time.time(), iter(range(1 << 60))
     time.time = lambda: start - 3600 * next(looks)
+
+
+def stream(number, what, folder):
+    """Has standard input, output or error be "closed", a "broken pipe" or the file of a name."""
+    if what == "closed":
+        os.close(number)
+        setattr(sys, ("stdin", "stdout", "stderr")[number], None)  # as Python does when it starts
+    elif what == "broken pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+        _open_stream(number, writer)
+    else:
+        _open_stream(number, os.open(what, os.O_RDWR))
+
+
+def _open_stream(number, file):
+    """Puts an open file in the place of a stream, buffered as Python does it."""
+    os.dup2(file, number)
+    name, mode = ("stdin", "stdout", "stderr")[number], "rww"[number]
+    setattr(sys, name, open(number, mode, buffering=1 if number == 2 else -1, closefd=False))  # noqa: SIM115
+
+
+def encoding(name, folder):
+    """Has standard output and error know the characters of an encoding only."""
+    for file in (sys.stdout, sys.stderr):
+        file.reconfigure(encoding=name, errors="strict")
+
+
+def go_to(path, folder):
+    os.chdir(path)
+
+
+def no_working_folder(folder):
+    os.chdir(tempfile.mkdtemp())
+    os.rmdir(os.getcwd())
+
+
+def slow(seconds, folder):
+    """Has the code that writes shards take its time, so that something can happen meanwhile."""
+    from conversion.build import shards
+
+    usual = shards.to_parquet
+
+    def slowly(*arguments):
+        time.sleep(seconds)
+        return usual(*arguments)
+
+    shards.to_parquet = slowly
+
+
+def patience(seconds, folder):
+    """Has a command wait less long for its workers."""
+    from conversion.machine import pool
+
+    pool.PATIENCE = seconds
+
+
+def raise_in_shards(error, folder):
+    """Has the code that writes shards raise an error, given as Python writes it."""
+    import pyarrow
+
+    from conversion.build import shards
+
+    def fail(*_):
+        raise eval(error, {"pyarrow": pyarrow})  # noqa: S307
+
+    shards.to_parquet = fail
 
 
 def broken_disk(at, folder):

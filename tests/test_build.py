@@ -603,6 +603,19 @@ def test_a_remote_out_that_was_interrupted(small, memory, monkeypatch):
     assert out == good
 
 
+@pytest.mark.parametrize("error", [NotImplementedError("read only"), PermissionError(13, "Permission denied")])
+def test_a_remote_out_that_takes_nothing(error, small, memory, monkeypatch):
+    """Said before anything is built, in one line, whatever the file system raises."""
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(type(memory), "_open", refuse)
+    monkeypatch.setattr(build, "write_shards", lambda *_: pytest.fail("something was built"))
+    with pytest.raises(celeba_dialog.EnvironmentFault, match="memory://bucket/out: cannot be written: .*[eE].*d"):
+        build.build(small, "memory://bucket/out", workers=1, allow_incomplete=True)
+
+
 def test_a_remote_release(small, memory, tmp_path):
     memory.put(str(small), "/bucket/release", recursive=True)
     build.build(small, tmp_path / "out", workers=1, allow_incomplete=True)

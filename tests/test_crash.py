@@ -6,15 +6,18 @@ nothing here depends on how fast the machine is. CELEBA_DIALOG_LONG=1 kills at e
 at twenty.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 import random
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -223,6 +226,56 @@ def test_build(case, world, tmp_path):
     assert done.text.count("\n") == (1 if case.status >= 0 else 0), done.text
     unharmed(world, out, before)
     finishes(world, out, workers=case.workers)
+
+
+def interrupt_twice(process, rng, longest):
+    """Sends SIGINT to a running command at some moment, and again soon after. Returns Done."""
+    time.sleep(rng.uniform(0, longest))
+    for _ in range(2):
+        with contextlib.suppress(ProcessLookupError):  # it has ended by now
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(rng.choice([0, 0.001, 0.01, 0.1]))
+    return process.wait()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_interrupted_twice_at_any_moment(workers, world, tmp_path):
+    """It ends every time, and each goes on where the last one stopped. Where a signal strikes differs from run to run;
+    what has to come of it does not."""
+    rng = random.Random(workers)  # noqa: S311
+    out = tmp_path / "build" / "celeba_dialog"
+    argv = ["build", world.small, out, "--allow-incomplete", f"--workers={workers}"]
+    begun = time.monotonic()
+    world.build(out, workers=workers, faults=[("slow", 0.05)])
+    longest = time.monotonic() - begun
+    for number in range(20):
+        if number % 5 == 0:
+            shutil.rmtree(out.parent, ignore_errors=True)
+        slow = ("slow", rng.choice([0.05, 10_000]))
+        # Two signals may arrive as one: then it is patience that ends it.
+        faults = [PLAIN, slow, ("patience", 1)]
+        done = interrupt_twice(world.commands.start(*argv, faults=faults), rng, longest)
+        assert done.status in (130, 0), (done.status, done.text)
+        assert "Traceback" not in done.text and "Exception" not in done.text, done.text
+        assert done.text.count("\n") <= 1, done.text
+        assert done.status == 0 or done.text in ("", f"{INTERRUPTED}\n")
+        if done.status == 0:
+            shutil.rmtree(out.parent)
+    finishes(world, out, workers=workers)
+
+
+@pytest.mark.parametrize("name", ["verify", "check"])
+def test_other_commands_interrupted_twice(name, world):
+    argv = {"verify": ["verify", world.old.parent / "good", world.small], "check": ["check", world.small, "--deep"]}
+    rng = random.Random(name)  # noqa: S311
+    begun = time.monotonic()
+    world.commands.run(*argv[name])
+    longest = time.monotonic() - begun
+    for _ in range(8):
+        done = interrupt_twice(world.commands.start(*argv[name]), rng, longest)
+        assert done.status in (130, 0, 1), (done.status, done.text)
+        assert "Traceback" not in done.text and "Exception" not in done.text, done.text
+        assert done.status != 130 or done.text in ("", f"{INTERRUPTED}\n")
 
 
 VERIFY = [
@@ -575,6 +628,7 @@ def test_a_name_that_is_too_long(world, tmp_path):
 PROGRAM = """
 import sys
 import tempfile
+import time
 from conversion import __main__ as cli
 cli.COMMANDS = {"build": ".build.command", "verify": ".verify"}
 release, out = sys.argv[1:]

@@ -8,6 +8,7 @@ OUT and RELEASE may be fsspec URLs; for --dask they must be paths that every wor
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
 import io
 import os
@@ -93,7 +94,7 @@ def build(
         jobs = plan(release, indexes, configs)
         with pool.executor(workers, dask) as executor:
             folder.prepare(jobs, kept)
-            futures = [executor.submit(write_shards, job, folder.data, folder.records) for job in jobs]
+            futures = pool.submit(executor, write_shards, [(job, folder.data, folder.records) for job in jobs])
             with Sources(release, indexes) as sources:
                 records = _collect(futures, jobs, folder.data)
                 manifest = make_manifest(jobs, records, indexes, kept, sources.result())
@@ -146,7 +147,10 @@ def _collect(futures, jobs, data):
     """
     total = sum((job.last - job.first) * len(job.targets) for job in jobs)
     records, synced = {}, []
-    with files.progress(total=total, desc="build") as bar, concurrent.futures.ThreadPoolExecutor(1) as disk:
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(files.progress(total=total, desc="build"))
+        disk = concurrent.futures.ThreadPoolExecutor(1)
+        stack.callback(disk.shutdown, cancel_futures=True)
         for done in pool.results(futures):
             for record in done:
                 records[record["path"]] = record

@@ -1,10 +1,13 @@
 """The built folder: it appears whole, beside whatever was built before, or not at all."""
 
 import contextlib
-import fcntl
 import json
 import os
+import re
 import shutil
+from pathlib import Path
+
+import filelock
 
 import celeba_dialog
 from celeba_dialog import CONFIGS
@@ -40,6 +43,7 @@ class Folder:
         if self.remote:
             self.work, self.data = f"{self.path}/.building", self.path
         else:
+            self._given = self.path
             self.path = os.path.realpath(self.path)  # a link stays: what it leads to is replaced
             parent, name = os.path.split(self.path)
             self.work = os.path.join(parent, f".{name}.building")
@@ -52,14 +56,19 @@ class Folder:
         try:
             manifest = read_manifest(self.path)
         except MissingFileError:
-            names = files.names(self.path)
-            if files.is_file(self.path) or (names and not (self.remote and ".building" in names)):
-                raise self._foreign() from None
-            return None
+            manifest = None
         except DamagedFileError as error:
             raise self._foreign(str(error)) from None
-        self._refuse_others(manifest)
-        return manifest
+        try:
+            if manifest:
+                self._refuse_others(manifest)
+                return manifest
+            names = files.names(self.path)
+            if files.is_file(self.path) or (names and not (self.remote and ".building" in names)):
+                raise self._foreign()
+        except OSError as error:
+            raise EnvironmentFault(f"{self.path}: cannot be read: {error.strerror or error}.") from error
+        return None
 
     def _foreign(self, why=""):
         return UsageError(
@@ -68,41 +77,32 @@ class Folder:
         )
 
     def _refuse_others(self, manifest):
-        """Raises UsageError for a file in OUT that no build wrote: it would go away with the folder."""
+        """Raises UsageError for what is in OUT and no build wrote: it would go away with the folder."""
         ours = {shard["path"] for entry in manifest["configs"].values() for shard in shards_of(entry)}
-        for folder, _, names in () if self.remote else os.walk(self.path):
-            for name in sorted(names):
+        ours.update(manifest["configs"], BESIDE_SHARDS)
+        for folder, folders, names in () if self.remote else os.walk(self.path):
+            for name in sorted(folders + names):
                 path = os.path.relpath(os.path.join(folder, name), self.path).replace(os.sep, "/")
-                if path not in ours and path not in BESIDE_SHARDS and name != ".DS_Store":
+                if path not in ours and name != ".DS_Store":
                     raise UsageError(
                         f"{self.path}: holds {path}, which no build wrote. Move it away: a build replaces the folder."
                     )
 
     @contextlib.contextmanager
     def claimed(self, force):
-        """Holds the working folder for this build alone. Raises EnvironmentFault where another build has it."""
+        """Holds the working folder for this build alone.
+
+        Raises UsageError where OUT cannot be a built folder, EnvironmentFault where another build has it.
+        """
+        self._refuse_place()
         self.manifest()  # before anything is written
         if self.remote:
+            self._try_to_write()
             if force:
                 files.remove(self.work)
             yield
             return
-        try:
-            os.makedirs(self.work, exist_ok=True)
-            lock = open(os.path.join(self.work, "lock"), "w")  # noqa: SIM115, closed below
-        except OSError as error:
-            raise storage_fault(error, self.work) from error
-        with lock:
-            try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with this process, whatever ends it
-                if not os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name)):
-                    raise BlockingIOError  # the other build has just finished and cleared up
-            except (BlockingIOError, PermissionError, FileNotFoundError) as error:
-                raise EnvironmentFault(
-                    f"{self.path}: another build is writing it. Wait until it is done, then run this command again."
-                ) from error
-            except OSError as error:  # a file system without locks
-                raise storage_fault(error, lock.name) from error
+        with self._locked():
             old = os.path.join(self.work, "old")
             try:
                 if os.path.isdir(old) and not os.path.isdir(self.path):
@@ -117,6 +117,58 @@ class Folder:
             finally:
                 if not os.path.isdir(self.data):  # it was refused before anything was made, or is done
                     shutil.rmtree(self.work, ignore_errors=True)
+
+    def _refuse_place(self):
+        """Raises UsageError where no folder can be made or replaced."""
+        if self.remote:
+            if re.match("https?:", self.path):
+                raise UsageError(f"{self.path}: a web server takes no files. Give a folder, or another address.")
+            return
+        above = self._given
+        while not os.path.lexists(above):
+            above = os.path.dirname(above)
+        target = os.path.realpath(above)
+        if os.path.islink(above) and not os.path.exists(above):
+            # A link may lead to a folder yet to be made, as long as its disk is there.
+            if above != self._given or os.path.lexists(target) or not os.path.isdir(os.path.dirname(target)):
+                raise UsageError(f"{self._given}: {above} is a link to {target}, which is not there.")
+        elif not os.path.isdir(above) and not os.path.isfile(self._given):
+            raise UsageError(f"{self._given}: {above} is no folder. Give a new or empty one.")
+        if Path.cwd().is_relative_to(self.path):
+            raise UsageError(
+                f"{self.path}: this command runs inside that folder, which it would replace. Run it from outside: cd .."
+            )
+
+    def _try_to_write(self):
+        try:
+            files.make_folder(self.work)
+            with files.whole_file(f"{self.work}/begun"):
+                pass
+            files.remove(f"{self.work}/begun")
+        except OSError as error:
+            raise EnvironmentFault(f"{self.path}: cannot be written: {error.strerror or error}.") from error
+
+    @contextlib.contextmanager
+    def _locked(self):
+        """Makes the working folder, and lets no other build in."""
+        lock = filelock.FileLock(os.path.join(self.work, "lock"), timeout=0)
+        try:
+            os.makedirs(self.work, exist_ok=True)
+            lock.acquire()  # ends with this process, whatever ends it
+            os.stat(lock.lock_file)  # the other build may just have finished and cleared up
+        except (filelock.Timeout, FileNotFoundError) as error:
+            lock.release()
+            raise EnvironmentFault(
+                f"{self.path}: another build is writing it. Wait until it is done, then run this command again."
+            ) from error
+        except (OSError, NotImplementedError) as error:  # a file system without locks
+            raise storage_fault(error, self.work) from error
+        try:
+            yield
+        finally:
+            lock.release()
+            with contextlib.suppress(OSError):
+                os.rmdir(self.work)  # on Windows nobody can while the lock is held
 
     def kept(self, configs):
         """The manifest's entries of the configs that are built already and not to be built now.
@@ -153,7 +205,7 @@ class Folder:
             return
         for folder, _, names in os.walk(self.data):  # what an interrupted build of something else left
             for name in names:
-                if os.path.relpath(os.path.join(folder, name), self.data) not in wanted:
+                if os.path.relpath(os.path.join(folder, name), self.data).replace(os.sep, "/") not in wanted:
                     os.unlink(os.path.join(folder, name))
         manifest = self.manifest() if self._reuse else None
         for entry in (manifest or {"configs": {}})["configs"].values():
@@ -183,12 +235,14 @@ class Folder:
         old = os.path.join(self.work, "old")
         shutil.rmtree(old, ignore_errors=True)
         try:
-            if os.path.isdir(self.path) and os.listdir(self.path):
+            if os.path.isdir(self.path):
                 os.rename(self.path, old)
             os.rename(self.data, self.path)
-        except OSError as error:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 os.rename(old, self.path)
+            if not isinstance(error, OSError):
+                raise
             raise EnvironmentFault(
                 f"{self.path}: cannot be replaced: {error.strerror}. Everything is built, in {self.data}. If OUT is a "
                 f"mount point, give a folder inside it."

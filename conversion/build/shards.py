@@ -135,11 +135,11 @@ def write_shards(job, data, records):
 
 
 def storage_fault(error, path):
-    """An OSError of writing as an error of ours, with what to do."""
-    what = error.strerror or str(error)
+    """An error of writing, an OSError for instance, as an error of ours, with what to do."""
+    what = getattr(error, "strerror", None) or error
     return EnvironmentFault(
-        f"{error.filename or path}: cannot be written: {what}. Finished shards are kept: mend that and run the same "
-        f"command again."
+        f"{getattr(error, 'filename', None) or path}: cannot be written: {what}. Finished shards are kept: mend that "
+        f"and run the same command again."
     )
 
 

@@ -43,6 +43,7 @@ from celeba_dialog import needs
 from .. import check
 from ..machine import extras
 from ..machine import files
+from ..machine import streams
 from ..machine.files import say
 from .registry import REMOTES
 from .registry import RESOURCE_KEYS
@@ -104,7 +105,7 @@ def _run(args):
         say(f"All {len(wanted)} files are in {out}.")
     # Commands do not import each other; this one leaves off where the other starts, so it is the exception.
     report = check.examine(Release(out))
-    print(files.printable_lines(check.as_text(report)))
+    streams.put(files.printable_lines(check.as_text(report)))
     if any(report["configs"][subset] for subset in subsets):  # what else the folder lacks was not asked for
         return 1
     say(f"Next: celeba-dialog build {shlex.quote(args.out)} celeba_dialog")

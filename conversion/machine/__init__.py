@@ -1,1 +1,1 @@
-"""What several commands need of the machine: files and the terminal, and processes."""
+"""What several commands need of the machine: files, streams, processes and their end."""

@@ -16,36 +16,27 @@ from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
 
+from celeba_dialog import CelebADialogError
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
 from celeba_dialog import filesystem
 from celeba_dialog import is_url
 
+from .streams import printable
+from .streams import printable_lines
+
 BLOCK = 1 << 20
+tqdm.monitor_interval = 0  # it would start a thread, which a process that forks had better not have
 
 
 def say(message):
-    """A message for the person, on standard error, clear of any progress bar.
+    """A message for the person, on standard error, clear of any progress bar. No work is given up for one.
 
     Whatever it quotes from outside cannot move the cursor, change colours or turn the direction of the text. Names
     that may hold line ends go through `printable` or `one_line` before they become part of it.
     """
-    if sys.stderr:  # else it was closed, and tqdm would take standard output
-        with contextlib.suppress(OSError, ValueError):  # nobody listens, which must not stop the work
-            tqdm.write(printable_lines(message), file=sys.stderr)
-
-
-def printable(text):
-    """A name from outside for a message: what is not printable, line ends included, as an escape such as \\x1b."""
-    text = str(text)
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-
-
-def printable_lines(message):
-    """The same for a whole message, whose line ends stay."""
-    return "\n".join(map(printable, str(message).split("\n")))
+    with contextlib.suppress(OSError, ValueError):
+        tqdm.write(printable_lines(message), file=sys.stderr)
 
 
 def one_line(message, most=500):
@@ -141,22 +132,37 @@ def is_http_address(text):
         return False
 
 
+@contextlib.contextmanager
+def _plain_errors():
+    """Makes an OSError of what a remote file system raises, each of which has errors of its own."""
+    try:
+        yield
+    except (OSError, CelebADialogError):
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+@_plain_errors()
 def open_file(path, mode="rb"):
     """An open binary file, local or remote."""
     return filesystem(path).open(path, mode) if is_url(path) else open(path, mode)
 
 
+@_plain_errors()
 def read(path):
     """All bytes of a file."""
     with open_file(path) as file:
         return file.read()
 
 
+@_plain_errors()
 def size(path):
     """Bytes of a file."""
     return filesystem(path).size(path) if is_url(path) else os.path.getsize(path)
 
 
+@_plain_errors()
 def sha256(path):
     """SHA-256 of a file, as hexadecimal digits."""
     digest = hashlib.sha256()  # hashlib.file_digest would do, but Python 3.10 lacks it
@@ -166,11 +172,13 @@ def sha256(path):
     return digest.hexdigest()
 
 
+@_plain_errors()
 def is_file(path):
     """Whether there is a file, and no folder."""
     return filesystem(path).isfile(path) if is_url(path) else os.path.isfile(path)
 
 
+@_plain_errors()
 def names(path):
     """Base names of what a folder holds; none where there is no such folder."""
     try:
@@ -202,6 +210,7 @@ def _unlisted(error):
     raise EnvironmentFault(f"{printable(error.filename)}: cannot be listed: {error.strerror}.") from error
 
 
+@_plain_errors()
 def make_folder(path):
     """A folder and those above it; nothing where it is there."""
     if is_url(path):
@@ -210,6 +219,7 @@ def make_folder(path):
         os.makedirs(path, exist_ok=True)
 
 
+@_plain_errors()
 def remove(path):
     """Removes a remote file or folder; nothing where it is not there."""
     with contextlib.suppress(FileNotFoundError):
@@ -219,7 +229,7 @@ def remove(path):
 def sync(path):
     """Has the content of a local file on the disk before it returns; of a remote one it is there already."""
     if not is_url(path):
-        with open(path, "rb") as file:
+        with open(path, "r+b" if sys.platform == "win32" else "rb") as file:  # Windows syncs what it can write to
             os.fsync(file.fileno())
 
 
@@ -231,8 +241,12 @@ def whole_file(path, synced=True):
     At a URL, the file system's own way of writing: object stores show a file when it is complete.
     """
     if is_url(path):
-        with filesystem(path).open(path, "wb") as file:
+        file = open_file(path, "wb")
+        try:
             yield file
+        finally:
+            with _plain_errors():
+                file.close()
         return
     folder, name = os.path.split(os.path.abspath(path))
     handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)

@@ -1,4 +1,8 @@
-"""Parallel work: independent jobs handed to a concurrent.futures.Executor, of this machine or of a Dask cluster."""
+"""Parallel work: independent jobs handed to a concurrent.futures.Executor, of this machine or of a Dask cluster.
+
+with executor(workers) as pool:
+    for result in results(submit(pool, function, jobs)): ...
+"""
 
 import concurrent.futures
 import contextlib
@@ -6,7 +10,9 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
+import time
 from pathlib import Path
 
 from celeba_dialog import EnvironmentFault
@@ -15,41 +21,90 @@ from celeba_dialog import __version__
 
 from . import extras
 
+PATIENCE = 60  # seconds that workers have for the job they are at, when there is no need of the others
+
+# Forked workers share what this process has read and start at once, but the libraries of macOS do not survive a fork.
+START = "fork" if "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin" else "spawn"
+MOST_ON_WINDOWS = 61  # processes that one can wait for there
+
 
 @contextlib.contextmanager
 def executor(workers=None, dask=None):
     """A concurrent.futures.Executor: `workers` processes, None for one per CPU, or the Dask cluster at `dask`.
 
-    Left by an error, it drops the jobs that have not begun. Raises EnvironmentFault where no cluster answers.
+    Left by an error, it drops the jobs that have not begun, and ends the workers when they have finished theirs, or
+    after PATIENCE. Raises EnvironmentFault where no worker can be started or no cluster answers.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: at least one is needed.")
     if dask == "":
         raise UsageError("--dask: the address of the scheduler is empty.")
-    with _dask(dask) if dask else _processes(workers or _cpus()) as pool:
+    workers = workers or _cpus()
+    with _dask(dask) if dask else _thread() if workers == 1 else _processes(workers) as pool:
         yield pool
 
 
 def _cpus():
     """CPUs that this process may use: on a cluster fewer than the machine has."""
+    if sys.platform == "win32":
+        return min(os.cpu_count() or 1, MOST_ON_WINDOWS)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
-def _processes(workers):
-    if workers == 1:
-        pool = concurrent.futures.ThreadPoolExecutor(1)
-    else:
-        # Forked workers share what this process has read and start at once.
-        start = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-        pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context(start), _end_with_parent)
+def _thread():
+    pool = concurrent.futures.ThreadPoolExecutor(1)
     try:
         yield pool
+    except BaseException:
+        end = threading.Thread(target=pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+        end.start()
+        end.join(PATIENCE)
+        raise
+    pool.shutdown()
+
+
+@contextlib.contextmanager
+def _processes(workers):
+    others = set(multiprocessing.active_children())
+    with _starting():
+        pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context(START), _begin_worker)
+    patience = 0
+    try:
+        submit(pool, int, [()])  # starts the workers; where not all can be, those that were wait for work for ever
+        patience = PATIENCE
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        _end(set(multiprocessing.active_children()) - others, patience)
+        raise
+    pool.shutdown()
+
+
+@contextlib.contextmanager
+def _starting():
+    """Raises EnvironmentFault where no process can be started."""
+    try:
+        yield
+    except (OSError, NotImplementedError) as error:
+        raise EnvironmentFault(
+            f"No worker process can be started: {getattr(error, 'strerror', None) or error}. Try with --workers 1, or "
+            f"raise the limits of the machine (ulimit -a)."
+        ) from error
+
+
+def _end(workers, patience):
+    """Waits until processes have ended; kills those that have not after `patience` seconds, or at Ctrl-C."""
+    deadline = time.monotonic() + patience
+    try:
+        for worker in workers:
+            worker.join(max(0, deadline - time.monotonic()))
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for worker in workers:
+            worker.kill()
 
 
-def _end_with_parent():
+def _begin_worker():
     """Makes a worker end when its parent is killed, instead of waiting for work for ever, but not at Ctrl-C, which goes
     to every process of a terminal: the parent lets the workers finish their jobs, and is the one to speak."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -58,7 +113,10 @@ def _end_with_parent():
         multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
         os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+    try:
+        threading.Thread(target=wait, daemon=True).start()
+    except RuntimeError:  # too many threads, or too little memory: without this, Python would say so at length
+        os._exit(1)
 
 
 @contextlib.contextmanager
@@ -77,6 +135,25 @@ def _dask(address):
             yield pool
         finally:
             pool.shutdown(wait=False)  # drops what has not begun; it knows no other way
+
+
+def submit(executor, function, jobs):
+    """The futures of function(*job) for each of the jobs. Raises EnvironmentFault where no process can be started."""
+    with _starting(), _interrupts_held():  # a process is started when there is work for it
+        return [executor.submit(function, *job) for job in jobs]
+
+
+@contextlib.contextmanager
+def _interrupts_held():
+    """Holds Ctrl-C back, for this process until the end, for those that it starts for ever."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def results(futures):

@@ -1,0 +1,407 @@
+"""However a command is started and whatever stands in its way: it ends, with one line and the right status."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+from commands import ROOT
+from commands import tree
+
+from conversion import __main__ as cli
+from conversion.machine.interrupts import TEXT as INTERRUPTED
+
+pytest_plugins = ["building"]
+
+PLAIN = ("plain_card",)
+PORT = "http://127.0.0.1:1"  # nobody listens there
+
+
+@pytest.fixture(scope="module")
+def fine(small, commands, tmp_path_factory):
+    """The small release, built."""
+    out = tmp_path_factory.mktemp("ends") / "celeba_dialog"
+    done = commands.run("build", small, out, "--allow-incomplete", faults=[PLAIN])
+    assert done.status == 0, done.text
+    return out
+
+
+@pytest.fixture
+def lines(small, fine, tmp_path):
+    """{command: a line that calls it, and its status}. `browse` would go on for ever: it is given nothing to show."""
+    return {
+        "demo": (["demo", tmp_path / "demo", "--hq=1", "--standard=1"], 0),
+        "fetch": (["fetch", tmp_path / "fetched", "--accept-agreement"], 1),
+        "check": (["check", small], 1),
+        "build": (["build", small, tmp_path / "out", "--allow-incomplete", "--config=standard"], 0),
+        "verify": (["verify", fine, small], 0),
+        "preview": (["preview", fine, tmp_path / "sheet.png", "--rows=1"], 0),
+        "browse": (["browse", tmp_path / "nowhere"], 1),
+        "push": (["push", fine, "me/mine"], 1),
+    }
+
+
+@pytest.fixture
+def run(commands):
+    """A function that runs a command without a network."""
+
+    def run(argv, *faults):
+        return commands.run(*argv, faults=[PLAIN, *faults], environment={"CELEBA_DIALOG_DRIVE": PORT})
+
+    return run
+
+
+def one_line(done, status, *parts):
+    """Asserts that a command ended with a status and one line, which has these parts."""
+    assert done.status == status, done.text
+    assert done.text.count("\n") == 1, done.text
+    assert "Traceback" not in done.text
+    assert "not foreseen" not in done.text
+    for part in parts:
+        assert part in done.text
+
+
+# ---------------------------------------------------------------------------------------------------------- the streams
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("what", ["closed", "/dev/full", "broken pipe"])
+def test_a_stream_that_is_not_there(what, number, name, lines, run):
+    """Whatever becomes of its messages, a command does its work; only a result that cannot be printed is a failure."""
+    argv, status = lines[name]
+    done = run(argv, ("stream", number, what))
+    assert "Traceback" not in done.text and "not foreseen" not in done.text and "Exception" not in done.text
+    if number == 1 and what != "closed" and name == "check":
+        assert done.status == (141 if what == "broken pipe" else 1)
+        assert done.text == ("" if what == "broken pipe" else "Standard output: No space left on device.\n")
+    else:
+        assert done.status == status, done.text
+
+
+@pytest.mark.parametrize("what, status", [("broken pipe", 141), ("/dev/full", 1)])
+def test_a_long_result_that_cannot_be_printed(what, status, small, run):
+    """More than fits into the buffer of standard output."""
+    done = run(["check", small, "--json"], ("stream", 1, what))
+    assert done.status == status
+    assert done.text == ("" if status == 141 else "Standard output: No space left on device.\n")
+
+
+@pytest.mark.parametrize("what, status", [("broken pipe", 141), ("/dev/full", 1)])
+@pytest.mark.parametrize("argv", [["--help"], ["build", "--help"]])
+def test_help_that_cannot_be_printed(argv, what, status, run):
+    done = run(argv, ("stream", 1, what))
+    assert done.status == status
+    assert done.text == ("" if status == 141 else "Standard output: No space left on device.\n")
+
+
+def test_no_file_takes_the_number_of_a_closed_stream(small, run, tmp_path):
+    """A shard opened as file number 2 would have messages in it."""
+    for number in (0, 1, 2):
+        out = tmp_path / f"out {number}"
+        assert run(["build", small, out, "--allow-incomplete", "--workers=1"], ("stream", number, "closed")).status == 0
+        assert tree(out) == tree(tmp_path / "out 0")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_an_encoding_without_arrows(encoding, small, run, tmp_path):
+    expected = run(["check", small]).text
+    assert "→" in expected
+    found = run(["check", small], ("encoding", encoding)).text
+    assert found == expected.replace("→", "->").replace("…", "...").replace("·", "-")
+    name = tmp_path / "späte Gäste, 顔"
+    done = run(["check", name], ("encoding", encoding))
+    assert done.status == 1
+    assert done.text.startswith(f"{tmp_path}/sp")
+    assert "no such folder" in done.text
+    assert "\\u9854" in done.text
+
+
+def test_no_escapes_reach_the_terminal(run, tmp_path):
+    done = run(["check", tmp_path / "\x1b[2J\x07evil\r"])
+    one_line(done, 1, "evil", "no such folder")
+    assert done.text.rstrip("\n").isprintable()
+
+
+# ----------------------------------------------------------------------------------------------------- folders and URLs
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_a_working_folder_that_is_gone(name, lines, run):
+    argv, _ = lines[name]
+    one_line(run(argv, ("no_working_folder",)), 1, "The working folder")
+
+
+ADDRESSES = ["http://[", "foo://bar", "http://", "file://", "::", "http://a b/", "://", "zip://::", "zip://::no.zip"]
+NAMES = ("check", "build", "build OUT", "verify", "verify RELEASE", "preview", "browse", "push")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_that_is_none(address, lines, run, tmp_path):
+    for name in NAMES:
+        argv, _ = lines[name.split()[0]]
+        argv = [*argv]
+        argv[2 if " " in name else 1] = address
+        done = commands_in(run, tmp_path, argv)
+        assert done.status in (1, 2), (name, done.text)
+        one_line(done, done.status)
+
+
+def commands_in(run, folder, argv):
+    """Runs a command in an empty folder, and asserts that it leaves that empty."""
+    folder = folder / "empty"
+    folder.mkdir(exist_ok=True)
+    done = run(argv, ("go_to", str(folder)))
+    assert list(folder.iterdir()) == [], (argv, done.text)
+    return done
+
+
+@pytest.mark.parametrize("name", NAMES[:-1])
+def test_a_server_that_does_not_answer(name, lines, run, tmp_path):
+    argv = [*lines[name.split()[0]][0]]
+    argv[2 if " " in name else 1] = f"{PORT}/somewhere"
+    one_line(commands_in(run, tmp_path, argv), 2 if name in ("verify", "build OUT") else 1, f"{PORT}/somewhere")
+
+
+# What stands at OUT, or above it -> a part of what is said of that.
+PLACES = {
+    "/dev/null": "/dev/null is no folder",
+    "/dev/null/out": "/dev/null is no folder",
+    "pipe": "pipe is no folder",
+    "socket": "socket is no folder",
+    "file": "file: holds something that is no earlier build",
+    "file/out": "file is no folder",
+    "file/deep/er/out": "file is no folder",
+    "link to nowhere": "which is not there",
+    "link to nowhere/out": "which is not there",
+    "link to itself": "which is not there",
+    "link to a file": "file: holds something that is no earlier build",
+    "folder": "this command runs inside that folder",
+    ".": "this command runs inside that folder",
+    "./": "this command runs inside that folder",
+    "..": "this command runs inside that folder",
+    "../folder": "this command runs inside that folder",
+    "../link to folder": "this command runs inside that folder",
+}
+
+
+@pytest.fixture
+def places(tmp_path):
+    """A folder in which such things are."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link to nowhere").symlink_to("no/where")
+    (tmp_path / "link to itself").symlink_to("link to itself")
+    (tmp_path / "link to a file").symlink_to("file")
+    (tmp_path / "link to folder").symlink_to("folder")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "socket"))  # whose path must not be long
+        yield tmp_path
+
+
+@pytest.mark.parametrize("out", PLACES)
+def test_an_out_that_cannot_be(out, places, small, commands):
+    """Refused before anything is built, and nothing is changed by it."""
+    before = sorted(os.walk(places)), tree(places)
+    cwd = places / "folder" if out.startswith(".") else places / "folder" / "below" if out == "folder" else places
+    if out == "folder":
+        cwd.mkdir()
+        before = sorted(os.walk(places)), tree(places)
+    path = places / "folder" if out == "folder" else out
+    done = commands.run("build", small, path, "--allow-incomplete", cwd=cwd, faults=[PLAIN, ("record",)])
+    one_line(done, 2, PLACES[out])
+    assert "write" not in done.events
+    assert (sorted(os.walk(places)), tree(places)) == before
+
+
+@pytest.mark.parametrize("out", ["release", "release/", ".", "release/CelebA-Dialog (HQ)", "link"])
+def test_an_out_that_holds_the_release(out, small, commands, tmp_path):
+    """OUT is RELEASE, part of it, or the folder that it lies in."""
+    shutil.copytree(small, tmp_path / "release")
+    (tmp_path / "link").symlink_to("release")
+    before = tree(tmp_path)
+    done = commands.run("build", tmp_path / "release", tmp_path / out, "--allow-incomplete", cwd="/")
+    one_line(done, 2, "holds something that is no earlier build")
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["a release", "a link", "an empty folder"])
+def test_what_someone_put_into_the_built_folder_is_not_lost(kind, fine, small, commands, tmp_path):
+    out = shutil.copytree(fine, tmp_path / "out")
+    inside = out / "mine"
+    make = {
+        "a release": lambda: shutil.copytree(small, inside),
+        "a link": lambda: inside.symlink_to(small),
+        "an empty folder": inside.mkdir,
+    }
+    make[kind]()
+    release = inside if kind == "a release" else small
+    done = commands.run("build", release, out, "--allow-incomplete", "--force", faults=[PLAIN])
+    one_line(done, 2, f"{out}: holds mine", "Move it away")
+    assert os.path.lexists(inside)
+
+
+# --------------------------------------------------------------------------------------------------------------- limits
+
+
+UNFORESEEN = "That was not foreseen: please report this line, and the command, where this project keeps its issues."
+RAISED = {
+    "MemoryError()": "Not enough memory or threads (MemoryError).",
+    "pyarrow.lib.ArrowMemoryError('malloc of size 64')": "Not enough memory or threads (malloc of size 64)",
+    "OSError(12, 'Cannot allocate memory')": "Cannot allocate memory",
+    "RuntimeError('can\\'t start new thread')": "Not enough memory or threads (can't start new thread).",
+    "ImportError('libarrow.so: failed to map segment from shared object')": "Not enough memory or threads (libarrow.so",
+    "ImportError('No module named \\'numpy\\'')": "No module named 'numpy'. What this command needs is not installed",
+    "RuntimeError('two\\nlines\\x1b[2J')": f"RuntimeError: two lines?[2J. {UNFORESEEN} {cli.DEBUG}=1 shows more.\n",
+    "RecursionError('too deep')": f"RecursionError: too deep. {UNFORESEEN}",
+    "KeyError('name')": f"KeyError: 'name'. {UNFORESEEN}",
+    "AssertionError()": f"AssertionError. {UNFORESEEN}",
+    "DeprecationWarning('old')": f"DeprecationWarning: old. {UNFORESEEN}",
+    "BrokenPipeError(32, 'Broken pipe')": "Broken pipe.",
+    "SystemError('bad')": f"SystemError: bad. {UNFORESEEN}",
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("error", RAISED)
+def test_whatever_is_raised(error, workers, small, run, tmp_path):
+    """By the code that writes shards, in a thread or a worker process."""
+    argv = ["build", small, tmp_path / "out", "--allow-incomplete", f"--workers={workers}"]
+    done = run(argv, ("raise_in_shards", error))
+    assert done.status == 1
+    assert done.text.count("\n") == 1, done.text
+    assert RAISED[error] in done.text
+    assert "Traceback" not in done.text
+
+
+def test_debugging_shows_the_traceback(small, commands, tmp_path):
+    for argv, environment, shown in (
+        (["check", tmp_path / "nowhere"], {}, False),
+        (["check", tmp_path / "nowhere"], {cli.DEBUG: ""}, False),
+        (["check", tmp_path / "nowhere"], {cli.DEBUG: "1"}, True),
+    ):
+        done = commands.run(*argv, environment=environment)
+        assert done.status == 1
+        assert ("Traceback (most recent call last)" in done.text) == shown
+        assert done.text.splitlines()[-1].startswith(f"{tmp_path}/nowhere: no such folder")
+
+
+@pytest.mark.parametrize("name", ["check", "build", "verify", "preview", "demo"])
+def test_a_limit_of_memory_that_is_too_low(name, lines, run):
+    one_line(run(lines[name][0], ("limit", "RLIMIT_AS", 500 << 20)), 1, "ulimit -v is 500 MB")
+
+
+@pytest.mark.parametrize("files", [8, 16, 24, 32, 64])
+@pytest.mark.parametrize("workers", [1, 2, 40])
+def test_few_open_files(workers, files, small, run, tmp_path):
+    done = run(
+        ["build", small, tmp_path / "out", "--allow-incomplete", f"--workers={workers}"],
+        ("limit", "RLIMIT_NOFILE", files),
+    )
+    assert done.status in (0, 1), done.text
+    assert done.text.count("\n") == 1, done.text
+    assert "Too many open files" in done.text or done.status == 0
+    done = run(["build", small, tmp_path / "out", "--allow-incomplete", "--workers=2"])
+    assert done.status == 0, done.text
+
+
+# ------------------------------------------------------------------------------------------------------------ the start
+# In new processes, since none of this can be had by forking one that has everything imported.
+
+
+def begin(argv, *, redirect="", options=(), environment=None, cwd=ROOT, output=subprocess.PIPE):
+    """Runs a command as a user starts it: CompletedProcess. `redirect` is what follows the command in a line of it."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_", "LANG"))}
+    own = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "CELEBA_DIALOG_DRIVE": PORT} | (environment or {})
+    return subprocess.run(  # noqa: S603
+        ["/bin/sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, *options, *map(str, argv)],
+        env=clean | own,
+        cwd=cwd,
+        stdout=output,
+        stderr=subprocess.PIPE,
+        timeout=600,
+    )
+
+
+IMPORTS = """
+import runpy, signal, sys
+
+class Strike:
+    def find_spec(self, name, path=None, target=None):
+        if name == NAME:
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Strike())
+runpy.run_module("conversion", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("module", ["celeba_dialog", "numpy", "datasets", "pyarrow.parquet", "conversion.build.shards"])
+def test_interrupted_while_importing(module, small, tmp_path):
+    program = f"NAME = {module!r}\n{IMPORTS}"
+    done = begin(["-c", program, "build", small, tmp_path / "out", "--allow-incomplete"])
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (130, b"", f"{INTERRUPTED}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+OTHER_STARTS = {
+    "-OO": dict(options=["-OO"]),
+    "LC_ALL=C": dict(environment={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+    "ASCII": dict(environment={"PYTHONIOENCODING": "ascii"}),
+    "Latin-1": dict(environment={"PYTHONIOENCODING": "latin-1:strict"}),
+    "warnings are errors": dict(options=["-W", "error"]),
+    "unbuffered": dict(options=["-u"]),
+    "all closed": dict(redirect="<&- >&- 2>&-"),
+}
+
+
+@pytest.mark.parametrize("start", OTHER_STARTS)
+def test_other_ways_to_start(start, small, fine, tmp_path):
+    """The same rows, and from `check` the same lines, in ASCII where there is no more."""
+    options = OTHER_STARTS[start]
+    done = begin(["-m", "conversion", "build", small, tmp_path / "out", "--allow-incomplete"], **options)
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout, done.stderr.count(b"\n")) == (b"", 0 if start == "all closed" else 1)
+    shards = {path: digest for path, digest in tree(tmp_path / "out").items() if path.endswith(".parquet")}
+    assert shards.items() <= tree(fine).items() and shards
+    done = begin(["-m", "conversion", "check", small], **options)
+    assert done.returncode == 1, done.stderr
+    if start in ("ASCII", "Latin-1", "LC_ALL=C"):
+        assert done.stdout.isascii() and b" -> " in done.stdout
+    elif start != "all closed":
+        assert " → " in done.stdout.decode()
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_without_docstrings(name):
+    usual, bare = (begin(["-m", "conversion", name, "--help"], options=options) for options in ([], ["-OO"]))
+    assert (usual.returncode, usual.stderr) == (bare.returncode, bare.stderr) == (0, b"")
+    assert usual.stdout == bare.stdout
+    assert len(bare.stdout) > 500
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_reader_that_goes_away(options, unbuffered, small):
+    environment = {"PYTHONUNBUFFERED": unbuffered}
+    done = begin(["-m", "conversion", "check", small, *options], redirect="> /dev/full", environment=environment)
+    assert (done.returncode, done.stderr) == (1, b"Standard output: No space left on device.\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = begin(["-m", "conversion", "check", small, *options], environment=environment, output=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_started_in_a_folder_that_is_gone(small, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    program = f"import os, runpy; os.rmdir({str(gone)!r}); runpy.run_module('conversion', run_name='__main__')"
+    done = begin(["-c", program, "check", small], cwd=gone)
+    assert done.returncode == 1
+    assert done.stderr == b"The working folder: It is not there any more: change to another.\n"
