@@ -327,11 +327,37 @@ def slow(seconds, folder):
     shards.to_parquet = slowly
 
 
+def stuck(folder):
+    """Has the code that writes shards hang for ever, and the command be interrupted once then."""
+    from conversion.build import shards
+
+    main, struck = os.getpid(), mmap.mmap(-1, 1)  # which is shared with the workers
+
+    def hang(*_):
+        if not struck[0]:
+            struck[0] = 1
+            os.killpg(main, signal.SIGINT)
+        time.sleep(10_000)
+
+    shards.to_parquet = hang
+
+
 def patience(seconds, folder):
     """Has a command wait less long for its workers."""
     from conversion.machine import pool
 
     pool.PATIENCE = seconds
+
+
+def spawn(folder):
+    """Has workers begin as new processes, as on macOS and Windows. No other fault reaches them."""
+    from conversion.machine import pool
+
+    pool.START = "spawn"
+
+
+def nohup(folder):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def raise_in_shards(error, folder):

@@ -264,6 +264,69 @@ def test_interrupted_twice_at_any_moment(workers, world, tmp_path):
     finishes(world, out, workers=workers)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_interrupted_with_a_worker_that_is_stuck(workers, world, tmp_path):
+    out = tmp_path / "celeba_dialog"
+    done = world.build(out, workers=workers, faults=[("stuck",), ("patience", 0.5)])
+    assert (done.status, done.text) == (130, f"{INTERRUPTED}\n")
+    finishes(world, out, workers=workers)
+
+
+def test_nohup(world, tmp_path):
+    """Who starts a command with Ctrl-C ignored wants it to go on."""
+    done = world.build(tmp_path / "celeba_dialog", faults=[("nohup",), ("strike", "SIGINT", 100)])
+    assert done.status == 0, done.text
+    assert tree(tmp_path / "celeba_dialog") == world.good
+
+
+def test_spawned_workers(world, tmp_path):
+    """As on macOS and Windows: the same bytes, and Ctrl-C is heard."""
+    out = tmp_path / "celeba_dialog"
+    done = world.build(out, faults=[("spawn",)])
+    assert done.status == 0, done.text
+    assert tree(out) == world.good
+    done = world.verify(out, faults=[("spawn",)])
+    assert done.status == 0, done.text
+    done = world.commands.run("check", world.small, "--deep", faults=[("spawn",)])
+    assert "0 images or masks cannot be decoded" in done.text
+    shutil.rmtree(out)
+    argv = ["build", world.small, out, "--allow-incomplete", "--workers=2"]
+    rng = random.Random(0)  # noqa: S311
+    for seconds in (0.5, 2, 5):
+        done = interrupt_twice(world.commands.start(*argv, faults=[PLAIN, ("spawn",), ("patience", 1)]), rng, seconds)
+        assert done.status in (130, 0), done
+        assert done.status == 0 or done.text in ("", f"{INTERRUPTED}\n"), done.text
+        shutil.rmtree(out, ignore_errors=True)
+    finishes(world, out)
+
+
+OTHER_NAME = """
+import sys
+from celeba_dialog_conversion import __main__ as cli
+from celeba_dialog_conversion.machine import pool
+
+pool.START = {start!r}
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_the_package_under_its_installed_name(start, world, tmp_path):
+    (tmp_path / "celeba_dialog_conversion").symlink_to(ROOT / "conversion")
+    (tmp_path / "celeba_dialog.py").symlink_to(ROOT / "celeba_dialog.py")
+    out = tmp_path / "celeba_dialog"
+    for argv in (["build", world.small, out, "--allow-incomplete", "--workers=2"], ["verify", out, world.small]):
+        process = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", OTHER_NAME.format(start=start), *map(str, argv)],
+            cwd=tmp_path,
+            env=os.environ | {"HF_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+        )
+        assert process.returncode == 0, process.stderr
+    assert shards(tree(out)) == shards(world.good)
+
+
 @pytest.mark.parametrize("name", ["verify", "check"])
 def test_other_commands_interrupted_twice(name, world):
     argv = {"verify": ["verify", world.old.parent / "good", world.small], "check": ["check", world.small, "--deep"]}

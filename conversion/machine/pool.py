@@ -25,6 +25,8 @@ PATIENCE = 60  # seconds that workers have for the job they are at, when there i
 
 # Forked workers share what this process has read and start at once, but the libraries of macOS do not survive a fork.
 START = "fork" if "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin" else "spawn"
+# Handed on to the process that clears up after one that left at once, and would say so.
+NO_LEAKS = "ignore:resource_tracker:UserWarning"
 MOST_ON_WINDOWS = 61  # processes that one can wait for there
 
 
@@ -46,8 +48,6 @@ def executor(workers=None, dask=None):
 
 def _cpus():
     """CPUs that this process may use: on a cluster fewer than the machine has."""
-    if sys.platform == "win32":
-        return min(os.cpu_count() or 1, MOST_ON_WINDOWS)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -66,6 +66,10 @@ def _thread():
 
 @contextlib.contextmanager
 def _processes(workers):
+    if START == "spawn" and NO_LEAKS not in sys.warnoptions:
+        sys.warnoptions.append(NO_LEAKS)
+    if sys.platform == "win32":
+        workers = min(workers, MOST_ON_WINDOWS)
     others = set(multiprocessing.active_children())
     with _starting():
         pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context(START), _begin_worker)
