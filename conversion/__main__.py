@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import threading
+from urllib.parse import urlsplit
 
 from .machine import interrupts
 from .machine import streams
@@ -105,6 +106,7 @@ def _run(argv, ctrl_c):
     if names:
         _look_at_working_folder()
         _look_at_memory()
+        _look_at_endpoint()
     args = parser(names).parse_args(argv)
     ctrl_c.running = True
     return args.run(args) or 0
@@ -126,6 +128,16 @@ def _look_at_memory():
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY and limit < LEAST_MEMORY:
             raise MemoryError(f"ulimit -v is {limit >> 20:,} MB, and {LEAST_MEMORY >> 20:,} MB are the least")
+
+
+def _look_at_endpoint():
+    """Raises OSError where the client of the Hub would stumble over HF_ENDPOINT as soon as it is imported."""
+    address = os.environ.get("HF_ENDPOINT", "")
+    try:
+        _ = urlsplit(address).port
+    except ValueError as error:
+        what = f"is {address!r}, {error}; expected the address of a Hub, as https://host"
+        raise OSError(errno.EINVAL, what, "HF_ENDPOINT") from None
 
 
 def _thread_failed(failed):

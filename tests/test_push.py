@@ -696,7 +696,9 @@ def test_a_token_path_that_is_a_folder_beside_a_wrong_token(hub, folder, tmp_pat
     refused(hub, result, "401", "hf auth login")
 
 
-@pytest.mark.parametrize("address", ["example.org", "http://", "http://127.0.0.1:99999", "ftp://127.0.0.1", ""])
+@pytest.mark.parametrize(
+    "address", ["example.org", "http://", "http://127.0.0.1:99999", "http://[::1", "ftp://127.0.0.1", ""]
+)
 def test_an_endpoint_that_is_no_address(hub, folder, tmp_path, address):
     result = alone(hub, tmp_path, folder, REPO, env={"HF_ENDPOINT": address})
     refused(hub, result, "HF_ENDPOINT", address.rstrip("/"))
