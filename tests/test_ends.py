@@ -34,7 +34,7 @@ def lines(small, fine, tmp_path):
     return {
         "demo": (["demo", tmp_path / "demo", "--hq=1", "--standard=1"], 0),
         "fetch": (["fetch", tmp_path / "fetched", "--accept-agreement"], 1),
-        "check": (["check", small], 1),
+        "check": (["check", small], 0),
         "build": (["build", small, tmp_path / "out", "--allow-incomplete", "--config=standard"], 0),
         "verify": (["verify", fine, small], 0),
         "preview": (["preview", fine, tmp_path / "sheet.png", "--rows=1"], 0),
@@ -107,9 +107,10 @@ def test_no_file_takes_the_number_of_a_closed_stream(small, run, tmp_path):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
 def test_an_encoding_without_arrows(encoding, small, run, tmp_path):
-    expected = run(["check", small]).text
+    release = shutil.copytree(small, tmp_path / "here → there")
+    expected = run(["check", release]).text
     assert "→" in expected
-    found = run(["check", small], ("encoding", encoding)).text
+    found = run(["check", release], ("encoding", encoding)).text
     assert found == expected.replace("→", "->").replace("…", "...").replace("·", "-")
     name = tmp_path / "späte Gäste, 顔"
     done = run(["check", name], ("encoding", encoding))
@@ -255,7 +256,7 @@ RAISED = {
     "RuntimeError('can\\'t start new thread')": "Not enough memory or threads (can't start new thread).",
     "ImportError('libarrow.so: failed to map segment from shared object')": "Not enough memory or threads (libarrow.so",
     "ImportError('No module named \\'numpy\\'')": "No module named 'numpy'. What this command needs is not installed",
-    "RuntimeError('two\\nlines\\x1b[2J')": f"RuntimeError: two lines?[2J. {UNFORESEEN} {cli.DEBUG}=1 shows more.\n",
+    "RuntimeError('two\\nlines\\x1b[2J')": f"RuntimeError: two lines\\x1b[2J. {UNFORESEEN} {cli.DEBUG}=1 shows more.\n",
     "RecursionError('too deep')": f"RecursionError: too deep. {UNFORESEEN}",
     "KeyError('name')": f"KeyError: 'name'. {UNFORESEEN}",
     "AssertionError()": f"AssertionError. {UNFORESEEN}",
@@ -365,11 +366,12 @@ def test_other_ways_to_start(start, small, fine, tmp_path):
     options = OTHER_STARTS[start]
     done = begin(["-m", "conversion", "build", small, tmp_path / "out", "--allow-incomplete"], **options)
     assert done.returncode == 0, done.stderr
-    assert (done.stdout, done.stderr.count(b"\n")) == (b"", 0 if start == "all closed" else 1)
+    assert (done.stdout, done.stderr.count(b"\n")) == (b"", 0 if start == "all closed" else 1), done.stderr
     shards = {path: digest for path, digest in tree(tmp_path / "out").items() if path.endswith(".parquet")}
     assert shards.items() <= tree(fine).items() and shards
-    done = begin(["-m", "conversion", "check", small], **options)
-    assert done.returncode == 1, done.stderr
+    arrow = shutil.copytree(small, tmp_path / "here → there")
+    done = begin(["-m", "conversion", "check", arrow], **options)
+    assert done.returncode == 0, done.stderr
     if start in ("ASCII", "Latin-1", "LC_ALL=C"):
         assert done.stdout.isascii() and b" -> " in done.stdout
     elif start != "all closed":
