@@ -801,7 +801,8 @@ def _look_through(folder, names):
         if image:
             kind, number, _ = image
             found = images.setdefault(kind, _Images(folder, kind, (_own_name(folder),)))
-            found.add(number, (0, name, 0, -1, -1, -1, -1))
+            found.add(number)
+            found.names.append(name)
         elif base.lower().endswith(".zip"):
             yield from _look_into(folder + name, _stem(base))
         elif _PICTURE.fullmatch(os.fsencode(base)):
@@ -884,7 +885,8 @@ def _sort_entries(path, status, called, entries):
             found = images.get((kind, names[folder]))
             if found is None:
                 found = images[kind, names[folder]] = _Images(path, kind, names[folder], status)
-            found.add(number, (0, name.decode("utf-8", "replace"), *place))
+            found.add(number)
+            found.last = (0, name.decode("utf-8", "replace"), *place)
         elif base:
             text = _printable(name.decode("utf-8", "replace"))
             if _may_serve(text.rsplit("/", 1)[-1]):
@@ -943,14 +945,12 @@ class _Images:
         self.called = called  # the name of their folder, and in a zip that of the zip
         self.status = status  # (size, stamp) of the zip
         self.count, self.lowest, self.highest = 0, STANDARD.images, 0
-        self.places = []  # where they are in a folder, as MEMBERs; in a zip the last of them only
+        self.names = []  # in a folder
+        self.last = None  # in a zip, a MEMBER
 
-    def add(self, number, place):
+    def add(self, number):
         self.count += 1
         self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
-        if self.status:
-            self.places.clear()
-        self.places.append(place)
 
     def is_called(self, role):
         """Whether they bear an official name of a role."""
@@ -958,7 +958,7 @@ class _Images:
 
     def one(self):
         """The bytes of one of them."""
-        return _read_member(self.path, self.places[len(self.places) // 2])
+        return _read_member(self.path, self.last or (0, self.names[len(self.names) // 2], 0, -1, -1, -1, -1))
 
     @functools.cached_property
     def look(self):
@@ -1077,7 +1077,7 @@ def _image_sources(role, chosen):
             yield Source(role, path, *found[0].status, "", kinds, folders)
             continue
         digest, total = hashlib.sha256(), 0
-        for name in sorted(place[1] for images in found for place in images.places):
+        for name in sorted(name for images in found for name in images.names):
             size, stamp = _status(path + name)
             total += size
             digest.update(f"{name} {stamp}\n".encode("utf-8", "surrogateescape"))
@@ -1119,6 +1119,7 @@ def _text_source(path, base, member=None, status=None):
     size, stamp = status or _status(path)
     roles = _KIND_ROLES.get(kind, {"hq": "hq_" + kind, "standard": "standard_" + kind})
     head, problem = b"", ""
+<<<<<<< HEAD
     try:
         head = _start(path, member)
     except DamagedFileError as error:
@@ -1126,6 +1127,19 @@ def _text_source(path, base, member=None, status=None):
     text = decoded(head, "ignore").encode()
     first = _ANY_KEY.search(text)
     if kind == "mapping" and stem != _stem(FILES["mapping"].name) and not _MAPS.search(text):
+=======
+    if member and member[6] not in (0, 8):
+        problem = "encrypted in this zip, or packed by a method that is not read. Unpack it there."
+    else:
+        try:
+            head = _start(path, member)
+        except DamagedFileError as error:
+            problem = str(error).removeprefix(f"{path}: ")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, of which the readers have something to say
+        head = head.decode("utf-16", "ignore").encode("utf-8", "ignore")
+    first = _ANY_KEY.search(head)
+    if kind == "mapping" and stem != _stem(FILES["mapping"].name) and not _MAPS.search(head):
+>>>>>>> a4bf9d9 (Pointers of Git LFS, texts encrypted in a zip; 35 MB less to look through an unpacked CelebA)
         return  # of something else
     if first:
         subset = "standard" if len(first[1]) == STANDARD.digits and kind != "mapping" else "hq"
@@ -1228,6 +1242,7 @@ def _other_kind(head):
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"<"):
         why = ", as Google Drive sends where its quota is used up or a login is asked for"
+<<<<<<< HEAD
         return f"this is a web page, not the file itself{why if b'google' in start else ''}. {_AGAIN}"
     for mark, kind in _PACKED.items():
         if start.startswith(mark):
@@ -1245,6 +1260,14 @@ _PACKED = {
     b"7z\xbc\xaf": "7-Zip",
     b"rar!": "RAR",
 }
+=======
+        return f"this is a web page, not the file itself{why if b'google' in head.lower() else ''}."
+    if start.startswith(b"pk\x03\x04"):
+        return "this is a zip."
+    if start.startswith(b"version https://git-lfs"):
+        return "this is a pointer of Git LFS, not the file itself, which comes with: git lfs pull."
+    return f"starts with {head[:24]!r}, and holds no file name such as {HQ.file_name(0)} or {STANDARD.file_name(1)}."
+>>>>>>> a4bf9d9 (Pointers of Git LFS, texts encrypted in a zip; 35 MB less to look through an unpacked CelebA)
 
 
 # ----------------------------------------------------------------------------------------------------------- members
@@ -1291,9 +1314,15 @@ def _end_of_zip(path, size, tail):
         head = read_range(path, 0, min(size, 1024))
         if head.startswith(b"PK"):
             raise DamagedFileError(f"{path}: the zip is cut off: it has no directory at its end. {_AGAIN}")
+<<<<<<< HEAD
         page = size == 0 or head.lstrip().startswith(b"<")
         what = _what_is(head, size) if page else f"this is no zip: it starts with {head[:8]!r}. {_AGAIN}"
         raise DamagedFileError(f"{path}: {what}")
+=======
+        known = size == 0 or head.lstrip().startswith((b"<", b"version https://git-lfs"))
+        what = _what_is(head, size) if known else f"this is no zip: it starts with {head[:8]!r}."
+        raise DamagedFileError(f"{path}: {what} {_AGAIN}")
+>>>>>>> a4bf9d9 (Pointers of Git LFS, texts encrypted in a zip; 35 MB less to look through an unpacked CelebA)
     entries, length, offset = struct.unpack_from("<HLL", tail, end + 10)
     place = size - len(tail) + end
     if end >= 76 and tail[end - 20 : end - 16] == b"PK\x06\x07" and tail[end - 76 : end - 72] == b"PK\x06\x06":

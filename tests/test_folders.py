@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import read_splits
 from datasets import load_dataset_builder
 from PIL import Image
 from releases import TEXTS
@@ -15,6 +16,7 @@ from releases import at
 from releases import index_of
 from releases import members
 from releases import pack
+from releases import raw_zip
 from releases import read
 from releases import unpack
 
@@ -646,6 +648,36 @@ def test_what_smaller_hq_images_can_make(side, configs, copy):
     assert [name for name, why in report["refused"].items() if not why] == [*configs, "standard"]
     options = "".join(f" --config {name}" for name in configs)
     assert f"Next: celeba-dialog build {copy} celeba_dialog{options} --config standard" in check.as_text(report)
+
+
+def test_hq_512_takes_images_of_512_pixels_as_they_are(copy, commands, tmp_path):
+    entries = {name: resized(data, (512, 512)) for name, data in take(copy, "hq_images")}
+    write(copy / "image_512_downsampled_from_hq_1024", entries.items())
+    done = commands.run("build", copy, tmp_path / "out", "--config", "hq_512", "--config", "hq_256")
+    assert done.status == 0, done.text
+    rows = [row for split in read_splits(tmp_path / "out", "hq_512").values() for row in split]
+    assert {row["file_name"]: row["image"]["bytes"] for row in rows} == entries
+    rows = [row for split in read_splits(tmp_path / "out", "hq_256").values() for row in split]
+    assert {Image.open(io.BytesIO(row["image"]["bytes"])).size for row in rows} == {(256, 256)}
+
+
+def test_a_text_that_is_encrypted_in_a_zip(copy):
+    name = FILES["hq_captions"].name
+    data = at(copy, "hq_captions").read_bytes()
+    at(copy, "hq_captions").unlink()
+    (copy / "texts.zip").write_bytes(raw_zip([{"name": name, "data": data, "flags": 1}]))
+    with pytest.raises(DamagedFileError, match=rf"texts\.zip: {name}: encrypted in this zip"):
+        read(copy, "hq")
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+
+
+@pytest.mark.parametrize("role", ["hq_images", "hq_captions", "mapping"])
+def test_a_pointer_of_git_lfs(role, copy):
+    at(copy, role).write_bytes(POINTER)
+    with pytest.raises(DamagedFileError, match="Git LFS.*git lfs pull"):
+        read(copy, "hq")
 
 
 def test_samples_of_an_experiment_are_no_release(copy, commands, tmp_path):
