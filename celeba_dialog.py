@@ -475,7 +475,7 @@ def _fault(path, error):
 # by one of them. A zip is looked through like a folder. What bears an official name is the truth, and other copies are
 # left aside. Of whatever looks like a file of the release and is not read there is a note.
 
-# What a text is for: how its name looks (see `_stem`), and the endings that are read.
+# What a text is for: how the stem of its name looks, and the endings that are read.
 _TEXT_KINDS = (
     ("labels", "combined_annotation.*", ("txt", "csv")),
     ("labels_train", "train_attr_list.*", ("txt", "csv")),
@@ -498,6 +498,7 @@ _KIND_ROLES = {  # kinds whose roles do not carry the subset in their name
     "partition": {"standard": "partition"},
 }
 _ANY_KEY = re.compile(rb"(?<![0-9])([0-9]{1,6})\.(?:jpe?g|png)", re.I)
+_ALSO_OFFICIAL = {"image_list": None}  # progressive GAN's own list, which has the columns of the mapping
 _MAPS = re.compile(rb"orig_file|(?m:^[0-9]+[ \t,]+[0-9]+[ \t,]+[0-9]{6}\.jpg)")  # in a mapping of whatever name
 
 # Role of images -> what their zip or folder is called, officially or in the releases that CelebA-Dialog is made from.
@@ -531,12 +532,17 @@ _ADDED = re.compile(
     r"([ _-]*\([0-9]+\)|( -)? copy( [0-9]+)?|[ -][1-9]"
     r"|-[0-9]{8}t[0-9]{6}z(-[0-9]+)?-[0-9]{3}|-0[0-9]{2}|[-_. ]part[-_ ]?[0-9]+)+$"
 )
-# Endings of files that are not read: pieces of an archive, other archives, other data, something behind an ending.
-_PIECE = re.compile("z[0-9]{2}|(zip|7z|rar|tar)[.][0-9]{2,3}|part[0-9]+[.]rar")
-_ARCHIVE = re.compile("(.*[.])?(7z|rar|tar|tgz|gz|bz2|xz|zst)")
-_TEXT = re.compile("csv|tsv|txt|jsonl?|ndjson|xml")
-_DATA = re.compile(_TEXT.pattern + "|npy|npz|pkl|pickle|parquet|arrow|feather|xlsx?|h5|hdf5|lmdb|mat|pth?|tfrecords?")
-_BEHIND = re.compile("(zip|txt|json|csv)[.].+")
+# Endings of files that are not read -> what is said of them. The first that fits counts.
+_UNREAD = {
+    re.compile("z[0-9]{2}|(zip|7z|rar|tar)[.][0-9]{2,3}|part[0-9]+[.]rar"): (
+        "one piece of an archive, not read. Put the pieces together and unpack them there."
+    ),
+    re.compile("(.*[.])?(7z|rar|tar|tgz|gz|bz2|xz|zst)"): "an archive of a kind that is not read. Unpack it there.",
+    re.compile("(zip|txt|json|csv)[.].+"): "not read, because of its ending. Is it whole, and the one to use?",
+    re.compile(
+        "csv|tsv|txt|jsonl?|ndjson|xml|npy|npz|pkl|pickle|parquet|arrow|feather|xlsx?|h5|hdf5|lmdb|mat|pth?|tfrecords?"
+    ): "not read in this form.",
+}
 
 _AGAIN = "Download it again."
 _MOST_NOTES = 10  # shown in one message
@@ -804,7 +810,7 @@ def _look_through(folder, names):
             found.add(number)
             found.names.append(name)
         elif base.lower().endswith(".zip"):
-            yield from _look_into(folder + name, _stem(base))
+            yield from _look_into(folder + name, _stem_and_ending(base)[0])
         elif _PICTURE.fullmatch(os.fsencode(base)):
             others.append(name)
         else:
@@ -843,7 +849,7 @@ def _look_into(path, stem):
         what = "Google Drive's own zip of a folder" if own else "a zip of zips"
         parts = "; of several parts, all into one folder" if own else ""
         inside = f"it holds {_some(zips)}, which cannot be read there. Unpack it there{parts}."
-        stems = [_stem(base) for base in zips]
+        stems = [_stem_and_ending(base)[0] for base in zips]
         roles = tuple(role for role in _LIKELY_NAMES if any(role in _likely_roles(stem) for stem in stems))
         holds = tuple(role for role, names in _OFFICIAL_NAMES.items() if any(stem in names for stem in stems))
         yield Note(roles, path, f"{what}: {inside}", moot=bool(roles), holds=holds)
@@ -894,9 +900,13 @@ def _sort_entries(path, status, called, entries):
     return list(images.values()), others
 
 
-def _stem(name):
-    """A file's name in lower case, without ending and what is often added to names, with `_` for `-` and ` `."""
-    return _plain(name.rpartition(".")[0])
+def _stem_and_ending(base):
+    """The parts of a file's name, in lower case; the stem without what is often added, and with `_` for `-` and ` `."""
+    base = base.lower()
+    if base.endswith(".json.txt"):  # where Windows hides endings
+        base = base[: -len(".txt")]
+    stem, _, ending = base.rpartition(".")
+    return _plain(stem), ending
 
 
 def _plain(name):
@@ -904,7 +914,7 @@ def _plain(name):
 
 
 def _own_name(folder):
-    """What a folder of images is called, as in `_stem`: not `0`, `train` and so on, but the folder around these."""
+    """What a folder of images is called, like a stem: not `0`, `train` and so on, but the folder around these."""
     parts = ["", *folder.replace("\\", "/").strip("/").split("/")]
     while _SHARE.fullmatch(parts[-1]):
         parts.pop()
@@ -1041,7 +1051,8 @@ def _choose_images(role, sizes, found, damaged, wrapped, shown):
             first = min(official, key=lambda images: (images.look[0] != sizes[0], not images.status))
             official = [images for images in official if images.status or images.look[0] in (first.look[0], None)]
             truth = [first.path]
-        why = f"left aside, because {shown(truth[0])} {'bears the official name' if official or broken else 'holds it'}"
+        has = "bears the official name" if official or broken else "holds the official zip"
+        why = f"left aside, because {shown(truth[0])} {has}"
         notes = [images.note(why, aside=True) for images in found if images not in official]
         notes += [Note((role,), source.path, source.problem) for source in damaged if source.rank]
         return [*_image_sources(role, official), *broken], notes
@@ -1110,24 +1121,16 @@ def _text_source(path, base, member=None, status=None):
 
     `member` is the MEMBER of one that lies in the zip `path`, and `status` what `_status` says of that zip.
     """
-    kind, stem = _text_kind(base), _stem(base)
+    stem, ending = _stem_and_ending(base)
+    kind = _text_kind(stem, ending)
     if kind is None:
-        why = _why_not_read(base)
-        if why:
-            yield Note(why[0], _whole_name(path, member), why[1])
+        note = _unread(base)
+        if note:
+            yield note._replace(path=_whole_name(path, member))
         return
     size, stamp = status or _status(path)
     roles = _KIND_ROLES.get(kind, {"hq": "hq_" + kind, "standard": "standard_" + kind})
     head, problem = b"", ""
-<<<<<<< HEAD
-    try:
-        head = _start(path, member)
-    except DamagedFileError as error:
-        problem = str(error).removeprefix(f"{path}: ")
-    text = decoded(head, "ignore").encode()
-    first = _ANY_KEY.search(text)
-    if kind == "mapping" and stem != _stem(FILES["mapping"].name) and not _MAPS.search(text):
-=======
     if member and member[6] not in (0, 8):
         problem = "encrypted in this zip, or packed by a method that is not read. Unpack it there."
     else:
@@ -1135,11 +1138,9 @@ def _text_source(path, base, member=None, status=None):
             head = _start(path, member)
         except DamagedFileError as error:
             problem = str(error).removeprefix(f"{path}: ")
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, of which the readers have something to say
-        head = head.decode("utf-16", "ignore").encode("utf-8", "ignore")
-    first = _ANY_KEY.search(head)
-    if kind == "mapping" and stem != _stem(FILES["mapping"].name) and not _MAPS.search(head):
->>>>>>> a4bf9d9 (Pointers of Git LFS, texts encrypted in a zip; 35 MB less to look through an unpacked CelebA)
+    text = decoded(head, "ignore").encode()
+    first = _ANY_KEY.search(text)
+    if kind == "mapping" and stem not in _official_stems(["mapping"]) and not _MAPS.search(text):
         return  # of something else
     if first:
         subset = "standard" if len(first[1]) == STANDARD.digits and kind != "mapping" else "hq"
@@ -1149,55 +1150,49 @@ def _text_source(path, base, member=None, status=None):
     role = roles.get(subset, next(iter(roles.values())) if problem else None)
     if role is None:
         return
-    names = [FILES[other].name for other in (roles.values() if problem else [role])]
-    same = [name for name in names if _stem(name) == stem]
-    rank = (
-        2 if not same and stem != "image_list" else 0 if base.lower().endswith(tuple(name[-4:] for name in same)) else 1
-    )
+    official = _official_stems(roles.values() if problem else [role]) | _ALSO_OFFICIAL
+    rank = 2 if stem not in official else 0 if ending == official[stem] else 1
     if problem and rank == 2:
-        yield Note(tuple(roles.values()), _whole_name(path, member), f"is no {' or '.join(names)}: {problem}")
+        names = " or ".join(FILES[role].name for role in roles.values())
+        yield Note(tuple(roles.values()), _whole_name(path, member), f"is no {names}: {problem}")
     else:
         yield Source(role, path, size, stamp, problem, member=member, rank=rank)
 
 
+def _official_stems(roles):
+    """{stem: ending} of the official names of texts."""
+    return dict(_stem_and_ending(FILES[role].name) for role in roles)
+
+
 def _may_serve(base):
     """Whether a member of a zip is to be looked at, by its base name."""
-    return base.lower().endswith(".zip") or _text_kind(base) or _why_not_read(base)
+    stem, ending = _stem_and_ending(base)
+    return ending == "zip" or _text_kind(stem, ending) or _unread(base)
 
 
-def _text_kind(base):
+def _text_kind(stem, ending):
     """What a text is for by its name, None for another file."""
-    base = re.sub("[.]json[.]txt$", ".json", base, flags=re.I)  # where Windows hides the endings of names
-    stem, ending = _stem(base), base.lower().rpartition(".")[2]
     return next((kind for kind, name, endings in _TEXT_KINDS if ending in endings and re.fullmatch(name, stem)), None)
 
 
-def _why_not_read(base):
-    """(roles, why) of a file that is called like one of the release and has another form; None for all others."""
+def _unread(base):
+    """A Note, without a path, on a file that is called like one of the release and has another form; else None."""
     name, _, ending = base.lower().partition(".")
-    endings = (_PIECE, _ARCHIVE, _BEHIND, _DATA)
-    if not any(pattern.fullmatch(ending) for pattern in endings):
+    why = next((why for pattern, why in _UNREAD.items() if pattern.fullmatch(ending)), None)
+    if why is None:
         return None
     stem = _plain(name)
     kind = next((kind for kind, pattern, _ in _TEXT_KINDS if re.fullmatch(pattern, stem)), None)
-    roles = _KIND_ROLES.get(kind, {"hq": f"hq_{kind}", "standard": f"standard_{kind}"}).values() if kind else ()
-    roles = tuple(roles) or tuple(_likely_roles(stem))
+    if kind:
+        roles = tuple(_KIND_ROLES.get(kind, {"hq": f"hq_{kind}", "standard": f"standard_{kind}"}).values())
+    elif ending in ("csv", "txt", "json"):
+        return None  # a text of another name
+    else:
+        roles = tuple(_likely_roles(stem))
     if not roles and not _CELEBA.fullmatch(stem):
         return None
-    if _PIECE.fullmatch(ending):
-        return roles, "one piece of an archive, not read. Put the pieces together and unpack them there."
-    if _ARCHIVE.fullmatch(ending):
-        return roles, "an archive of a kind that is not read. Unpack it there."
-    if _BEHIND.fullmatch(ending):
-        return (
-            roles,
-            f"not read, because it ends in .{ending.rpartition('.')[2]}. Is it a whole file, and the one to use?",
-        )
-    if kind:
-        return roles, f"not read in this form; the official file is {' or '.join(FILES[role].name for role in roles)}."
-    if not _TEXT.fullmatch(ending):
-        return roles, "not read in this form; images are read as the release's own files, zipped or not."
-    return None
+    official = " or ".join(FILES[role].name for role in roles)
+    return Note(roles, "", why + (f" The official file is {official}." if official else ""))
 
 
 # What file systems call a thing that changes with a file.
@@ -1242,8 +1237,9 @@ def _other_kind(head):
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"<"):
         why = ", as Google Drive sends where its quota is used up or a login is asked for"
-<<<<<<< HEAD
         return f"this is a web page, not the file itself{why if b'google' in start else ''}. {_AGAIN}"
+    if start.startswith(b"version https://git-lfs"):
+        return "this is a pointer of Git LFS, not the file itself, which comes with: git lfs pull."
     for mark, kind in _PACKED.items():
         if start.startswith(mark):
             return f"this is a {kind} file under another name. Unpack it, and put what is in it here."
@@ -1260,14 +1256,6 @@ _PACKED = {
     b"7z\xbc\xaf": "7-Zip",
     b"rar!": "RAR",
 }
-=======
-        return f"this is a web page, not the file itself{why if b'google' in head.lower() else ''}."
-    if start.startswith(b"pk\x03\x04"):
-        return "this is a zip."
-    if start.startswith(b"version https://git-lfs"):
-        return "this is a pointer of Git LFS, not the file itself, which comes with: git lfs pull."
-    return f"starts with {head[:24]!r}, and holds no file name such as {HQ.file_name(0)} or {STANDARD.file_name(1)}."
->>>>>>> a4bf9d9 (Pointers of Git LFS, texts encrypted in a zip; 35 MB less to look through an unpacked CelebA)
 
 
 # ----------------------------------------------------------------------------------------------------------- members
@@ -1314,15 +1302,8 @@ def _end_of_zip(path, size, tail):
         head = read_range(path, 0, min(size, 1024))
         if head.startswith(b"PK"):
             raise DamagedFileError(f"{path}: the zip is cut off: it has no directory at its end. {_AGAIN}")
-<<<<<<< HEAD
-        page = size == 0 or head.lstrip().startswith(b"<")
-        what = _what_is(head, size) if page else f"this is no zip: it starts with {head[:8]!r}. {_AGAIN}"
-        raise DamagedFileError(f"{path}: {what}")
-=======
-        known = size == 0 or head.lstrip().startswith((b"<", b"version https://git-lfs"))
-        what = _what_is(head, size) if known else f"this is no zip: it starts with {head[:8]!r}."
-        raise DamagedFileError(f"{path}: {what} {_AGAIN}")
->>>>>>> a4bf9d9 (Pointers of Git LFS, texts encrypted in a zip; 35 MB less to look through an unpacked CelebA)
+        kind = _what_is(head, size) if size == 0 else _other_kind(head)
+        raise DamagedFileError(f"{path}: {kind or f'this is no zip: it starts with {head[:8]!r}. {_AGAIN}'}")
     entries, length, offset = struct.unpack_from("<HLL", tail, end + 10)
     place = size - len(tail) + end
     if end >= 76 and tail[end - 20 : end - 16] == b"PK\x06\x07" and tail[end - 76 : end - 72] == b"PK\x06\x06":

@@ -579,9 +579,9 @@ UNREAD = {
     "image.z01": "Put the pieces together",
     "image.zip.001": "Put the pieces together",
     "CelebAMask-HQ.tar": "Unpack it there",
-    "image.zip.crdownload": "it ends in .crdownload",
-    "image.zip.1": "it ends in .1",
-    "captions_hq.json.old": "it ends in .old",
+    "image.zip.crdownload": "because of its ending",
+    "image.zip.1": "because of its ending",
+    "captions_hq.json.old": "because of its ending",
     "celeba_hq.h5": "not read in this form",
     "celebahq-r10.tfrecords": "not read in this form",
     "captions_of_mine.json": "holds no file name",
@@ -734,9 +734,10 @@ def test_csv_is_found(role, copy):
 
 def test_the_list_of_progressive_gan_is_found(copy):
     lines = at(copy, "mapping").read_text().splitlines()[1:]
-    at(copy, "mapping").unlink()
     rows = [f"{' '.join(line.split())} {'0' * 32} {'0' * 32}\n" for line in lines]
     (copy / "image_list.txt").write_text("idx orig_idx orig_file proc_md5 final_md5\n" + "".join(rows))
+    assert noted(copy) == (set(), {"image_list.txt"})
+    at(copy, "mapping").unlink()
     (source,) = Release(copy).sources["mapping"]
     assert source.path == f"{copy}/image_list.txt"
 
