@@ -528,7 +528,7 @@ WRONG = [
         b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>",
         "this is a web page",
     ),
-    ("hq_images", b"Rar!\x1a\x07\x00 and so on", "this is no zip"),
+    ("hq_images", b"Rar!\x1a\x07\x00 and so on", "this is a RAR file"),
     ("hq_images", zipped("image/0.jpg")[:-30], "cut off"),
     ("hq_images", zipped("img_align_celeba/000001.jpg"), "it is the standard images"),
     ("hq_images", zipped("readme.md"), "holds none of the images"),

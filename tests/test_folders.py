@@ -205,13 +205,6 @@ def everything_in_one_zip_with_working_copies(root):
 
 
 @form
-def kaggle_archive(root):
-    """CelebA's images, twice in a folder of their name."""
-    entries = in_folder(take(root, "standard_images"), "img_align_celeba/img_align_celeba")
-    pack(root / "archive.zip", entries)
-
-
-@form
 def drive_zips_of_folders(root):
     """Google Drive zips what is selected; of more than 2 GB it makes several zips."""
     entries = in_folder(take(root, "hq_images"), "image")
@@ -282,6 +275,44 @@ def texts_in_zips(root):
         )
         for role in roles:
             at(root, role).unlink()
+
+
+def _commas(text):
+    return "".join(",".join(line.split()) + "\n" for line in text.splitlines())
+
+
+@form
+def kaggle(root):
+    """Its archive of CelebA: the images twice in a folder of their name, and the lists as CSV with a header."""
+    entries = in_folder(take(root, "standard_images"), "img_align_celeba/img_align_celeba")
+    headers = {
+        "standard_attributes": lambda text: "image_id," + _commas(text.split("\n", 1)[1]),
+        "partition": lambda text: "image_id,partition\n" + _commas(text),
+        "standard_identity": lambda text: "image_id,identity\n" + _commas(text),
+    }
+    for role, change in headers.items():
+        text = change(at(root, role).read_text())
+        entries.append((FILES[role].name.replace(".txt", ".csv"), text.encode()))
+        at(root, role).unlink()
+    pack(root / "archive.zip", [*entries, ("list_bbox_celeba.csv", b"image_id,x_1\n")], zipfile.ZIP_DEFLATED)
+
+
+@form
+def all_lists_as_csv(root):
+    for role in TEXTS:
+        path = at(root, role)
+        if path.suffix == ".txt" and not role.endswith("_txt"):
+            path.with_suffix(".csv").write_text(_commas(path.read_text()))
+            path.unlink()
+
+
+@form
+def the_list_of_progressive_gan(root):
+    """In place of the mapping."""
+    rows = [line.split() for line in at(root, "mapping").read_text().splitlines()[1:]]
+    at(root, "mapping").unlink()
+    lines = [f"{' '.join(row)} {'0' * 32} {'f' * 32}\n" for row in rows]
+    (root / "image_list.txt").write_text("idx orig_idx orig_file proc_md5 final_md5\n" + "".join(lines))
 
 
 @form
