@@ -2505,9 +2505,9 @@ def _index_table(release, subset_name, parts):
     if subset is HQ:
         if mapping is None:
             raise MissingFileError(
-                f"{release.root}: {FILES['mapping'].name} not found below it, without which the split of an HQ image "
-                f"is not known. Get this one file of 0.9 MB, {MAPPING_LINK}, and put it anywhere below that folder; "
-                f"progressive GAN's image_list.txt serves too. Or get all that is missing: celeba-dialog fetch "
+                f"{release.root}: no {FILES['mapping'].name}, without which the split of an HQ image is not known. Get "
+                f"this one file of 0.9 MB, {MAPPING_LINK}, and put it anywhere into that folder; progressive GAN's "
+                f"image_list.txt serves too. Or get all that is missing: celeba-dialog fetch "
                 f"{shlex.quote(release.root)} --subset hq --accept-agreement{_as_lines(release.notes_on('mapping'))}"
             )
         counterparts = mapping[numbers]

@@ -2,8 +2,8 @@
 
 First what can be built and what would be missing in it, then what to do, then a line for each file that is there: its
 state, where it was found, and how many rows or images it holds of how many. --deep also reads every image (its checksum
-in the zip) and decodes every image and mask. Exit status 0 means that everything a full build of `hq` and `standard`
-needs is there and sound; a made-up release needs no more than it says of itself.
+in the zip), decodes all of them and looks at every pixel of the masks. Exit status 0 means that everything a full build
+of `hq` and `standard` needs is there and sound; a made-up release needs no more than it says of itself.
 """
 
 import hashlib
@@ -52,34 +52,14 @@ def examine(release, deep=False):
     Keys: "release"; "complete"; "demo", {subset: images} of a made-up release, else null; "configs", {config: the files
     that it lacks to be complete}; "refused", {config: why it cannot be built at all, empty where it can}; "files", a
     list of {"role", "file", "state", "found", "count", "official", "note", "next"} with state one of complete, partial,
-    missing, damaged, not needed; "splits", {subset: {split: images}}; "notes", on files that are not
-    read or left aside; "damaged_images", with `deep`.
+    missing, damaged, not needed; "splits", {subset: {split: images}}; "notes", on what is not read; "left_aside", on
+    copies beside the official files; "damaged_images", with `deep`.
     """
-    lines, members, notes = {}, {}, list(release.notes)
+    lines, members = {}, {}
     for role in files.progress(FILES, total=len(FILES), desc="check", unit="files"):
-        sources = release.sources.get(role, [])
-        line = {"role": role, "file": FILES[role].path, "state": "missing", "count": None, "note": ""}
-        lines[role] = line | {
-            "official": release.expected(role),
-            "found": [release.source_name(source) for source in sources],
-            "next": "",
-        }
-        line = lines[role]
-        if not line["official"]:  # in a very small demo
-            line["state"], line["count"] = "complete", 0
-        if not sources:
-            continue
-        try:
-            if role in READERS:
-                _, line["count"] = _read(release, role)
-            else:
-                members[role] = celeba_dialog.find_members(release, role)
-                line["count"] = len(members[role].numbers)
-                notes += members[role].notes
-            line["state"] = "complete" if line["count"] >= line["official"] else "partial"
-            line["note"] = _checksum_note(release, role, sources) if line["state"] == "complete" else ""
-        except CelebADialogError as error:
-            line["state"], line["note"] = "damaged", str(error)
+        lines[role], members[role] = _examine_file(release, role)
+    members = {role: found for role, found in members.items() if found}
+    notes = [*release.notes, *(note for found in members.values() for note in found.notes)]
     indexes = _indexes(release)
     needed = {role for subset in SUBSETS for role in _taken(subset, False, release)}
     for role, line in lines.items():
@@ -106,9 +86,31 @@ def examine(release, deep=False):
             for subset, index in found.items()
         },
         "notes": [line for index in found.values() for line in celeba_dialog.unlisted_lines(index)]
-        + [*map(str, notes)],
+        + [str(note) for note in notes if not note.aside],
+        "left_aside": [str(note) for note in notes if note.aside],
         "damaged_images": damaged,
     }
+
+
+def _examine_file(release, role):
+    """(line of the report, Members where it is a source of images) of one official file."""
+    sources, members = release.sources.get(role, []), None
+    line = {"role": role, "file": FILES[role].path, "official": release.expected(role), "state": "missing"}
+    line |= {"found": [release.source_name(source) for source in sources], "count": None, "note": "", "next": ""}
+    try:
+        if not line["official"]:  # in a very small demo
+            line["count"] = 0
+        elif sources and role in READERS:
+            _, line["count"] = READERS[role](*release.text(role), SUBSETS[FILES[role].subset])
+        elif sources:
+            members = celeba_dialog.find_members(release, role)
+            line["count"] = len(members.numbers)
+        if line["count"] is not None:
+            line["state"] = "complete" if line["count"] >= line["official"] else "partial"
+            line["note"] = _checksum_note(release, role, sources) if line["state"] == "complete" else ""
+    except CelebADialogError as error:
+        line["state"], line["note"] = "damaged", str(error)
+    return line, members
 
 
 def _family(name):
@@ -172,10 +174,6 @@ READERS = {
 }
 
 
-def _read(release, role):
-    return READERS[role](*release.text(role), SUBSETS[FILES[role].subset])
-
-
 def _checksum_note(release, role, sources):
     """What the published checksum says of a file that has the published size."""
     if role not in CHECKSUMS or len(sources) != 1 or not sources[0].is_file or release.demo:
@@ -234,11 +232,14 @@ def _decode(role, sources, places):
 
 def as_text(report):
     """The report as a person reads it."""
-    parts = [[report["release"]], _verdict(report), _to_do(report), _notes(report["notes"])]
+    parts = [[report["release"]], _verdict(report), _some(report["notes"]), _to_do(report), _some(report["left_aside"])]
     parts += [_table(report, subset) for subset in (HQ, STANDARD)]
     if report["damaged_images"] is not None:
         parts.append(
-            [f"{len(report['damaged_images']):,} images or masks cannot be decoded", *report["damaged_images"]]
+            [
+                f"{len(report['damaged_images']):,} images or masks cannot be decoded or served",
+                *report["damaged_images"],
+            ]
         )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
@@ -288,7 +289,7 @@ def _to_do(report):
     return lines
 
 
-def _notes(notes):
+def _some(notes):
     more = len(notes) - MOST_NOTES
     return notes[:MOST_NOTES] + ([f"and {more:,} more such files or folders"] if more > 0 else [])
 
