@@ -92,7 +92,7 @@ def test_facts(server, built, demo):
 def test_search_finds_and_counts(config, server, demo):
     rows = [row | {"split": split} for split, found in demo.splits(config).items() for row in found]
     meet = [(position, row) for position, row in enumerate(rows) if row["smiling"] in (3, 4)]
-    answer = found(server, "search", config=config, where="smiling = 3 or smiling = 4")
+    answer = found(server, "search", config=config, where="smiling = 'smile' OR smiling = 4")
     assert answer["rows"] == [{"position": position, "file_name": row["file_name"]} for position, row in meet]
     assert answer["count"] == len(meet)
     meet = [row for _, row in meet]
@@ -113,9 +113,9 @@ def test_search_gives_pages(server, demo, monkeypatch):
 
 
 def test_a_mistake_in_the_conditions(server):
-    status, _, body = ask(server, "search", config="hq", where="smiling >> 3")
+    status, _, body = ask(server, "search", config="hq", where="smilng > 3")
     assert status == 400
-    assert "character 10: " in json.loads(body)["error"]
+    assert 'Candidate bindings: "smiling"' in json.loads(body)["error"]
 
 
 @pytest.mark.parametrize("config", ["hq", "hq_parts", "standard"])
@@ -372,11 +372,11 @@ def test_filters_change_the_gallery(page, demo):
     men = [row["file_name"] for row in rows if row["smiling"] >= 4 and row["attributes"][male] == 1]
     assert 0 < len(men) == len(names(page))
     assert names(page) == men
-    assert page.text_content("#conditions") == "(smiling = 4 or smiling = 5) and Male"
+    assert page.text_content("#conditions") == "(smiling = 4 OR smiling = 5) AND Male"
     press(page, "attribute Male")  # again: without
     assert names(page) == [r["file_name"] for r in rows if r["smiling"] >= 4 and r["attributes"][male] == 0]
     press(page, "attribute Male")  # and again: whatever
-    change(page, lambda: page.fill("#caption", 'BIG "smile"'))
+    change(page, lambda: page.fill("#caption", "BIG 'smile'"))
     assert names(page) == []
     change(page, lambda: page.fill("#caption", "big smile"))
     assert names(page) == [r["file_name"] for r in rows if r["smiling"] >= 4 and "big smile" in r["caption"].lower()]
@@ -394,13 +394,13 @@ def test_config_and_own_conditions(page, demo):
     change(page, lambda: page.select_option("#config", "standard"))
     assert page.text_content("#count") == "90 of 90 rows"
     assert page.locator('[data-key="have mask"]').count() == 0
-    change(page, lambda: page.fill("#more", "bangs > 2 or not Young"))
+    change(page, lambda: page.fill("#more", "bangs > 2 OR NOT Young"))
     young = ATTRIBUTES.index("Young")
     rows = demo.rows("standard")
     expected = [row["file_name"] for row in rows if row["bangs"] > 2 or row["attributes"][young] == 0]
     assert names(page) == expected[: browse.AT_ONCE]
     with page.expect_response(lambda answer: "/search?" in answer.url) as answer:
-        page.fill("#more", "bangs > nothing")
+        page.fill("#more", "bangs > 'nothing'")
     assert answer.value.status == 400
     page.wait_for_function("() => document.querySelector('#problem').textContent.includes('no value of bangs')")
     assert names(page) == expected[: browse.AT_ONCE]  # as before

@@ -194,11 +194,11 @@ def test_without_masks_and_texts(copy, draw, drawn):
 
 
 def test_where_split_and_rows_choose(demo, draw, drawn):
-    draw(demo.root, "--split", "train", "--where", "smiling >= 1 and Male", "--rows", 3)
+    draw(demo.root, "--split", "train", "--where", "smiling >= 1 AND Male", "--rows", 3)
     male = 20  # in CelebA's order
     meet = [row for row in demo.splits("hq")["train"] if row["smiling"] >= 1 and row["attributes"][male] == 1]
     assert [text for text in texts(drawn) if text.endswith(".jpg")] == [row["file_name"] for row in evenly(meet, 3)]
-    assert f"3 of {len(meet)} rows where smiling >= 1 and Male" in texts(drawn)
+    assert f"3 of {len(meet)} rows where smiling >= 1 AND Male" in texts(drawn)
 
 
 def test_more_rows_than_there_are(demo, draw, drawn):
@@ -329,14 +329,23 @@ def test_statistics_where_matplotlib_has_no_such_setting(demo, tmp_path):
     [
         (["--rows", 0], "1 to 100 rows"),
         (["--rows", 101], "1 to 100 rows"),
-        (["--where", "smiling >"], "found the end"),
-        (["--where", "bangs = 5 and bangs = 0"], "no row of hq meets the conditions"),
-        (["--where", "split = test", "--split", "train"], "no row of hq, train, meets the conditions"),
-        (["--stats", "--where", "bangs = 5 and bangs = 0"], "no row of hq meets the conditions"),
+        (["--where", "smiling >"], "where: syntax error"),
+        (["--where", "smilng > 3"], 'Candidate bindings: "smiling"'),
+        (["--where", ""], "where: syntax error"),
+        (["--where", "bangs = 5 AND bangs = 0"], "no row of hq meets the condition"),
+        (["--where", "split = 'test'", "--split", "train"], "no row of hq, train, meets the condition"),
+        (["--stats", "--where", "bangs = 5 AND bangs = 0"], "no row of hq meets the condition"),
     ],
 )
 def test_wrong_usage(demo, draw, options, says):
     assert says in draw(demo.root, *options, status=2)
+
+
+def test_without_duckdb(demo, draw, monkeypatch):
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    message = draw(demo.root, "--where", "smiling > 3", status=1)
+    assert "duckdb" in message and '"celeba-dialog[look]"' in message
+    draw(demo.root, "--rows", 1, "--split", "train")  # which needs none
 
 
 def test_a_config_that_is_not_there(copy, draw):

@@ -1,7 +1,7 @@
 """Show the rows on a local page: filters, a gallery, and a row in full with its mask.
 
-The page is served on 127.0.0.1 until Ctrl+C. It needs no package beyond those of the other commands, loads nothing
-from the internet and sends nothing there. OUT may also be a release. On a machine far away, forward the port:
+The page is served on 127.0.0.1 until Ctrl+C. It loads nothing from the internet and sends nothing there. Its conditions
+are those of preview --where. OUT may also be a release. On a machine far away, forward the port:
 ssh -L 7860:127.0.0.1:7860 MACHINE
 """
 
@@ -18,6 +18,7 @@ import sys
 import urllib.parse
 
 import numpy as np
+import pyarrow.compute as pc
 from PIL import Image
 
 import celeba_dialog
@@ -36,7 +37,7 @@ from celeba_dialog import UsageError
 
 from ..machine import files
 from . import rows
-from . import where
+from .conditions import Conditions
 
 HOST, PORT = "127.0.0.1", 7860
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browse.html")
@@ -116,6 +117,7 @@ class Shelf:
             config: self.source.labels(config) for config in files.progress(self.source.configs, unit="configs")
         }
         self.codes = {config: _codes(labels) for config, labels in self.labels.items()}
+        self.conditions = {config: Conditions(labels) for config, labels in self.labels.items()}
 
     def facts(self):
         """What does not change: the vocabulary, and what there is."""
@@ -131,14 +133,14 @@ class Shelf:
             "license": LICENSE_NAME,
         }
 
-    def search(self, config, conditions="", start=0):
-        """The rows that the conditions select: how many, how they spread over the labels, and AT_ONCE of them.
+    def search(self, config, condition="", start=0):
+        """The rows that meet the condition, or all: how many, how they spread over the labels, and AT_ONCE of them.
 
         `splits` are counts by split; `degrees` of [missing, 0, …, 5] each; `attributes` of yes, by attribute; `have` of
         the rows with a caption, a request and (hq) a mask.
         """
         labels = self.labels[config]
-        chosen = where.select(labels, conditions) if conditions.strip() else np.full(len(labels), True)
+        chosen = self.conditions[config].select(condition) if condition.strip() else np.full(len(labels), True)
         found = np.flatnonzero(chosen)
         page = found[start : start + AT_ONCE]
         names = labels["file_name"].take(page).to_pylist()
@@ -218,7 +220,7 @@ def _codes(labels):
     codes = {name: labels[name].fill_null(-1).to_numpy() for name in DEGREES}
     codes["split"] = labels["split"].combine_chunks().indices.to_numpy()
     codes["attributes"] = np.column_stack([labels[name].fill_null(False).to_numpy() for name in ATTRIBUTES])
-    codes["have"] = {name: labels[name].is_valid().to_numpy() for name in rows.TEXTS}
+    codes["have"] = {name: pc.not_equal(labels[name], "").to_numpy() for name in rows.TEXTS}
     if "mask" in labels.column_names:
         codes["have"]["mask"] = labels["mask"].to_numpy()
     return codes

@@ -4,15 +4,25 @@ A row of the sheet is an image, the mask laid over it in the official colours (c
 (hq_parts), the five degrees as meters, the caption and the editing request. The rows are spread evenly over those
 that --where selects, or over all.
 
---where takes conditions such as  smiling >= 4 and eyeglasses > 0 and not Male.  Columns: the degrees (a number or the
-name of a class), the forty attributes by name (yes or no), split, row, caption, request, request_labels.attribute and
-its siblings, identity, file_name, celeba_file_name (hq) or hq_file_name (standard), mask (hq). Signs: = != < <= > >=
-and contains (for texts); joined by and, or, not and parentheses. A missing value meets no condition but `= missing`.
+--where takes a condition in SQL, which DuckDB answers:
+
+    smiling >= 4 AND eyeglasses > 0 AND NOT Male
+    smiling IN ('smile', 'big_smile') OR caption ILIKE '%laugh%'
+    request_mode = 'target' AND split = 'train' AND mask
+
+Columns: the degrees (bangs, eyeglasses, beard, smiling, age: 0 to 5, or the name of a class in quotes); the forty
+attributes (true or false) by their names, of which Bangs, Eyeglasses and Smiling need the capital, and
+"5_o_Clock_Shadow" needs quotes or is called Five_o_Clock_Shadow; caption, request, file_name, celeba_file_name (hq),
+hq_file_name (standard); request_attribute, request_mode, request_direction, request_value, request_target; identity;
+split; row (in the split, from 0); mask (hq: whether there is one).
+A missing label is NULL: it meets no comparison and no opposite of one; ask for it with IS NULL. A missing text is '',
+as in the dataset: caption NOT ILIKE '%smile%' selects it too, and caption IS NULL is another way to say caption = ''.
 """
 
 import os
 
 import numpy as np
+import pyarrow.compute as pc
 
 from celeba_dialog import CONFIGS
 from celeba_dialog import SPLITS
@@ -23,7 +33,7 @@ from ..machine import files
 from . import charts
 from . import rows
 from . import sheet
-from . import where
+from .conditions import Conditions
 
 MOST = 100  # rows of a sheet: about 30,000 pixels, which every viewer still opens
 
@@ -34,7 +44,7 @@ def add_arguments(parser):
     parser.add_argument("--config", choices=list(CONFIGS), help="which config (default: the first that OUT has)")
     parser.add_argument("--split", choices=SPLITS, help="one split only (default: all)")
     parser.add_argument("--rows", type=int, default=8, metavar="N", help="rows of the sheet (default: %(default)s)")
-    parser.add_argument("--where", metavar="CONDITIONS", help="which rows, such as 'smiling >= 4 and not Male'")
+    parser.add_argument("--where", metavar="CONDITION", help="which rows, such as 'smiling >= 4 AND NOT Male'")
     parser.add_argument("--stats", action="store_true", help="draw how many there are of each label instead")
 
 
@@ -43,12 +53,12 @@ def run(args):
     files.say(f"{args.png}: {count:,} rows {'counted' if args.stats else 'drawn'}.")
 
 
-def preview(out, png, config=None, split=None, count=8, conditions=None, stats=False):
+def preview(out, png, config=None, split=None, count=8, condition=None, stats=False):
     """Draw a contact sheet of at most `count` rows, or with `stats` the label counts of all, into the file `png`.
 
     Args: see `add_arguments`. Returns how many rows the picture shows. Raises UsageError where no row is selected or
     an option fits nothing, ReleaseError where the data is at fault, EnvironmentFault where `png` cannot be written or
-    matplotlib is missing for `stats`.
+    a package is missing: DuckDB for a `condition`, matplotlib for `stats`.
     """
     if not 1 <= count <= MOST:
         raise UsageError(f"--rows {count}: a sheet has 1 to {MOST} rows.")
@@ -65,14 +75,14 @@ def preview(out, png, config=None, split=None, count=8, conditions=None, stats=F
     if config not in source.configs:
         raise UsageError(f"{out}: has no config {config}, but {', '.join(source.configs)}.")
     labels = source.labels(config)
-    chosen = where.select(labels, conditions) if conditions is not None else np.full(len(labels), True)
+    chosen = np.full(len(labels), True) if condition is None else Conditions(labels).select(condition)
     if split:
-        chosen &= where.select(labels, f"split = {split}")
+        chosen &= pc.equal(labels["split"], split).to_numpy()
     found = np.flatnonzero(chosen)
     if not len(found):
-        raise UsageError(f"{out}: no row of {config}{f', {split},' if split else ''} meets the conditions.")
+        raise UsageError(f"{out}: no row of {config}{f', {split},' if split else ''} meets the condition.")
     title = f"CelebA-Dialog · {config}" + (f" · {split}" if split else "")
-    meets = f" where {conditions}" if conditions else ""
+    meets = f" where {condition}" if condition else ""
     if stats:
         shown = found
         line = f"{len(found):,} of {len(labels):,} rows{meets}"

@@ -189,8 +189,8 @@ def flat(table, subset, splits):
         splits: the split of each row.
 
     Columns: split, row (position in the split, from 0), the five degrees (int8), the forty attributes by their names
-    (bool), caption, request, request_labels.attribute … (int8), identity, file_name, celeba_file_name or
-    hq_file_name, and for hq `mask` (bool). What is missing is null.
+    (bool), caption, request, request_attribute … request_target (int8), identity, file_name, celeba_file_name or
+    hq_file_name, and for hq `mask` (bool). A missing label is null, a missing text "".
     """
     table = table.combine_chunks()
     codes = np.array([SPLITS.index(split) for split in splits], np.int8)
@@ -204,11 +204,10 @@ def flat(table, subset, splits):
     for name, values in zip(ATTRIBUTES, attributes.T.astype(np.int8)):
         columns[name] = _known(values).cast(pa.bool_())
     for name in TEXTS:
-        texts = table[name].combine_chunks()
-        columns[name] = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+        columns[name] = table[name]
     requests = table["request_labels"].combine_chunks()
     for name in REQUEST_FIELDS:
-        columns[f"request_labels.{name}"] = _known(pc.struct_field(requests, name).to_numpy())
+        columns[f"request_{name}"] = _known(pc.struct_field(requests, name).to_numpy())
     columns["identity"] = _known(table["identity"].to_numpy(), np.int32)
     for name in ("file_name", COUNTERPARTS[subset]):
         columns[name] = table[name]

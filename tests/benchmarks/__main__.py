@@ -121,11 +121,11 @@ def training(scale, scratch, repeats):
 
 
 FILTERS = [
-    "smiling >= 4 and eyeglasses > 0",
-    "Male and not Young and beard >= 3",
-    'caption contains "smile"',
-    'caption contains "glasses" and request = missing and age >= 2 and Wearing_Hat',
-    "split = test",
+    "smiling >= 4 AND eyeglasses > 0",
+    "Male AND NOT Young AND beard >= 3",
+    "caption ILIKE '%smile%'",
+    "contains(lower(caption), 'glasses') AND request = '' AND age >= 2 AND Wearing_Hat",
+    "split = 'test'",
 ]
 
 

@@ -296,6 +296,7 @@ sys.exit(main(sys.argv[2:]))
         ("gdown", "fetch", ["fetch", "elsewhere", "--accept-agreement"]),
         ("distributed", "dask", ["build", RELEASE, "elsewhere", "--dask=tcp://127.0.0.1:1"]),
         ("matplotlib", "look", ["preview", RELEASE, "statistics.png", "--stats"]),
+        ("duckdb", "look", ["preview", RELEASE, "sheet.png", "--where", "Male"]),
     ],
 )
 def test_a_command_says_what_it_lacks(run, release, module, extra, words):

@@ -1,0 +1,498 @@
+"""The SQL conditions of `preview --where` and of the page: held against the rows that the demo was made from."""
+
+import concurrent.futures
+import contextlib
+import os
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from celeba_dialog import ATTRIBUTES
+from celeba_dialog import DEGREES
+from celeba_dialog import REQUEST_DIRECTIONS
+from celeba_dialog import REQUEST_MODES
+from celeba_dialog import SPLITS
+from celeba_dialog import UsageError
+from conversion.look import conditions
+from conversion.look import rows
+
+NEGATIVE = REQUEST_DIRECTIONS.index("negative")
+TEXTS = ("caption", "request", "celeba_file_name", "file_name")
+
+
+@pytest.fixture(scope="module")
+def labels(demo):
+    return rows.open_rows(demo.root).labels("hq")
+
+
+@pytest.fixture(scope="module")
+def asked(labels):
+    """Conditions over `labels`."""
+    return conditions.Conditions(labels)
+
+
+@pytest.fixture(scope="module")
+def truth(demo):
+    """The rows of the truth, flat: {column: value}, None for a missing label and "" for a missing text."""
+
+    def flat(row, split):
+        values = {name: row[name] for name in (*DEGREES, "identity")}
+        values |= dict(zip(ATTRIBUTES, row["attributes"]))
+        values |= {f"request_{name}": value for name, value in row["request_labels"].items()}
+        values = {name: None if value == -1 else value for name, value in values.items()}
+        return values | {name: row[name] or "" for name in TEXTS} | {"split": split, "mask": row["mask"] is not None}
+
+    return [flat(row, split) for split, found in demo.splits("hq").items() for row in found]
+
+
+def selected(asked, text):
+    return np.flatnonzero(asked.select(text)).tolist()
+
+
+@pytest.mark.parametrize(
+    "text, meets",
+    [
+        ("smiling >= 4 AND NOT Male", lambda r: r["smiling"] >= 4 and not r["Male"]),
+        ("smiling = 'big_smile' or smiling = 5", lambda r: r["smiling"] in (4, 5)),
+        ("smiling IN ('big_smile', 5, '3')", lambda r: r["smiling"] in (3, 4, 5)),
+        ("smiling NOT IN ('big_smile', 5, '3')", lambda r: r["smiling"] in (0, 1, 2)),
+        ("'big_smile' < smiling", lambda r: r["smiling"] > 4),
+        ("age BETWEEN '30_to_40' AND 4", lambda r: 2 <= r["age"] <= 4),
+        ("age < '30_to_40'", lambda r: r["age"] < 2),
+        (
+            "CASE smiling WHEN 'none' THEN Male WHEN 3 THEN true END",
+            lambda r: r["smiling"] in ((0, 3) if r["Male"] else (3,)),
+        ),
+        ("SPLIT = 'validation' OR split = 'test'", lambda r: r["split"] in ("validation", "test")),
+        ("Request_Mode = 'change_definite'", lambda r: r["request_mode"] == 1),
+        ("request_attribute = 'age'", lambda r: r["request_attribute"] == 4),
+        ("request_direction <> 'negative'", lambda r: r["request_direction"] not in (None, NEGATIVE)),
+        ("request_target >= 3", lambda r: r["request_target"] >= 3),
+        ("request_value * 2 = 4", lambda r: r["request_value"] == 2),
+        ("male", lambda r: r["Male"]),
+        ("Male = 'no' AND Young IS TRUE", lambda r: not r["Male"] and r["Young"]),
+        ("Bangs AND bangs <> 5", lambda r: r["Bangs"] and r["bangs"] != 5),
+        ("NOT (Smiling OR Eyeglasses)", lambda r: not r["Smiling"] and not r["Eyeglasses"]),
+        ("Bangs AND bangs = 1 OR NOT Bangs AND bangs > 0", lambda r: r["bangs"] == 1 if r["Bangs"] else r["bangs"] > 0),
+        ("Five_o_Clock_Shadow", lambda r: r["5_o_Clock_Shadow"]),
+        ('NOT "5_o_Clock_Shadow" AND NOT five_o_clock_shadow', lambda r: not r["5_o_Clock_Shadow"]),
+        ("caption ILIKE '%SMILE%'", lambda r: "smile" in r["caption"].lower()),
+        ("contains(lower(caption), lower('Smile'))", lambda r: "smile" in r["caption"].lower()),
+        ("starts_with(caption, 'This')", lambda r: r["caption"].startswith("This")),
+        ("length(caption) > 150", lambda r: len(r["caption"]) > 150),
+        ("caption NOT LIKE '%smile%'", lambda r: "smile" not in r["caption"]),
+        ("caption = ''", lambda r: r["caption"] == ""),
+        ("caption IS NULL OR request IS NULL", lambda r: r["caption"] == "" or r["request"] == ""),
+        ("caption IS NOT NULL", lambda r: r["caption"] != ""),
+        ("file_name = '5380.jpg'", lambda r: r["file_name"] == "5380.jpg"),
+        ("celeba_file_name < '100000.jpg'", lambda r: r["celeba_file_name"] < "100000.jpg"),
+        ("identity > 5000 -- and so on", lambda r: r["identity"] > 5000),
+        ("smiling IS NULL", lambda r: r["smiling"] is None),
+        ("smiling + bangs > 5;", lambda r: r["smiling"] + r["bangs"] > 5),
+        ("greatest(smiling, bangs) = 3", lambda r: max(r["smiling"], r["bangs"]) == 3),
+        ("coalesce(smiling, 5) = 5", lambda r: r["smiling"] in (5, None)),
+    ],
+)
+def test_conditions(asked, truth, text, meets):
+    def holds(row):
+        try:
+            return bool(meets(row))
+        except TypeError:  # None compared: what is missing meets no comparison
+            return False
+
+    expected = [number for number, row in enumerate(truth) if holds(row)]
+    assert 0 < len(expected) < len(truth), "this case tells nothing on this demo"
+    assert selected(asked, text) == expected
+
+
+CLASSES = DEGREES | {"request_attribute": tuple(DEGREES), "request_mode": REQUEST_MODES, "split": SPLITS}
+CLASSES |= {"request_direction": REQUEST_DIRECTIONS}
+
+
+@pytest.mark.parametrize("column, names", CLASSES.items())
+def test_every_class_has_its_name(asked, truth, column, names):
+    for index, name in enumerate(names):
+        expected = [number for number, row in enumerate(truth) if row[column] == (name if column == "split" else index)]
+        assert selected(asked, f"{column} = '{name}'") == expected
+        if column != "split":
+            assert selected(asked, f"{column} = {index}") == selected(asked, f"{column} = '{index}'") == expected
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_every_attribute_has_its_name(asked, truth, name):
+    column = name.replace("5", "Five")
+    for text, value in ((column, 1), (f'"{name}"', 1), (f"NOT {column}", 0)):
+        assert selected(asked, text) == [number for number, row in enumerate(truth) if row[name] == value]
+
+
+@pytest.mark.parametrize("column", ["bangs", "caption", "request", "request_value"])
+def test_missing(asked, truth, column):
+    expected = [number for number, row in enumerate(truth) if row[column] in (None, "")]
+    assert expected
+    assert selected(asked, f"{column} IS NULL") == selected(asked, f"NOT {column} IS NOT NULL") == expected
+    if column in TEXTS:
+        assert selected(asked, f"{column} = ''") == expected
+    else:
+        for text in (f"{column} <> 1", f"NOT {column} = 1", f"{column} NOT IN (1)", f"{column} < 1 OR {column} >= 1"):
+            assert not set(expected) & set(selected(asked, text))
+
+
+def test_a_missing_mask(copy):
+    (copy / "CelebA-Dialog (HQ)" / "mask" / "CelebAMask-HQ-mask-color-palette.zip").unlink()
+    labels = rows.open_rows(copy).labels("hq")
+    asked = conditions.Conditions(labels)
+    assert selected(asked, "mask") == selected(asked, "mask IS NOT NULL") == []
+    assert len(selected(asked, "NOT mask")) == len(selected(asked, "mask IS NULL")) == len(labels)
+
+
+def test_position_in_the_split(asked, truth):
+    first = [number for number, row in enumerate(truth) if number == 0 or row["split"] != truth[number - 1]["split"]]
+    assert selected(asked, "row = 0") == first
+
+
+def test_texts_are_what_they_are(labels):
+    texts = ["a \"b\" 'c'", "a b c", "smiling", "é😀\n%", ""]
+    table = labels.slice(0, 5).set_column(labels.column_names.index("caption"), "caption", [texts])
+    asked = conditions.Conditions(table)
+    for number, text in enumerate(texts):
+        quoted = text.replace("'", "''")
+        assert selected(asked, f"caption = '{quoted}'") == [number]
+        assert selected(asked, f"contains(caption, '{quoted}') AND length(caption) = {len(text)}") == [number]
+
+
+def test_columns_of_standard(demo):
+    asked = conditions.Conditions(rows.open_rows(demo.root).labels("standard"))
+    expected = [number for number, row in enumerate(demo.rows("standard")) if row["hq_file_name"]]
+    assert selected(asked, "hq_file_name IS NOT NULL") == selected(asked, "hq_file_name LIKE '_%'") == expected != []
+    with pytest.raises(UsageError, match='"mask" not found'):
+        asked.select("mask")
+
+
+# Conditions at random, each as (text, a function from columns to which rows it is true for, and which it is false for).
+
+SIGNS = {"=": np.equal, "<>": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+SIGNS |= {"!=": np.not_equal, "==": np.equal}
+
+
+def _comparison(column, sign, value, named):
+    def holds(columns):
+        met, known = SIGNS[sign](columns[column], value), columns[column] >= 0
+        return met & known, ~met & known
+
+    return f"{column} {sign} {repr(DEGREES[column][value]) if named else value}", holds
+
+
+def _missing(column, word):
+    def holds(columns):
+        missing = columns[column] < 0
+        return (missing, ~missing) if word == "IS NULL" else (~missing, missing)
+
+    return f"{column} {word}", holds
+
+
+def _attribute(name):
+    return name.replace("5", "Five"), lambda columns: (columns[name] == 1, columns[name] == 0)
+
+
+def _one_of(column, values):
+    def holds(columns):
+        met, known = np.isin(columns[column], values), columns[column] >= 0
+        return met & known, ~met & known
+
+    return f"{column} IN ({', '.join(map(str, values))})", holds
+
+
+def _contains(word):
+    return f"contains(caption, '{word}')", lambda columns: (columns[word], ~columns[word])
+
+
+def _not(one):
+    return f"NOT ({one[0]})", lambda columns: one[1](columns)[::-1]
+
+
+def _join(word, one, other):
+    def holds(columns):
+        (yes, no), (others_yes, others_no) = one[1](columns), other[1](columns)
+        return (yes & others_yes, no | others_no) if word == "AND" else (yes | others_yes, no & others_no)
+
+    return f"({one[0]}) {word} ({other[0]})", holds
+
+
+WORDS = ("smile", "is", "glasses", "Z")
+DEGREE = st.integers(0, 5)
+LABEL = st.sampled_from([*DEGREES, "request_target", "request_mode"])
+SIMPLE = st.one_of(
+    st.builds(_comparison, st.sampled_from(list(DEGREES)), st.sampled_from(list(SIGNS)), DEGREE, st.booleans()),
+    st.builds(_missing, LABEL, st.sampled_from(["IS NULL", "IS NOT NULL"])),
+    st.builds(_one_of, LABEL, st.lists(DEGREE, min_size=1)),
+    st.builds(_attribute, st.sampled_from(ATTRIBUTES)),
+    st.builds(_contains, st.sampled_from(WORDS)),
+)
+CONDITIONS = st.recursive(
+    SIMPLE,
+    lambda inner: st.one_of(st.builds(_not, inner), st.builds(_join, st.sampled_from(["AND", "OR"]), inner, inner)),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(CONDITIONS)
+def test_any_condition_means_what_it_says(asked, truth, condition):
+    text, holds = condition
+    columns = {
+        name: np.array([-1 if row[name] is None else row[name] for row in truth])
+        for name in (*DEGREES, *ATTRIBUTES, "request_target", "request_mode")
+    }
+    columns |= {word: np.array([word in row["caption"] for row in truth]) for word in WORDS}
+    assert asked.select(text).tolist() == holds(columns)[0].tolist()
+
+
+# ------------------------------------------------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("smilng > 3", 'Referenced column "smilng" not found in FROM clause! Candidate bindings: "smiling"'),
+        ("glasses > 3", 'Candidate bindings: "eyeglasses"'),
+        ("smiling >= 'grin'", "'grin' is no value of smiling: expected none, closed_smile"),
+        ("smiling = ''", "'' is no value of smiling"),
+        ("smiling IN (3, '9')", "'9' is no value of smiling"),
+        ("split = 'tests'", "'tests' is no value of split: expected train, validation, test"),
+        ("request_mode = 'targets'", "expected target, change_definite"),
+        ("SMILING >= 3", "SMILING is smiling, the degree, or Smiling, the attribute?"),
+        ("request_labels.mode = 'target'", "no column request_labels.mode: names have no dots, as in request_mode"),
+        ("5_o_Clock_Shadow", 'syntax error at or near "_o_Clock_Shadow"'),
+        ("caption", "Could not convert string"),
+        ("smiling >=", "syntax error"),
+        ("smiling > 3 and", "syntax error"),
+        ("smiling > 3 Male", "syntax error"),
+        ("(smiling > 3", "syntax error"),
+        ("caption = 'open", "unterminated"),
+        ('caption = "double"', 'Referenced column "double" not found'),
+        ("caption contains 'smile'", "syntax error"),
+        ("smiling = missing", 'Referenced column "missing" not found'),
+        ("smiling * 127 * 127 > 1", "Overflow"),
+        ("lower(3) = 'a'", "Candidate functions: lower"),
+        ("", "syntax error"),
+        ("  \n", "syntax error"),
+        ("-- nothing", "syntax error"),
+        ("smiling > 3 \0", "can be printed"),
+        ("caption = '\x1b[31m'", "can be printed"),
+        ("caption = '\udcff'", "can be printed"),
+        ("caption = 'a" + "a" * 10_000 + "'", "at most 10,000 letters"),
+    ],
+)
+def test_a_mistake_is_one_line(asked, text, says):
+    with pytest.raises(UsageError) as error:
+        asked.select(text)
+    assert str(error.value).startswith("where: ")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) <= 500
+
+
+HOSTILE = [
+    # more than one condition
+    "true; SELECT 1",
+    "true; ATTACH 'x.db'",
+    "true; COPY labels TO 'x.csv'",
+    "true; DROP TABLE labels",
+    "true; SET enable_external_access = true",
+    "true; INSTALL httpfs",
+    "true; CREATE TABLE x AS FROM labels",
+    "true) UNION (SELECT 1",
+    "true UNION SELECT 1",
+    "true UNION ALL SELECT rowid FROM labels",
+    "true INTERSECT SELECT 1",
+    "true EXCEPT SELECT 1",
+    "true ORDER BY 1",
+    "true LIMIT 1",
+    "true OFFSET 1",
+    "true GROUP BY rowid",
+    "true HAVING true",
+    "true QUALIFY true",
+    "true USING SAMPLE 1",
+    "true, true",
+    "true) -- ",
+    "true) /*",
+    "true /*",
+    "true --\n UNION SELECT 1",
+    "true AS x",
+    "true WHERE true",
+    # other tables, files, settings, the environment
+    "rowid IN (SELECT 1)",
+    "rowid = (SELECT max(rowid) FROM labels)",
+    "EXISTS (FROM read_csv('/etc/passwd'))",
+    "EXISTS (FROM '/etc/passwd')",
+    "EXISTS (FROM glob('/*'))",
+    "EXISTS (FROM read_text('/etc/passwd'))",
+    "EXISTS (FROM duckdb_secrets())",
+    "EXISTS (FROM duckdb_settings())",
+    "EXISTS (FROM information_schema.tables)",
+    "EXISTS (FROM os)",
+    "EXISTS (FROM query('SELECT 1'))",
+    "true AND (FROM range(1000000000000))",
+    "rowid = ANY (SELECT 1)",
+    "rowid IN (WITH RECURSIVE t AS (SELECT 1 x UNION ALL SELECT x FROM t) SELECT x FROM t)",
+    "getenv('HOME') = ''",
+    "current_setting('memory_limit') = ''",
+    "getvariable('x') = 1",
+    "version() = ''",
+    "main.getenv('HOME') = ''",
+    "system.main.getenv('HOME') = ''",
+    "'HOME'.getenv() = ''",
+    "nextval('x') = 1",
+    "write_log('x') IS NULL",
+    "error('x')",
+    "pg_sleep(9999) IS NULL",
+    "sleep_ms(9999999) IS NULL",
+    # much memory, much time
+    "length(repeat('x', 2000000000)) > 0",
+    "length(caption.repeat(2000000000)) > 0",
+    "length(lpad('x', 2000000000, 'x')) > 0",
+    "length(rpad('x', 2000000000, 'x')) > 0",
+    "length(printf('%2000000000d', 1)) > 0",
+    "length(format('{:2000000000}', 1)) > 0",
+    "len(range(2000000000)) > 0",
+    "len(generate_series(1, 2000000000)) > 0",
+    "len(list_resize([1], 2000000000)) > 0",
+    "len([x FOR x IN range(2000000000)]) > 0",
+    "bitstring('1', 2000000000) IS NULL",
+    "NULL::INT[100000] IS NULL",
+    "NULL::INT[100000][100000] IS NULL",
+    "CAST(NULL AS STRUCT(a INT[100000])) IS NULL",
+    "length(replace(replace(caption, 'a', caption), 'a', caption)) > 0",
+    "length(caption || caption) > 0",
+    "regexp_matches(caption, '(a{1,100}){1,10}b')",
+    "caption ~ '(a{1,100}){1,10}b'",
+    "caption SIMILAR TO '(a{1,100}){1,10}b'",
+    "regexp_replace(caption, '.', caption, 'g') = ''",
+    "caption GLOB '*a*'",
+    "levenshtein(caption, caption) > 0",
+    "2 ^ 100000 > 0",
+    "100000 ! > 0",
+    "factorial(100000) > 0",
+    # what is no condition on a row
+    "count(*) > 1",
+    "sum(smiling) > 1",
+    "row_number() OVER () = 1",
+    "max(smiling) OVER () = 1",
+    "unnest([true])",
+    "COLUMNS(*)",
+    "*",
+    "labels.* IS NULL",
+    "labels.smiling > 3",
+    "memory.main.labels.smiling > 3",
+    "x -> x",
+    "lambda x: x",
+    "list_transform([1], x -> x) = [1]",
+    "$1",
+    "?",
+    "#1",
+    "DEFAULT",
+    "{'a': 1}.a = 1",
+    "[1][1] = 1",
+    "caption COLLATE NOCASE = 'a'",
+    "current_date > '2000-01-01'::DATE",
+    "interval 1 year IS NULL",
+    "(1, 2) = (1, 2)",
+    "struct_pack(a := 1) IS NULL",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_but_a_condition(asked, truth, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for whole in (text, f"smiling > 3 OR {text}"):
+        with pytest.raises(UsageError) as error:
+            asked.select(whole)
+        assert "\n" not in str(error.value)
+    assert os.listdir(tmp_path) == []
+    assert len(selected(asked, "true")) == len(truth)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "FROM read_csv('/etc/passwd')",
+        "FROM '/etc/passwd'",
+        "FROM glob('/*')",
+        "COPY labels TO 'x.csv'",
+        "ATTACH 'x.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET memory_limit = '1TB'",
+        "SET lock_configuration = false",
+        "FROM python_table",
+    ],
+)
+def test_behind_it_the_database_is_closed(asked, query, tmp_path, monkeypatch):
+    """Were something let through, there would be nothing to read or to change."""
+    monkeypatch.chdir(tmp_path)
+    python_table = pa.table({"a": [1]})
+    with pytest.raises(duckdb.Error):
+        asked._database.execute(query)
+    assert os.listdir(tmp_path) == []
+    del python_table
+
+
+NESTED = {
+    "parentheses": ("(", "true", ")"),
+    "not": ("NOT ", "true", ""),
+    "minus": ("- ", "1 > 0", ""),
+    "case": ("CASE WHEN ", "true", " THEN true END"),
+    "functions": ("lower(", "'a'", ")"),
+    "lists": ("[", "", "]"),
+    "structs": ("{'a': ", "1", "}"),
+    "casts": ("", "1", "::INTEGER"),
+    "or": ("", "true", " OR (NOT Male AND Young)"),
+    "plus": ("1 + ", "1 > 0", ""),
+    "dots": ("a.", "b", ""),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_far_too_deep(asked, kind):
+    before, middle, after = NESTED[kind]
+    depth = (conditions.LETTERS - len(middle)) // len(before + after)
+    for text in (before * depth + middle + after * depth, before * 200 + middle + after * 200):
+        with contextlib.suppress(UsageError):
+            assert len(asked.select(text)) == 24
+
+
+WORDS_OF_SQL = (
+    "smiling Male caption split row ( ) [ ] { } , ; . : :: = <> < >= + - * / % || 'big_smile' 'a' \"a\" 3 -1 1e9 NULL "
+    "TRUE AND OR NOT IS IN BETWEEN LIKE ILIKE ESCAPE CASE WHEN THEN ELSE END CAST AS INTEGER SELECT FROM WHERE UNION "
+    "ORDER BY LIMIT WITH EXISTS ANY range(9) labels lower( contains( count(*) OVER -- /* */ $1 ? é \n"
+).split(" ")
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.one_of(st.lists(st.sampled_from(WORDS_OF_SQL), max_size=12).map(" ".join), st.text(max_size=40)))
+def test_any_text_selects_or_is_a_mistake(asked, text):
+    with contextlib.suppress(UsageError):
+        assert len(asked.select(text)) == 24
+
+
+def test_time_is_bounded(labels, monkeypatch):
+    """The condition would take many times as long, on any machine."""
+    asked = conditions.Conditions(labels.take(np.tile(np.arange(24), 12_000)))
+    monkeypatch.setattr(conditions, "SECONDS", 0.5)
+    text = " OR ".join(f"caption ILIKE '%q{number}%z{number}%'" for number in range(300))
+    with pytest.raises(UsageError, match="takes more than 0.5 seconds"):
+        asked.select(text)
+    monkeypatch.undo()
+    assert len(selected(asked, "row = 0")) == 12_000 * len(set(labels["split"].to_pylist()))  # and it goes on
+
+
+def test_many_at_once(asked, truth):
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda number: selected(asked, f"smiling = {number % 6}"), range(96)))
+    assert found == [[at for at, row in enumerate(truth) if row["smiling"] == number % 6] for number in range(96)]
