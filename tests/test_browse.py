@@ -1,17 +1,30 @@
 """`browse`: what the server answers, who may ask it, and the page itself, in headless Chromium where there is one."""
 
 import base64
+import concurrent.futures
 import contextlib
+import functools
+import http.cookies
+import http.server
 import io
 import json
+import os
+import re
+import resource
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
@@ -27,27 +40,28 @@ from celeba_dialog import EnvironmentFault
 from conversion import __main__ as command_line
 from conversion.demo.command import write_release
 from conversion.look import browse
+from conversion.look import server as web
 
 pytest_plugins = ["building"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-# Nothing but the page: no sandbox for root, no look-ups of its own.
+# Nothing but the page: no sandbox for root, no look-ups of its own, and one name that points to this machine.
 CHROMIUM_OPTIONS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
-).split()
+).split() + ["--host-resolver-rules=MAP evil.example 127.0.0.1"]
 
 
 @contextlib.contextmanager
 def serving(out, **options):
     """A server that answers on a free port until the block ends."""
     with browse.serve(out, port=0, **options) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread = threading.Thread(target=server.run)
         thread.start()
         try:
             yield server
         finally:
-            server.shutdown()
+            server.should_exit = True
             thread.join()
 
 
@@ -57,12 +71,38 @@ def server(built):
         yield server
 
 
-def ask(server, path, headers=(), **query):
-    """(status, headers, body) of an answer."""
-    address = f"{server.url}{path}?{urllib.parse.urlencode(query)}"
-    request = urllib.request.Request(address, headers=dict(headers))  # noqa: S310
+def front(server):
+    """The address of the page, without the token."""
+    return server.address.partition("?")[0]
+
+
+def token(server):
+    return server.address.partition("token=")[2]
+
+
+def port_of(server):
+    return urllib.parse.urlsplit(server.address).port
+
+
+def let_in(server, port=None):
+    """The header that lets in."""
+    return {"Cookie": f"celeba-dialog-{port or port_of(server)}={token(server)}"}
+
+
+class Stay(urllib.request.HTTPRedirectHandler):
+    """Redirects are answers, too."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+def ask(server, path, headers=None, method="GET", **query):
+    """(status, headers, body) of an answer; `headers` in place of the cookie."""
+    address = f"{front(server)}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+    headers = let_in(server) if headers is None else headers
+    request = urllib.request.Request(address, headers=headers, method=method)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        with urllib.request.build_opener(Stay).open(request, timeout=60) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -102,7 +142,7 @@ def test_search_finds_and_counts(config, server, demo):
         assert answer["degrees"][name] == [counts[degree] for degree in range(-1, 6)]
     assert answer["attributes"] == [sum(row["attributes"][index] == 1 for row in meet) for index in range(40)]
     having = ("caption", "request", "mask") if config == "hq" else ("caption", "request")
-    assert answer["have"] == {name: sum(row[name] is not None for row in meet) for name in having}
+    assert answer["have"] == {name: sum(bool(row[name]) for row in meet) for name in having}
 
 
 def test_search_gives_pages(server, demo, monkeypatch):
@@ -112,7 +152,7 @@ def test_search_gives_pages(server, demo, monkeypatch):
     assert [len(page) for page in pages] == [7] * 12 + [6, 0]
 
 
-def test_a_mistake_in_the_conditions(server):
+def test_a_mistake_in_the_condition(server):
     status, _, body = ask(server, "search", config="hq", where="smilng > 3")
     assert status == 400
     assert 'Candidate bindings: "smiling"' in json.loads(body)["error"]
@@ -195,43 +235,434 @@ def test_the_code_selects_the_row(kind, config, server, demo, unregistered):
             assert eval(lines[-1], names)["file_name"] == demo.rows(config)[position]["file_name"]  # noqa: S307
 
 
+def test_answers_do_not_wait_for_the_other_side(server):
+    """Nagle's algorithm would hold back each for 40 ms."""
+    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=60) as connection:
+        connection.sendall(b"HEAD")
+        mine = connection.getsockname()
+        wait_for(lambda: any(each.client == mine for each in server.server_state.connections))
+        (each,) = (each for each in server.server_state.connections if each.client == mine)
+        assert each.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 # ---------------------------------------------------------------------------------------------------------- who may ask
 
 
+def refused(server, path="facts", headers=None, **options):
+    """Whether a request is answered with status 403 and nothing else; without `headers` it has the cookie."""
+    status, headers, body = ask(server, path, headers, **options)
+    if status == 403:
+        assert body in (b"", b"Open the address that the command has printed.", b"This page has another address.")
+        assert headers["Set-Cookie"] is headers["Location"] is None
+    return status == 403
+
+
+PATHS = ("", "facts", "search?config=hq", "row?config=hq", "image?config=hq", "thumbnail?config=hq", "mask?config=hq")
+
+
+@pytest.mark.parametrize("path", [*PATHS, "part?config=hq_parts", "nothing", "?token=", "facts?token={token}"])
+def test_nobody_gets_in_without_the_token(server, path):
+    path = path.format(token=token(server))
+    port = port_of(server)
+    cookies = ("", "x", f"celeba-dialog-{port}=", f"celeba-dialog-{port}=x", f"celeba-dialog-{port}={token(server)}x")
+    cookies += (f"celeba-dialog-{port}={token(server)[:-1]}", f"celeba-dialog-{port + 1}={token(server)}", "é=\xff")
+    for cookie in cookies:
+        assert refused(server, path, {"Cookie": cookie})
+    for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
+        assert refused(server, path, {}, method=method)
+    assert refused(server, path, {"Authorization": f"Bearer {token(server)}", "X-Forwarded-For": "127.0.0.1"})
+
+
+@pytest.mark.parametrize("wrong", ["", "x", "{token}x", "é", "%FF", "\ud800"])
+def test_a_wrong_token_gets_nothing(server, wrong):
+    wrong = urllib.parse.quote(wrong.format(token=token(server)), errors="surrogatepass")
+    assert refused(server, f"?token={wrong}", {})
+
+
+def test_the_token_becomes_a_cookie(server):
+    status, headers, body = ask(server, f"?token={token(server)}", {})
+    assert (status, headers["Location"], body) == (303, "/", b"")
+    assert headers["Referrer-Policy"] == "no-referrer"
+    (name, cookie), *others = http.cookies.SimpleCookie(headers["Set-Cookie"]).items()
+    assert not others
+    assert name == f"celeba-dialog-{port_of(server)}"
+    assert cookie["httponly"] and cookie["samesite"].lower() == "strict" and cookie["path"] == "/"
+    assert not cookie["domain"] and not cookie["expires"] and not cookie["max-age"]  # gone with the browser
+    status, headers, body = ask(server, "", {"Cookie": f"other=1; {name}={cookie.value}"})
+    assert status == 200
+    assert token(server).encode() not in body
+    assert headers["Set-Cookie"] is None
+
+
+def test_every_server_has_its_own_token(server, demo):
+    assert len(token(server)) >= 32
+    with serving(demo.root) as other:
+        assert token(other) != token(server)
+        assert refused(other, headers={**let_in(server, port_of(other))})
+        both = {"Cookie": "; ".join(let_in(each)["Cookie"] for each in (server, other))}  # as a browser sends them
+        assert ask(server, "facts", both)[0] == ask(other, "facts", both)[0] == 200
+
+
+LOOK = """
+import encodings.idna, http.client, json, os, pathlib, sys
+port, token, page, paths = json.load(sys.stdin)
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+answers = []
+for path in paths:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", f"/{path}")
+    answer = connection.getresponse()
+    answers.append([answer.status, answer.read().decode()])
+seen = []
+for path in [page, *pathlib.Path("/proc").glob("[0-9]*/cmdline"), *pathlib.Path("/proc").glob("[0-9]*/environ")]:
+    try:
+        if token in pathlib.Path(path).read_bytes().decode(errors="replace"):
+            seen.append(str(path))
+    except OSError:
+        pass
+json.dump([answers, seen], sys.stdout)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else for a while")
+def test_another_user_gets_nothing(demo, tmp_path):
+    """From a process of nobody, while --open shows the page to the one who started it."""
+    browser, opened, done = tmp_path / "browser", tmp_path / "opened", tmp_path / "done"
+    browser.write_text(f'#!/bin/sh\necho "$1" >{opened}\nwhile [ ! -e {done} ]; do sleep 0.1; done\n')
+    browser.chmod(0o755)
+    with running(demo.root, "--open", BROWSER=str(browser)) as (process, server):
+        wait_for(lambda: opened.exists() and opened.read_text().endswith("\n"))
+        page = Path(urllib.parse.urlsplit(opened.read_text().strip()).path)
+        assert server.address in page.read_text()
+        given = json.dumps([port_of(server), token(server), str(page), PATHS])
+        looked = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", LOOK], input=given, stdout=subprocess.PIPE, check=True, text=True, timeout=60
+        )
+        done.touch()
+        answers, seen = json.loads(looked.stdout)
+        assert answers == [[403, "Open the address that the command has printed."]] * len(PATHS)
+        assert seen == [], "the token"
+    assert not page.exists()
+
+
 def test_listens_on_this_machine_only_unless_told(server, demo):
-    assert server.server_address[0] == "127.0.0.1"
+    assert server.socket.getsockname()[0] == "127.0.0.1"
     assert server.local
     with browse.serve(demo.root, host="0.0.0.0", port=0) as other:  # noqa: S104
         assert not other.local
-        assert other.server_address[0] == "0.0.0.0"  # noqa: S104
+        assert other.socket.getsockname()[0] == "0.0.0.0"  # noqa: S104
 
 
 def test_says_so_where_others_may_look(demo, capsys, monkeypatch):
     def stop(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(browse.Server, "serve_forever", stop)
+    monkeypatch.setattr(web.Server, "run", stop)
     for host, warned in (("127.0.0.1", False), ("0.0.0.0", True)):  # noqa: S104
         assert command_line.main(["browse", str(demo.root), "--host", host, "--port", "0"]) == 0
         message = capsys.readouterr().err
-        assert f"look at it at http://{host}:" in message
-        assert ("sees the images" in message) == warned
+        assert re.search("look at it at http://127.0.0.1:[0-9]+/[?]token=[^ ]{32}", message)
+        assert ("sees the images" in message) == ("another machine" in message) == warned
 
 
 @pytest.mark.parametrize("name", ["localhost:99", "127.0.0.1", "[::1]:7860", "LOCALHOST"])
 def test_a_forwarded_port_is_served(server, name):
-    assert ask(server, "facts", {"Host": name})[0] == 200
+    port = name.rpartition(":")[2] if name[-1].isdigit() and ":" in name else 80
+    headers = {"Host": name}
+    assert f"celeba-dialog-{port}=" in ask(server, f"?token={token(server)}", headers)[1]["Set-Cookie"]
+    assert ask(server, "facts", headers | let_in(server, port))[0] == 200
 
 
-@pytest.mark.parametrize("name", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "[::1", ""])
-def test_another_name_is_not(server, name):
-    status, _, body = ask(server, "facts", {"Host": name})
-    assert status == 403
-    assert b"attributes" not in body
+FOREIGN = [
+    "evil.example",
+    "evil.example:{port}",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example",
+    "[::1",
+    "",
+    " ",
+    ":{port}",
+]
+FOREIGN += [
+    "localhost:x",
+    "localhost:1:2",
+    "a@127.0.0.1",
+    "127.0.0.1, evil.example",
+    "127.0.0.1/",
+    "2130706433",
+    "\xe9",
+]
+
+
+@pytest.mark.parametrize("name", FOREIGN + ["10.0.0.1", "0.0.0.0", "[::2]"])  # noqa: S104
+def test_another_name_is_not_served(server, name):
+    """A name that an attacker makes point here, with all that a browser might send along."""
+    port = port_of(server)
+    headers = {"Host": name.format(port=port)}
+    for cookie in (let_in(server), let_in(server, 80)):
+        assert refused(server, headers=headers | cookie)
+        assert refused(server, f"?token={token(server)}", headers | cookie)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
+def test_names_of_a_server_for_all(demo, host):
+    if host == "::" and not ipv6():
+        pytest.skip("this machine has no IPv6")
+    with serving(demo.root, host=host) as server:
+        port = port_of(server)
+        for name in ("localhost", "127.0.0.1", "10.0.0.1", "[2001:db8::1]", socket.gethostname(), "0.0.0.0"):  # noqa: S104
+            headers = {"Host": f"{name}:{port}"}
+            assert refused(server, headers=headers)
+            assert ask(server, "facts", headers | let_in(server))[0] == 200
+        for name in FOREIGN:
+            assert refused(server, headers={"Host": name.format(port=port)} | let_in(server))
+
+
+def test_no_name_at_all(server):
+    """HTTP/1.0 may leave it out, and 1.1 may not."""
+    port = port_of(server)
+    for version, hosts, status in (
+        ("1.0", [], b"403"),
+        ("1.1", [], b"400"),
+        ("1.1", ["127.0.0.1", "127.0.0.1"], b"400"),
+    ):
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            head = [f"GET /facts HTTP/{version}", f"Cookie: {let_in(server)['Cookie']}", *(f"Host: {h}" for h in hosts)]
+            connection.sendall("\r\n".join([*head, "", ""]).encode())
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.split()[1] == status
+        assert b"smiling" not in answer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},  # another port of this machine, whose pages do send the cookie
+        {"Sec-Fetch-Site": "nonsense"},
+        {"Origin": "null"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_another_page_gets_nothing_though_it_sends_the_cookie(server, headers):
+    port = port_of(server)
+    headers = {name: value.format(port=port) for name, value in headers.items()}
+    for path in PATHS:
+        assert refused(server, path, headers | let_in(server))
+
+
+def test_the_page_itself_gets_all(server):
+    port = port_of(server)
+    for headers in (
+        {"Sec-Fetch-Site": "same-origin", "Origin": f"http://127.0.0.1:{port}"},
+        {"Sec-Fetch-Site": "none"},
+    ):
+        assert ask(server, "facts", headers | let_in(server))[0] == 200
+
+
+def test_a_link_from_elsewhere_is_asked_for_once_more(server):
+    """Its first request comes without the cookie; that of the answer's Refresh comes with it."""
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert refused(server, "", link)
+    assert ask(server, "", link)[1]["Refresh"] == "0"
+    for path, headers in (
+        ("", link | {"Sec-Fetch-Site": "same-origin"}),
+        ("", link | {"Sec-Fetch-Dest": "iframe"}),
+        ("facts", link),
+    ):
+        assert ask(server, path, headers)[1]["Refresh"] is None
+
+
+def ipv6():
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
+
+
+@pytest.mark.skipif(not ipv6(), reason="this machine has no IPv6")
+def test_ipv6(demo):
+    with serving(demo.root, host="::1") as server:
+        assert server.local
+        assert re.fullmatch("http://\\[::1]:[0-9]+/", front(server))
+        assert ask(server, "facts")[0] == 200
+        assert refused(server, headers={})
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "nonsense"])
+def test_there_is_nothing_to_change(server, method):
+    assert ask(server, "facts", method=method)[0] == 405
+
+
+def test_an_unexpected_fault_is_one_line(server, monkeypatch, capsys):
+    said = []
+    monkeypatch.setattr(web.files, "say", said.append)
+    monkeypatch.setattr(server.shelf, "facts", lambda: 1 / 0)
+    assert ask(server, "facts")[::2] == (500, b"Internal Server Error")
+    wait_for(lambda: said)
+    assert said == ["browse: '/facts': unexpected ZeroDivisionError('division by zero')"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("package, extra", [("starlette", "browse"), ("uvicorn", "browse"), ("duckdb", "look")])
+def test_a_package_that_is_missing(demo, monkeypatch, capsys, package, extra):
+    monkeypatch.delitem(sys.modules, "conversion.look.server")
+    monkeypatch.delattr("conversion.look.server")
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert command_line.main(["browse", str(demo.root)]) == 1
+    message = capsys.readouterr().err
+    assert package in message
+    assert f'"celeba-dialog[{extra}]"' in message
+
+
+# ------------------------------------------------------------------------------------------------- a process of its own
+
+COMMAND = """
+import sys
+from conversion import __main__
+from conversion.look import server
+server.PATIENCE = float(sys.argv.pop(1))
+sys.exit(__main__.main())
+"""
+
+
+@contextlib.contextmanager
+def running(out, *options, patience=web.PATIENCE, files=None, **environment):
+    """The command as a user starts it: (process, what has its address). Then Ctrl-C ends it, and well."""
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", COMMAND, str(patience), "browse", str(out), "--port", "0", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        env=os.environ | environment,
+        preexec_fn=lambda: files and resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
+    )
+    try:
+        line = process.stderr.readline()
+        yield process, SimpleNamespace(address=re.search("http://[^ ]*", line)[0])
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert process.stderr.read() == "Stopped.\n"  # and nothing of what was asked for
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def wait_for(what):
+    """Waits until something is so; fails after a minute."""
+    for _ in range(600):
+        if what():
+            return
+        time.sleep(0.1)
+    pytest.fail("waited in vain")
+
+
+def image(server, position):
+    return ask(server, "image", config="hq", position=position)[0]
+
+
+def ended(connection):
+    """Whether the other side has closed a connection."""
+    connection.settimeout(60)
+    try:
+        return connection.recv(65536) == b""
+    except ConnectionError:
+        return True
+
+
+HALF = b"GET /facts HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
+
+
+@pytest.mark.parametrize("kind, files", [("built", 64), ("release", 64), ("release", 32)])
+def test_idle_connections_keep_nobody_out(kind, files, built, demo):
+    """With as few open files as a process may have."""
+    with contextlib.ExitStack() as stack:
+        process, server = stack.enter_context(running(built if kind == "built" else demo.root, files=files))
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port_of(server)))) for _ in range(125)]
+        for connection in idle[::2]:
+            with contextlib.suppress(ConnectionError):  # made room already
+                connection.sendall(HALF)
+        assert {image(server, position) for position in range(24)} == {200}
+        with concurrent.futures.ThreadPoolExecutor(6) as threads:  # as a browser
+            assert set(threads.map(functools.partial(image, server), [*range(24)] * 4)) == {200}
+        assert ended(idle[0])  # the oldest made room
+        before = busy(process)
+        time.sleep(2)
+        assert busy(process) - before < 1
+
+
+def busy(process):
+    """Seconds for which a process has had a CPU."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_connection_that_asks_for_nothing_ends(demo):
+    body = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999999\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        process, server = stack.enter_context(running(demo.root, patience=3))
+        connect = functools.partial(socket.create_connection, ("127.0.0.1", port_of(server)))
+        connections = {sent: stack.enter_context(connect()) for sent in (b"", b"G", HALF, body)}
+        for sent, connection in connections.items():
+            connection.sendall(sent)
+        drop = stack.enter_context(connect())
+        with pytest.raises(ConnectionError):  # byte by byte is not soon enough either
+            for byte in HALF + b"x" * 600:
+                drop.sendall(bytes([byte]))
+                time.sleep(0.1)
+        assert ended(connections[b""]) and ended(connections[b"G"]) and ended(connections[HALF])
+        assert connections[body].recv(12) == b"HTTP/1.1 403"
+        connections[body].recv(65536)
+        assert ended(connections[body])
+        assert image(server, 0) == 200
+
+
+def test_ends_at_once_with_open_connections(tmp_path):
+    write_release(str(tmp_path), hq=2, standard=4)  # images that fill a connection soon
+    with contextlib.ExitStack() as stack, running(tmp_path) as (_, server):  # which ends before they are closed
+        for sent in (b"", HALF, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port_of(server)))).sendall(sent)
+        assert image(server, 0) == 200
+        stalled = stack.enter_context(socket.create_connection(("127.0.0.1", port_of(server))))
+        head = "GET /image?config=hq&position=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        stalled.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            stalled.sendall(f"{head}Cookie: {let_in(server, 80)['Cookie']}\r\n\r\n".encode() * 50_000)
+        time.sleep(1)  # until the server, too, cannot write any more
+
+
+def test_ends_although_a_condition_is_being_answered(demo, monkeypatch):
+    asked, interrupted = threading.Event(), threading.Event()
+    monkeypatch.setattr(browse.Conditions, "select", lambda *_: asked.set() or interrupted.wait(60))
+    monkeypatch.setattr(browse.Conditions, "interrupt", lambda _: interrupted.set())
+    with serving(demo.root) as server, contextlib.suppress(OSError):
+        thread = threading.Thread(target=ask, args=[server, "search"], kwargs={"config": "hq", "where": "true"})
+        thread.start()
+        assert asked.wait(60)
+        server.should_exit = True
+        thread.join(50)
+        assert interrupted.is_set()
+
+
+def test_what_was_asked_for_is_not_printed(demo):
+    with running(demo.root) as (process, server):  # which compares all that is printed
+        assert image(server, 0) == 200
+        for request in (b"nonsense\r\n\r\n", b"GET /?token=x HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01"):
+            with socket.create_connection(("127.0.0.1", port_of(server))) as connection:
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
 
 
 def test_no_other_page_may_load_from_here(server):
-    for path in ("", "facts", "nothing"):
+    for path in ("", "facts", "nothing", f"?token={token(server)}", "?token=x"):
         _, headers, _ = ask(server, path)
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert headers["Content-Security-Policy"].startswith("default-src 'none'")
@@ -281,9 +712,9 @@ def test_ports(demo, monkeypatch):
             browse.serve(demo.root, port=port)
         monkeypatch.setattr(browse, "PORT", port)
         with browse.serve(demo.root) as server:  # the default may be another
-            assert server.server_address[1] != port
+            assert port_of(server) != port
     with browse.serve(demo.root) as server:
-        assert server.server_address[1] == port
+        assert port_of(server) == port
 
 
 @pytest.mark.parametrize(
@@ -324,18 +755,20 @@ def chromium():
 @pytest.fixture
 def page(chromium, server):
     """The page, loaded; fails the test where it reports an error or asks another server for something."""
-    page = chromium.new_page(viewport={"width": 1300, "height": 900})
+    context = chromium.new_context(viewport={"width": 1300, "height": 900})
+    page = context.new_page()
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on(
         "console",
         lambda said: wrong.append(said.text) if said.type == "error" and "status of 400" not in said.text else None,
     )
-    page.on("request", lambda request: request.url.startswith(server.url) or wrong.append(request.url))
-    page.goto(server.url)
+    page.on("request", lambda request: request.url.startswith(front(server)) or wrong.append(request.url))
+    page.goto(server.address)
     page.wait_for_selector("body[data-search]")
+    assert page.url == front(server)  # the token is gone from it
     yield page
-    page.close()
+    context.close()
     assert not wrong
 
 
@@ -385,6 +818,14 @@ def test_filters_change_the_gallery(page, demo):
     press(page, "have caption")
     press(page, "have caption")
     assert names(page) == ["5380.jpg"]
+    press(page, "smiling -1")
+    press(page, "attribute 5_o_Clock_Shadow")
+    press(page, "attribute 5_o_Clock_Shadow")
+    condition = "smiling IS NULL AND NOT Five_o_Clock_Shadow AND caption = ''"
+    assert page.text_content("#conditions") == condition
+    shadow = rows[[row["file_name"] for row in rows].index("5380.jpg")]["attributes"][0]
+    assert names(page) == ([] if shadow else ["5380.jpg"])
+    press(page, "attribute 5_o_Clock_Shadow")
     press(page, "have mask")
     press(page, "split test")
     assert names(page) == []
@@ -484,9 +925,123 @@ def test_texts_are_no_html(chromium, copy):
     path.write_text(json.dumps(captions))
     with serving(copy) as server:
         page = chromium.new_page()
-        page.goto(server.url)
+        page.goto(server.address)
         page.click("#gallery button >> nth=0")
         page.wait_for_selector("dialog[open] #code")
         assert attack in page.text_content("#detail")
         assert page.title() == "CelebA-Dialog"
         page.close()
+
+
+# -------------------------------------------------------------------------------------------- the page, from elsewhere
+
+ATTACK = """<!doctype html><a href="{front}">look</a><script>
+const tried = (name, made) => new Promise((done) => {{
+  made.onload = () => done(`${{name}} loaded`);
+  made.onerror = () => done(`${{name}} refused`);
+  document.body.append(made);
+}});
+const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+const read = (name, options) => fetch("{front}facts", options).then(
+  (answer) => `${{name}} ${{answer.type}} ${{answer.status}}`, () => `${{name}} refused`);
+onload = async () => {{
+  window.found = await Promise.all([
+    tried("image", make("img", {{src: "{front}image?config=hq&position=0"}})),
+    tried("script", make("script", {{src: "{front}facts"}})),
+    read("fetch", {{credentials: "include"}}),
+    read("blind", {{credentials: "include", mode: "no-cors"}}),
+  ]);
+}};
+</script><body><iframe src="{front}"></iframe>"""
+
+
+class Elsewhere(http.server.BaseHTTPRequestHandler):
+    """Another server of this machine, whose page wants to read this one's answers."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(self.server.page.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(params=["127.0.0.1", "localhost"])
+def elsewhere(request, server):
+    """The address of a page that is another origin, of the same site as ours or not."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as other:
+        other.page = ATTACK.format(front=front(server))
+        threading.Thread(target=other.serve_forever, args=(0.05,)).start()
+        yield f"http://{request.param}:{other.server_address[1]}/"
+        other.shutdown()
+
+
+def test_a_page_from_elsewhere_reads_nothing(page, server, elsewhere):
+    """In a browser that holds the cookie."""
+    other = page.context.new_page()
+    answers = []
+    other.on("response", lambda answer: answer.url.startswith(front(server)) and answers.append(answer.status))
+    other.goto(elsewhere)
+    other.wait_for_function("() => window.found")
+    assert other.evaluate("() => window.found[0]") == "image refused"
+    assert other.evaluate("() => window.found[1]") == "script refused"
+    assert other.evaluate("() => window.found[2]") == "fetch refused"
+    assert set(answers) <= {403}
+    assert all("gallery" not in frame.content() for frame in other.frames[1:])
+    assert page.evaluate("async () => (await fetch('/facts')).status") == 200  # which it still may
+    other.click("a")  # and a link is followed, as from a terminal in the browser
+    other.wait_for_selector("body[data-search]")
+    assert other.url == front(server)
+    other.close()
+
+
+def test_without_the_token_the_browser_shows_nothing(chromium, server, elsewhere):
+    page = chromium.new_page()
+    for start in (lambda: page.goto(front(server)), lambda: (page.goto(elsewhere), page.click("a"))):
+        start()
+        page.wait_for_function("() => document.body.textContent.startsWith('Open the address')")
+    page.close()
+
+
+def test_a_name_that_is_made_to_point_here(chromium, server):
+    page = chromium.new_page()
+    for address in (front(server), server.address):
+        answer = page.goto(address.replace("127.0.0.1", "evil.example"))
+        assert (answer.status, answer.text()) == (403, "This page has another address.")
+    assert page.context.cookies() == []
+    page.close()
+
+
+def test_open(chromium, demo, capsys, monkeypatch):
+    """What --open gives to the browser leads to the page, in a browser that has never seen it."""
+    opened, pages = threading.Event(), []
+    monkeypatch.setattr(browse.webbrowser, "open", lambda address: pages.append(address) or opened.set() or True)
+    run = web.Server.run
+
+    def look(server):
+        thread = threading.Thread(target=run, args=[server])
+        thread.start()
+        try:
+            assert opened.wait(60)
+            page = chromium.new_page()
+            page.goto(pages[0])
+            page.wait_for_selector("body[data-search]")
+            assert page.url == front(server)
+            page.close()
+        finally:
+            server.should_exit = True
+            thread.join()
+
+    monkeypatch.setattr(web.Server, "run", look)
+    assert command_line.main(["browse", str(demo.root), "--port", "0", "--open"]) == 0
+    assert not Path(urllib.parse.urlsplit(pages[0]).path).exists()
+
+
+def test_no_browser_to_open(demo, capsys, monkeypatch):
+    asked = threading.Event()
+    monkeypatch.setattr(browse.webbrowser, "open", lambda _: asked.set())
+    monkeypatch.setattr(web.Server, "run", lambda _: asked.wait(60) and time.sleep(0.5))
+    assert command_line.main(["browse", str(demo.root), "--port", "0", "--open"]) == 0
+    assert "no browser" in capsys.readouterr().err

@@ -1,21 +1,18 @@
 """Show the rows on a local page: filters, a gallery, and a row in full with its mask.
 
-The page is served on 127.0.0.1 until Ctrl+C. It loads nothing from the internet and sends nothing there. Its conditions
-are those of preview --where. OUT may also be a release. On a machine far away, forward the port:
-ssh -L 7860:127.0.0.1:7860 MACHINE
+The page is served on 127.0.0.1 until Ctrl+C, to whoever opens the address that is printed, for it holds a token. It
+loads nothing from the internet and sends nothing there. Its conditions are those of preview --where. OUT may also be a
+release. On a machine far away, forward the port: ssh -L 7860:127.0.0.1:7860 MACHINE
 """
 
+import contextlib
 import errno
-import http.server
 import io
-import ipaddress
-import json
-import os
-import re
 import socket
-import socketserver
-import sys
-import urllib.parse
+import tempfile
+import threading
+import webbrowser
+from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
@@ -30,37 +27,18 @@ from celeba_dialog import PARTS
 from celeba_dialog import REQUEST_DIRECTIONS
 from celeba_dialog import REQUEST_MODES
 from celeba_dialog import SPLITS
-from celeba_dialog import CelebADialogError
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import FormatError
 from celeba_dialog import UsageError
 
+from ..machine import extras
 from ..machine import files
 from . import rows
 from .conditions import Conditions
 
 HOST, PORT = "127.0.0.1", 7860
-PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browse.html")
 AT_ONCE = 60  # rows that the gallery asks for at a time
 THUMBNAIL = 256  # side in pixels, of an HQ image in the gallery
-
-CONTENT_TYPES = {
-    "/image": "image/jpeg",
-    "/thumbnail": "image/jpeg",
-    "/mask": "application/octet-stream",
-    "/part": "image/png",
-}
-
-# The page may load from its own server and nowhere else, and no other page may load from here.
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src 'self' data:; "
-    "script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
 
 
 def add_arguments(parser):
@@ -71,28 +49,48 @@ def add_arguments(parser):
     parser.add_argument(
         "--port", type=int, metavar="N", help=f"default: {PORT}, or any free one where that is taken; 0: any free one"
     )
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
 def run(args):
-    with serve(args.out, args.host, args.port) as server:
-        files.say(f"{args.out}: look at it at {server.url} (Ctrl+C stops)")
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(serve(args.out, args.host, args.port))
+        files.say(f"{args.out}: look at it at {server.address} (Ctrl+C stops)")
         if not server.local:
-            files.say(f"Whoever reaches this address sees the images. Their terms: {LICENSE_NAME}.")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            files.say("Stopped.")
+            files.say(
+                f"Whoever has this address sees the images, and nothing is encrypted on its way. Their terms: "
+                f"{LICENSE_NAME}."
+            )
+        if server.everywhere:
+            files.say(f"From another machine, this one is {socket.gethostname()}, or one of its addresses.")
+        if args.open:
+            # By way of a file, because all users of a machine see what programs are started with.
+            page = Path(stack.enter_context(tempfile.TemporaryDirectory()), "browse.html")
+            page.write_text(f'<meta http-equiv="refresh" content="0; url={server.address}">')
+            threading.Thread(target=_open_browser, args=[page.as_uri()], daemon=True).start()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
+    files.say("Stopped.")
+
+
+def _open_browser(address):
+    if not webbrowser.open(address):
+        files.say("There is no browser to open: give it the address yourself.")
 
 
 def serve(out, host=HOST, port=None):
-    """A server of the page for the folder `out`, which listens but does not answer until `serve_forever` is called.
+    """A server of the page for the folder `out`, which listens but does not answer until `run` is called.
 
-    `server.url` is its address. `port` 0 is any free one, None is PORT or where that is taken any free one. Raises
-    ReleaseError where the data is at fault, EnvironmentFault where the address cannot be had, UsageError for a port
-    that does not exist.
+    `server.address` is what to open. `port` 0 is any free one, None is PORT or where that is taken any free one. Raises
+    ReleaseError where the data is at fault, EnvironmentFault where the address cannot be had or a package is missing,
+    UsageError for a port that does not exist.
     """
     if port is not None and not 0 <= port <= 65535:
         raise UsageError(f"--port {port}: a port is a number from 0 to 65535.")
+    try:
+        from .server import Server
+    except ImportError as error:
+        raise extras.missing("browse", "browse", error, "starlette>=0.40", "uvicorn>=0.30") from error
     shelf = Shelf(out)
     try:
         try:
@@ -236,84 +234,3 @@ def _mask_facts(mask):
         "height": height,
         "pixels": np.bincount(indices.ravel(), minlength=len(MASK_COLORS)).tolist(),
     }
-
-
-class Server(socketserver.ThreadingTCPServer):
-    """Answers the page. Without `http.server.HTTPServer`, which looks its own name up in the network at the start."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-    request_queue_size = 64  # a gallery asks for many images at once
-
-    def __init__(self, host, port, shelf):
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        self.address_family = family
-        self.shelf = shelf
-        super().__init__(address, Handler)
-        self.local = ipaddress.ip_address(address[0]).is_loopback
-        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-        self.names = ("localhost", "127.0.0.1", "[::1]", shown)  # what a browser on this machine calls this one
-        self.url = f"http://{shown}:{self.server_address[1]}/"
-
-    def handle_error(self, request, client_address):
-        """Nothing where the page went away in the middle of an answer, as it does on a quick change of filters."""
-        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
-            super().handle_error(request, client_address)
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = 60  # seconds until an idle connection is dropped
-    disable_nagle_algorithm = True  # else every answer waits 40 ms for the other side
-
-    def do_GET(self):
-        try:
-            status, kind, body = self._answer()
-        except CelebADialogError as error:
-            status, kind, body = 400, "application/json", json.dumps({"error": str(error)}).encode()
-        self.send_response(status)
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _answer(self):
-        """(status, content type, bytes) for the address that was asked for."""
-        # A page from elsewhere can make its own name point here; then this is not the name that is asked for.
-        if self.server.local and re.sub(":[0-9]+$", "", self.headers.get("Host", "")).lower() not in self.server.names:
-            return 403, "text/plain", b"This page is for this machine only."
-        path, _, query = self.path.partition("?")
-        if path == "/":
-            with open(PAGE, "rb") as file:
-                return 200, "text/html; charset=utf-8", file.read()
-        shelf, query = self.server.shelf, dict(urllib.parse.parse_qsl(query))
-        if path == "/facts":
-            return 200, "application/json", json.dumps(shelf.facts()).encode()
-        try:
-            config = query["config"]
-            rows_of_config = len(shelf.labels[config])
-            position, start, part = (int(query.get(name, 0)) for name in ("position", "start", "part"))
-        except (KeyError, ValueError):
-            return 404, "text/plain", b"No such address."
-        if not 0 <= position < rows_of_config or start < 0:
-            return 404, "text/plain", b"No such row."
-        if path == "/search":
-            found = shelf.search(config, query.get("where", ""), start)
-        elif path == "/row":
-            found = shelf.row(config, position)
-        elif path == "/part":
-            found = shelf.part(config, position, part)
-        elif path in ("/image", "/thumbnail", "/mask"):
-            found = getattr(shelf, path[1:])(config, position)
-        else:
-            found = None
-        if found is None:
-            return 404, "text/plain", b"Not there."
-        if isinstance(found, dict):
-            return 200, "application/json", json.dumps(found).encode()
-        return 200, CONTENT_TYPES[path], found
-
-    def log_message(self, *_):
-        """Nothing: what was looked at is nobody's business."""

@@ -190,11 +190,17 @@ def training_images(folder, config, side, rows, out):
 def browse(folder, config, queries, pictures, out):
     """Answers of the local page, through HTTP, one after the other; with `pictures` those of the gallery too."""
     with browsing.serve(folder, port=0) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        connection = http.client.HTTPConnection(*server.server_address[:2])
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        address = urllib.parse.urlsplit(server.address)
+        connection = http.client.HTTPConnection(address.netloc)
+        connection.request("GET", f"/?{address.query}")
+        response = connection.getresponse()
+        response.read()
+        cookie = {"Cookie": response.headers["Set-Cookie"].partition(";")[0]}
 
         def answer(path, **query):
-            connection.request("GET", f"/{path}?{urllib.parse.urlencode({'config': config, **query})}")
+            connection.request("GET", f"/{path}?{urllib.parse.urlencode({'config': config, **query})}", headers=cookie)
             response = connection.getresponse()
             content = response.read()
             if response.status != 200:
@@ -208,7 +214,8 @@ def browse(folder, config, queries, pictures, out):
             for row in rows if pictures else ():
                 answer("thumbnail", position=row["position"])
         yield len(queries)
-        server.shutdown()
+        server.should_exit = True
+        thread.join()
 
 
 def load_workers(release, config, workers, start, rows, out):

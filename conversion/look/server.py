@@ -1,0 +1,233 @@
+"""The web side of `browse`: who may ask, and how that is answered, by Starlette on uvicorn."""
+
+import ipaddress
+import os
+import re
+import secrets
+import socket
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.responses import JSONResponse
+from starlette.responses import PlainTextResponse
+from starlette.responses import RedirectResponse
+from starlette.responses import Response
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from celeba_dialog import CelebADialogError
+
+from ..machine import files
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
+
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browse.html")
+
+CONNECTIONS = 24  # a browser has six
+if resource and (most := resource.getrlimit(resource.RLIMIT_NOFILE)[0]) > 0:  # else there is no limit
+    CONNECTIONS = min(CONNECTIONS, most // 3)  # each may need a second open file
+ACCEPTED = 4  # connections at a time, until the oldest have made room for them
+PATIENCE = 15  # seconds for which a connection may ask for nothing
+
+CONTENT_TYPES = {
+    "image": "image/jpeg",
+    "thumbnail": "image/jpeg",
+    "mask": "application/octet-stream",
+    "part": "image/png",
+}
+
+# The page may load from its own server and nowhere else, and no other page may load from here.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src 'self' data:; "
+    "script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+class Server(uvicorn.Server):
+    """Listens from the start and answers when it is `run`; a context manager, after which it does neither.
+
+    Args:
+        host: a name or an address of this machine.
+        port: 0 for any free one.
+        shelf: a `browse.Shelf`.
+
+    `address` is what to open: its token lets the browser in. `local` is whether only this machine can open it,
+    `everywhere` whether it listens on all addresses. Raises OSError or UnicodeError where it cannot listen there.
+    """
+
+    def __init__(self, host, port, shelf):
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        self.socket = socket.create_server(place, family=family, dualstack_ipv6=both)
+        self.shelf = shelf
+        ip = ipaddress.ip_address(place[0])
+        self.local = ip.is_loopback
+        self.everywhere = ip.is_unspecified
+        name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(place[0], place[0])  # noqa: S104
+        name = f"[{name}]" if ip.version == 6 else name
+        # What a browser may call this machine. Another name that points here is a trick to read this server's answers.
+        self._names = {"localhost", "127.0.0.1", "[::1]", name, host.lower()}
+        if self.everywhere:
+            self._names.add(socket.gethostname().lower())
+        self._token = secrets.token_urlsafe(32)
+        self.address = f"http://{name}:{self.socket.getsockname()[1]}/?token={self._token}"
+        self._app = Starlette(
+            routes=[Route("/", lambda _: FileResponse(PAGE)), Route("/{what}", self._answer)],
+            exception_handlers={CelebADialogError: _refused},
+        )
+        super().__init__(
+            uvicorn.Config(
+                self._gate,
+                interface="asgi3",
+                http=Connection,
+                workers=1,  # whatever $WEB_CONCURRENCY says
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",  # what was looked at is nobody's business
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                headers=list(HEADERS.items()),
+                backlog=ACCEPTED,
+                timeout_keep_alive=PATIENCE,
+                timeout_graceful_shutdown=1,
+            )
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def run(self):
+        """Answers until `should_exit` is set or the process is interrupted, which raises KeyboardInterrupt."""
+        super().run([self.socket])
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        self.socket.listen(128)  # asyncio lets as many wait as it accepts at a time
+
+    async def shutdown(self, sockets=None):
+        for conditions in self.shelf.conditions.values():
+            conditions.interrupt()
+        await super().shutdown(sockets)
+
+    # ---------------------------------------------------------------------------------------------------- who may ask
+
+    async def _gate(self, scope, receive, send):
+        try:
+            await self._let_in(Request(scope))(scope, receive, send)
+        except Exception as error:  # answered with status 500 by Starlette
+            files.say(f"browse: {scope['path']!r}: unexpected {error!r}")
+
+    def _let_in(self, request):
+        """What answers a request: the app, or a response without any data."""
+        host = request.headers.get("host", "")
+        name, port = re.fullmatch(r"(.*?)(?::([0-9]+))?", host, re.DOTALL).groups()
+        if not self._is_here(name.lower()):
+            return _closed("This page has another address.")
+        cookie = f"celeba-dialog-{port or 80}"  # a browser sends the cookies of all ports
+        front = request.scope["path"] == "/"
+        token = request.query_params.get("token")
+        if front and token is not None and self._is_token(token):
+            answer = RedirectResponse("/", 303)
+            answer.set_cookie(cookie, self._token, httponly=True, samesite="strict")
+            return answer
+        origin = f"http://{host}"
+        from_here = request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+        from_here = from_here and request.headers.get("origin", origin) == origin
+        if from_here and self._is_token(request.cookies.get(cookie, "")):
+            return self._app
+        # Who follows a link from another page comes without the cookie, which is there when this page asks again.
+        again = front and not from_here and request.headers.get("sec-fetch-dest") == "document"
+        return _closed("Open the address that the command has printed.", {"Refresh": "0"} if again else {})
+
+    def _is_here(self, name):
+        if name in self._names:
+            return True
+        try:
+            ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            return False
+        return self.everywhere  # a number cannot be made to point elsewhere
+
+    def _is_token(self, value):
+        return secrets.compare_digest(value.encode(errors="replace"), self._token.encode())
+
+    # -------------------------------------------------------------------------------------------------------- answers
+
+    def _answer(self, request):
+        """The answer to one question of the page."""
+        what, query = request.path_params["what"], request.query_params
+        if what == "facts":
+            return JSONResponse(self.shelf.facts())
+        try:
+            config = query["config"]
+            rows = len(self.shelf.labels[config])
+            position, start, part = (int(query.get(name, 0)) for name in ("position", "start", "part"))
+        except (KeyError, ValueError):
+            return PlainTextResponse("No such address.", 404)
+        if not 0 <= position < rows or start < 0:
+            return PlainTextResponse("No such row.", 404)
+        if what == "search":
+            return JSONResponse(self.shelf.search(config, query.get("where", ""), start))
+        if what == "row":
+            return JSONResponse(self.shelf.row(config, position))
+        if what == "part":
+            found = self.shelf.part(config, position, part)
+        else:
+            found = getattr(self.shelf, what)(config, position) if what in CONTENT_TYPES else None
+        if found is None:
+            return PlainTextResponse("Not there.", 404)
+        return Response(found, media_type=CONTENT_TYPES[what])
+
+
+def _refused(_, error):
+    return JSONResponse({"error": str(error)}, 400)
+
+
+def _closed(message, headers=None):
+    return PlainTextResponse(message, 403, {"Connection": "close", **(headers or {})})
+
+
+class Connection(H11Protocol):
+    """A connection that ends when it has asked for nothing for PATIENCE seconds, or as the oldest to make room."""
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        # Else every answer waits 40 ms for the other side; asyncio sees to it for its own sockets alone.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._wait()
+        if len(self.connections) > CONNECTIONS:
+            oldest = min((each for each in self.connections if each.is_idle()), key=lambda each: each.since)
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+
+    def on_response_complete(self):
+        super().on_response_complete()
+        self._wait()
+
+    def is_idle(self):
+        return self.cycle is None or self.cycle.response_complete
+
+    def _wait(self):
+        self.since = self.loop.time()
+        self.loop.call_later(PATIENCE, self._give_up, self.since)
+
+    def _give_up(self, since):
+        if since == self.since and self.is_idle():
+            self.transport.abort()
