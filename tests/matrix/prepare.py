@@ -36,7 +36,6 @@ def prepare(data):
         "-m",
         "conversion",
         "build",
-        "--allow-incomplete",
         data / "release",
         data / "celeba_dialog",
     ]
