@@ -41,7 +41,7 @@ from datasets import load_dataset
 train = load_dataset("celeba_dialog", "hq", split="train")
 print(train[0]["file_name"], train[0]["image"].size, train[0]["caption"])
 stream = load_dataset("celeba_dialog", "standard", split="train", streaming=True)
-print(next(iter(stream))["request"])
+print([row["request"] for row in stream][0])
 endef
 export LOAD
 STEP = @printf '\n\043 %s\n'

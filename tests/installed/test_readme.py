@@ -20,13 +20,15 @@ SCREEN = 24, 80  # lines and columns of a terminal
 
 # Runs the snippets given as arguments, each as if it were alone in a file, but in one process to save imports.
 RUN_SNIPPETS = """
-import sys, traceback
+import os, sys, traceback
 for path in sys.argv[1:]:
     try:
         exec(compile(open(path).read(), path, "exec"), {"__name__": "__main__"})
     except BaseException:
         traceback.print_exc()
         sys.exit(f"{path} of the README fails")
+sys.stdout.flush()
+os._exit(0)  # pyarrow's threads may abort Python at its end, where a Parquet stream was left in the middle
 """
 
 
