@@ -12,6 +12,7 @@ side by side. The sections follow that way:
 
 import bisect
 import contextlib
+import difflib
 import functools
 import gc
 import hashlib
@@ -1836,15 +1837,14 @@ def _by_number(numbers, values, lines, shown, subset):
     if differ.any():
         row = int(np.argmax(differ))
         other = int(np.flatnonzero(numbers == numbers[row])[-1])
-        raise _twice(shown, lines[row], lines[other], subset.file_name(numbers[row]))
+        raise FormatError(
+            f"{shown}: lines {lines[row]} and {lines[other]}: {subset.file_name(numbers[row])} stands twice, with "
+            f"different values. {_AGAIN}"
+        )
     count = int((table[:, 0] >= 0).sum())
     if not count:
         raise FormatError(f"{shown}: {len(lines):,} rows, and not one of them says anything. {_AGAIN}")
     return table, count
-
-
-def _twice(shown, line, other, name):
-    return FormatError(f"{shown}: lines {line} and {other}: {name} stands twice, with different values. {_AGAIN}")
 
 
 def _spelled(word):
@@ -2060,8 +2060,8 @@ def _fields(names, values, known, expected, shown):
         known: spelling of a key -> column; "" for a key that is passed over.
         expected: what the objects are, in words.
 
-    Raises FormatError for what is no object, for one with none of the columns but other keys, and for one that has a
-    column under two spellings that say different things.
+    Raises FormatError for what is no object, for one with none of the columns but other keys, for a key that looks like
+    one that is missing, and for a column under two spellings that say different things.
     """
     columns = {column: [None] * len(values) for column in known.values() if column}
     shapes, unknown = {}, {}  # the keys of an object -> [(key, its column)]; all objects have one of a few shapes
@@ -2073,16 +2073,24 @@ def _fields(names, values, known, expected, shown):
         shape = tuple(value)
         if shape not in shapes:
             found = {key: known.get(_spelled(key)) for key in shape}
+            strange = {key: None for key, column in found.items() if column is None}
+            missing = [spelling for spelling, column in known.items() if column not in found.values()]
+            mistyped = len(unknown) < 1000 and any(_is_like(key, missing) for key in strange)
+            if strange and (mistyped or len(strange) == len(shape)):
+                raise _wrong_value(shown, names[row], f"an object with {_listed(strange)}", expected)
+            unknown |= strange
             shapes[shape] = [(key, columns[column]) for key, column in found.items() if column]
-            unknown |= {key: None for key, column in found.items() if column is None}
-            if shape and not shapes[shape]:
-                raise _wrong_value(shown, names[row], f"an object with {_listed(shape)}", expected)
         for key, slots in shapes[shape]:
             if slots[row] is None:
                 slots[row] = value[key]
             elif value[key] is not None and not _same(value[key], slots[row]):
                 raise _wrong_value(shown, names[row], f"{key!r} and another spelling of it differ", "one of them")
     return columns, unknown
+
+
+def _is_like(key, spellings):
+    """Whether a key is likely one of some spellings, mistyped: `overall_captions`."""
+    return bool(difflib.get_close_matches(_spelled(key), spellings, 1, 0.85))
 
 
 def _brief(value):
@@ -2186,14 +2194,10 @@ def read_requests_txt(data, shown, subset):
             f"{_LONGEST_REQUEST:,} bytes after a tab. {_AGAIN}"
         )
     texts = _told(requests)
-    found = _texts_by_number(numbers, texts, subset)
-    differ = np.asarray(pc.not_equal(found.take(pa.array(numbers)), texts))
-    if differ.any():
-        row = int(np.argmax(differ))
-        other = int(np.flatnonzero(numbers == numbers[row])[-1])
-        raise _twice(shown, lines[row], lines[other], subset.file_name(numbers[row]))
+    codes = np.asarray(pc.dictionary_encode(texts).indices)
+    _, count = _by_number(numbers, codes[:, None], lines, shown, subset)
     _check_filled({"the request": _any_text(texts)}, (), shown)
-    return {"request": found}, len(np.unique(numbers))
+    return {"request": _texts_by_number(numbers, texts, subset)}, count
 
 
 def _word_codes(words):
@@ -2228,10 +2232,9 @@ def read_request_labels(data, shown, subset):
     nothing is asked for.
     """
     names, numbers, values = _entries(data, shown, subset)
-    keys = {key: column for column, (key, _) in _REQUEST_FIELDS.items()} | {"text": "", "user_mode": ""}
+    keys = {key: column for column, (key, _) in _REQUEST_FIELDS.items()} | {"text": "text", "user_mode": ""}
     fields, strange = _fields(names, values, keys, "{'attribute': …, 'request_mode': …, …}", shown)
-    texts = [_text_beside(value) if type(value) is dict else None for value in values]
-    texts = _texts_by_number(numbers, _texts(names, texts, "text", shown), subset)
+    texts = _texts_by_number(numbers, _texts(names, fields.pop("text"), "text", shown), subset)
     codes = {column: _codes(names, fields[column], *_REQUEST_FIELDS[column], shown) for column in fields}
     asks = {mode: (codes["mode"] == code).any() for code, mode in enumerate(REQUEST_MODES)}
     needed = {"attribute": True, "mode": True, "value": asks["change_definite"], "target": asks["target"]}
@@ -2244,10 +2247,6 @@ def read_request_labels(data, shown, subset):
     for name, column in columns.items():
         column[numbers] = codes[name]
     return {name: pa.array(column) for name, column in columns.items()} | {"text": texts}, len(names)
-
-
-def _text_beside(entry):
-    return entry["text"] if "text" in entry else next((entry[key] for key in entry if _spelled(key) == "text"), None)
 
 
 def _codes(names, values, key, codes, shown):

@@ -458,24 +458,30 @@ def test_keys_of_the_captions(keys, whole, parts):
     assert said("captions", json.dumps({"1.jpg": entry})) == SAID
 
 
-RENAMED = [
-    ("hq_captions", "overall_caption", "overall_captions"),
-    ("hq_captions", "attribute_wise_captions", "attribute_captions"),
-    ("hq_captions", "No_Beard", "Beards"),
-    ("hq_captions", "Young", "Old"),
-    ("hq_request_labels", "attribute", "attr"),
-    ("hq_request_labels", "request_mode", "mode"),
-    ("hq_request_labels", "score_change_direction", "direction"),
-    ("hq_request_labels", "score_change_value", "value"),
-    ("hq_request_labels", "target_score", "target"),
+RENAMED = [  # and whether the new name is so close to the old one that the first entry with it is refused
+    ("hq_captions", "overall_caption", "overall_captions", True),
+    ("hq_captions", "overall_caption", "caption", False),
+    ("hq_captions", "attribute_wise_captions", "attribute_captions", True),
+    ("hq_captions", "attribute_wise_captions", "captions", False),
+    ("hq_captions", "No_Beard", "Beards", True),
+    ("hq_captions", "Young", "Old", False),
+    ("hq_request_labels", "attribute", "attr", False),
+    ("hq_request_labels", "request_mode", "mode", False),
+    ("hq_request_labels", "score_change_direction", "direction", False),
+    ("hq_request_labels", "score_change_value", "score_change_values", True),
+    ("hq_request_labels", "score_change_value", "value", False),
+    ("hq_request_labels", "target_score", "target", False),
 ]
 
 
-@pytest.mark.parametrize("role, key, other", RENAMED)
-def test_a_renamed_key_empties_no_column(role, key, other, copy):
+@pytest.mark.parametrize("role, key, other, close", RENAMED)
+def test_a_renamed_key_empties_no_column(role, key, other, close, copy):
     edit(copy, role, lambda data: data.replace(f'"{key}":'.encode(), f'"{other}":'.encode()))
     name = celeba_dialog.FILES[role].name
-    with pytest.raises(FormatError, match=f"{name}: no entry says anything of {key}, but there is '{other}'"):
+    part = (
+        f"key '0.jpg': an object with '{other}', exp" if close else f"no entry says anything of {key}, but .*'{other}'"
+    )
+    with pytest.raises(FormatError, match=f"{name}: {part}"):
         read(copy, "hq")
 
 
@@ -499,7 +505,9 @@ ENTRIES = [
         parts(**{f"k{n}": "A" for n in range(99)}),
         "an object with 'k0', 'k1', 'k2', 'k3', 'k4', 'k5', 'k6', ",
     ),
-    ("request_labels", {"text": "A"}, "an object with 'text', expected {'attribute'"),
+    ("captions", {"overall_caption": "A", "attribute_captions": {}}, "an object with 'attribute_captions', expected"),
+    ("captions", parts(Youngs="B", Bangs="C"), "an object with 'Youngs', expected a caption for each of Bangs,"),
+    ("request_labels", {"target_score": 1, "request_modes": "target"}, "an object with 'request_modes', expected {"),
     ("request_labels", {"attr": "A", "mode": 1}, "an object with 'attr', 'mode', expected {'attribute'"),
     ("request_labels", {"target_score": 1, "Target_Score": True}, "'Target_Score' and another spelling of it differ"),
     ("request_labels", {"attribute": "Hair"}, "attribute is 'Hair', expected Bangs, Eyeglasses, No_Beard, Smiling, "),
@@ -523,6 +531,15 @@ def test_two_spellings_that_agree():
     parts = {"No_Beard": "A", "beard": "A", "Young": None, "Age": "B", "age": None}
     found = said("captions", json.dumps({"1.jpg": {"overall_caption": "x", "attribute_wise_captions": parts}}))
     assert found == {"caption": "x", "bangs": "", "eyeglasses": "", "beard": "A", "smiling": "", "age": "B"}
+
+
+def test_a_key_that_is_mistyped_in_one_entry():
+    """Its text would be missing for this image alone."""
+    entries = {"0.jpg": WHOLE, "1.jpg": {"overall_captions": "A", "attribute_wise_captions": {"Bangs": "B"}}}
+    with pytest.raises(FormatError, match="^file: key '1.jpg': an object with 'overall_captions', expected"):
+        said("captions", json.dumps(entries))
+    entries["1.jpg"]["overall_caption"] = "C"  # then it is only one more key
+    assert said("captions", json.dumps(entries))["caption"] == "C"
 
 
 def test_keys_that_nobody_knows_are_passed_over_where_no_column_is_empty():

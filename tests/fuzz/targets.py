@@ -63,8 +63,11 @@ def read_json(data):
         twice = twice or len({key for key, _ in entries}) < len(entries)
         return dict(entries)
 
+    encoding = json.detect_encoding(data)
+    if encoding.startswith("utf-32"):  # which nobody has
+        return
     try:
-        expected = json.loads(data, object_pairs_hook=pairs)  # finds out the encoding by itself
+        expected = json.loads(data.decode(encoding), object_pairs_hook=pairs)
     except (ValueError, RecursionError):
         assert found is None, "not JSON, and read"
         return
