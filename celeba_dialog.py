@@ -1553,7 +1553,11 @@ def member_names(places, sources):
 
 def _read_member(path, member):
     """The bytes of one image or text, a MEMBER of the zip or folder `path`."""
-    return read_members(pa.array([dict(zip((field.name for field in MEMBER), member))], MEMBER), [path])[0]
+    try:
+        places = pa.array([dict(zip((field.name for field in MEMBER), member))], MEMBER)
+    except OverflowError:  # of 64 bits
+        raise DamagedFileError(f"{path}: {member[1]} claims to be larger than any file. {_AGAIN}") from None
+    return read_members(places, [path])[0]
 
 
 def _start(path, member=None, length=4096):

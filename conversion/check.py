@@ -10,13 +10,18 @@ import hashlib
 import json
 import shlex
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 import celeba_dialog
 from celeba_dialog import CHECKSUMS
 from celeba_dialog import CONFIGS
+from celeba_dialog import DEGREES
 from celeba_dialog import FILES
 from celeba_dialog import HQ
 from celeba_dialog import STANDARD
 from celeba_dialog import SUBSETS
+from celeba_dialog import UNLABELED
 from celeba_dialog import CelebADialogError
 from celeba_dialog import Release
 
@@ -52,7 +57,8 @@ def examine(release, deep=False):
     Keys: "release"; "complete"; "demo", {subset: images} of a made-up release, else null; "configs", {config: the files
     that it lacks to be complete}; "refused", {config: why it cannot be built at all, empty where it can}; "files", a
     list of {"role", "file", "state", "found", "count", "official", "note", "next"} with state one of complete, partial,
-    missing, damaged, not needed; "splits", {subset: {split: images}}; "notes", on what is not read; "left_aside", on
+    missing, damaged, not needed; "splits", {subset: {split: images}}; "values",
+    {subset: {column: annotated images with a value}}; "notes", on what is not read; "left_aside", on
     copies beside the official files; "damaged_images", with `deep`.
     """
     lines, members = {}, {}
@@ -85,6 +91,7 @@ def examine(release, deep=False):
             subset: {split: last - first for split, (first, last) in index.splits.items()}
             for subset, index in found.items()
         },
+        "values": {subset: _values(index) for subset, index in found.items()},
         "notes": [line for index in found.values() for line in celeba_dialog.unlisted_lines(index)]
         + [str(note) for note in notes if not note.aside],
         "left_aside": [str(note) for note in notes if note.aside],
@@ -122,6 +129,20 @@ def _taken(subset, parts, release):
     """The roles that the rows of a subset are made from."""
     needs = celeba_dialog.needs(subset, parts)
     return [role for groups in needs for role in celeba_dialog.serving(groups, release.sources)]
+
+
+def _values(index):
+    """{column: images with a value} of the images in train, validation and test."""
+    last = max((last for split, (_, last) in index.splits.items() if split != UNLABELED), default=0)
+    rows = index.table.slice(0, last)
+    columns = {name: rows[name] for name in (*DEGREES, "caption", "request", "identity")}
+    columns["attributes"] = pc.list_element(rows["attributes"], 0)
+    columns |= {f"attribute_captions.{name}": pc.struct_field(rows["attribute_captions"], name) for name in DEGREES}
+    columns["request_labels"] = pc.struct_field(rows["request_labels"], "attribute")
+    return {
+        name: pc.sum(pc.not_equal(values, "" if pa.types.is_string(values.type) else -1)).as_py() or 0
+        for name, values in columns.items()
+    } | ({"mask": last - rows["mask"].null_count} if "mask" in rows.column_names else {})
 
 
 def _indexes(release):
@@ -312,4 +333,7 @@ def _table(report, subset):
     if subset.name in report["splits"]:
         counts = report["splits"][subset.name].items()
         lines.append(f"  images: {', '.join(f'{split} {count:,}' for split, count in counts)}")
+        annotated = sum(count for split, count in counts if split != UNLABELED)
+        less = [f"{name} {count:,}" for name, count in report["values"][subset.name].items() if count < annotated]
+        lines.append(f"  of the {annotated:,} annotated, with a value: {', '.join([*less, 'all other columns all'])}")
     return lines

@@ -398,3 +398,22 @@ def test_wrong_use(commands, tmp_path):
     for role in TEXTS:
         if not role.startswith("labels_") and role not in ("partition", "hq_requests_txt", "standard_requests_txt"):
             assert f"-> {FILES[role].path} (missing)" in done.text
+
+
+@pytest.mark.parametrize("subset", ["hq", "standard"])
+def test_how_many_images_have_a_value_in_each_column(subset, demo):
+    values = check.examine(Release(demo.root))["values"][subset]
+    rows = [row for split, rows in demo.splits(subset).items() if split != "unlabeled" for row in rows]
+    assert values["smiling"] == values["caption"] == values["attributes"] == values["request_labels"] == len(rows)
+    beards = sum(row["attribute_captions"]["beard"] != "" for row in rows)
+    assert 0 < values["attribute_captions.beard"] == beards < len(rows)
+    assert ("mask" in values) == (subset == "hq")
+
+
+def test_a_column_that_is_empty_is_told(copy):
+    at(copy, "hq_captions").unlink()
+    report = check.examine(Release(copy))
+    assert report["values"]["hq"]["caption"] == report["values"]["hq"]["attribute_captions.age"] == 0
+    text = check.as_text(report)
+    assert "of the 23 annotated, with a value: caption 0, attribute_captions.bangs 0, " in text
+    assert "of the 89 annotated, with a value: attribute_captions." in text

@@ -203,10 +203,13 @@ class Folder:
                     if f"{name}/{shard}" not in wanted:
                         files.remove(f"{self.path}/{name}/{shard}")
             return
-        for folder, _, names in os.walk(self.data):  # what an interrupted build of something else left
+        needed = {self.data, *(os.path.join(self.data, os.path.dirname(path)) for path in wanted)}
+        for folder, _, names in os.walk(self.data, topdown=False):  # what an interrupted build of something else left
             for name in names:
                 if os.path.relpath(os.path.join(folder, name), self.data).replace(os.sep, "/") not in wanted:
                     os.unlink(os.path.join(folder, name))
+            if folder not in needed:
+                os.rmdir(folder)
         manifest = self.manifest() if self._reuse else None
         for entry in (manifest or {"configs": {}})["configs"].values():
             for shard in shards_of(entry):
