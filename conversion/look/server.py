@@ -125,6 +125,8 @@ class Server(uvicorn.Server):
         for conditions in self.shelf.conditions.values():
             conditions.interrupt()
         await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()  # else an answer that nobody reads is waited for even when it is cancelled
 
     # ---------------------------------------------------------------------------------------------------- who may ask
 
