@@ -2388,7 +2388,7 @@ def _make_index(key, release, fresh):
             raise OSError(f"{lock.lock_file} is a link")
         _wait_for(lock)
     except (OSError, NotImplementedError) as error:  # a time-out is an OSError
-        logger.warning(f"{key.folder} cannot be used ({error}): this process reads the annotations by itself.")
+        logger.warning(f"{key.folder} cannot be used ({error}): every process reads the annotations by itself.")
         return _read_unchanged(key, release)
     with lock:
         index = None if fresh else _load_index(key)  # a sibling may have made it meanwhile

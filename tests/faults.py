@@ -40,7 +40,8 @@ def serve():
     celeba_dialog._own_digest()  # of the module as it was imported, even if someone saves another meanwhile
     cli.parser()
     huggingface_hub.DatasetCard  # noqa: B018, imported when looked at
-    b"x".decode("utf-8-sig")  # and this
+    "x".encode("utf-8-sig")  # and these
+    "x".encode("unicode_escape").decode("unicode_escape")
     with pool.executor(2) as executor:  # and what this needs
         list(pool.results([executor.submit(int)]))
     gc.collect()
