@@ -138,7 +138,7 @@ def test_a_cluster_that_does_not_know_the_project(small, commands, tmp_path):
 def test_a_worker_with_other_libraries(tmp_path):
     key = celeba_dialog.IndexKey("/release", "hq", False, "0", "/cache")
     job = shards.Job(key, "the state of another pyarrow", 0, 1, ())
-    with pytest.raises(build.EnvironmentFault, match=f"The worker on .*pyarrow {pyarrow.__version__}"):
+    with pytest.raises(celeba_dialog.EnvironmentFault, match=f"The worker on .*pyarrow {pyarrow.__version__}"):
         shards.write_shards(job, tmp_path, tmp_path)
 
 
@@ -174,6 +174,6 @@ def test_an_address_that_is_none(address, small, commands, tmp_path):
 
 def test_distributed_is_not_installed(small, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(build.EnvironmentFault, match='pip install "celeba-dialog.dask.".*pip install "distributed"'):
+    with pytest.raises(celeba_dialog.EnvironmentFault, match='pip install "celeba-dialog.dask.".*pip install "distributed"'):
         build.build(small, tmp_path / "out", dask="tcp://127.0.0.1:1", allow_incomplete=True)
     assert not (tmp_path / "out").exists()

@@ -240,13 +240,14 @@ def test_rows_of_another_release(folder, small, commands, tmp_path):
 
 def test_a_release_that_changed_in_one_place(folder, small, tmp_path):
     release = shutil.copytree(small, tmp_path / "release")
-    path = release / "CelebA-Dialog (HQ)" / "text" / "request_hq.json"
-    requests = json.loads(path.read_bytes())
-    name = sorted(requests)[0]
-    path.write_text(json.dumps(requests | {name: "Make it so."}))
+    path = release / "CelebA-Dialog (HQ)" / "text" / "captions_hq.json"
+    captions = json.loads(path.read_bytes())
+    name = sorted(captions)[0]
+    captions[name]["overall_caption"] = "Make it so."
+    path.write_text(json.dumps(captions))
     found = of_shards(folder, release, configs=["hq"])
     assert len(found) == 1
-    assert f"({name}): column request: " in found[0]
+    assert f"({name}): column caption: " in found[0]
     assert found[0].endswith(", the release has 'Make it so.'")
     told = [line for line in problems(folder, release, configs=["hq"]) if line.startswith("manifest.json: sources, ")]
     assert len(told) == 2 and ", size: " in told[1] and ", sha256: " in told[0]

@@ -35,8 +35,9 @@ def say(message):
     Whatever it quotes from outside cannot move the cursor, change colours or turn the direction of the text. Names
     that may hold line ends go through `printable` or `one_line` before they become part of it.
     """
-    with contextlib.suppress(OSError, ValueError):
-        tqdm.write(printable_lines(message), file=sys.stderr)
+    if sys.stderr:  # else it was closed, and tqdm would take standard output
+        with contextlib.suppress(OSError, ValueError):
+            tqdm.write(printable_lines(message), file=sys.stderr)
 
 
 def one_line(message, most=500):
