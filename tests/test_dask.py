@@ -174,6 +174,7 @@ def test_an_address_that_is_none(address, small, commands, tmp_path):
 
 def test_distributed_is_not_installed(small, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(celeba_dialog.EnvironmentFault, match='pip install "celeba-dialog.dask.".*pip install "distributed"'):
+    says = 'pip install "celeba-dialog.dask.".*pip install "distributed"'
+    with pytest.raises(celeba_dialog.EnvironmentFault, match=says):
         build.build(small, tmp_path / "out", dask="tcp://127.0.0.1:1", allow_incomplete=True)
     assert not (tmp_path / "out").exists()
