@@ -343,6 +343,21 @@ def stuck(folder):
     shards.to_parquet = hang
 
 
+def interrupt_that_is_lost(folder):
+    """Has Ctrl-C strike while an object goes, where Python throws errors away, and the command then go on for ever."""
+    from conversion import card
+
+    class Going:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def render(*_):
+        Going()
+        time.sleep(10_000)
+
+    card.render = render
+
+
 def patience(seconds, folder):
     """Has a command wait less long for its workers."""
     from conversion.machine import pool

@@ -273,6 +273,12 @@ def test_interrupted_with_a_worker_that_is_stuck(workers, world, tmp_path):
     finishes(world, out, workers=workers)
 
 
+def test_an_interrupt_is_not_lost(world, tmp_path):
+    done = world.build(tmp_path / "celeba_dialog", faults=[("interrupt_that_is_lost",)])
+    assert (done.status, done.text) == (130, f"{INTERRUPTED}\n")
+    finishes(world, tmp_path / "celeba_dialog")
+
+
 def test_nohup(world, tmp_path):
     """Who starts a command with Ctrl-C ignored wants it to go on."""
     done = world.build(tmp_path / "celeba_dialog", faults=[("nohup",), ("strike", "SIGINT", 100)])

@@ -31,7 +31,13 @@ class Interrupts:
         if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
             return lambda: None
         signal.signal(signal.SIGINT, self._strike)
-        return lambda: signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = self._lost
+
+        def give_back():
+            signal.signal(signal.SIGINT, before)
+            sys.unraisablehook = sys.__unraisablehook__
+
+        return give_back
 
     def _strike(self, *_):
         if self.running:
@@ -41,6 +47,18 @@ class Interrupts:
             with contextlib.suppress(OSError):
                 os.write(2, f"{TEXT}\n".encode())
         leave(self.status)
+
+    def _lost(self, unraisable):
+        """Has an interrupt strike again that struck where Python can only report errors, as when an object goes."""
+        if unraisable.exc_type is not KeyboardInterrupt:
+            sys.__unraisablehook__(unraisable)
+            return
+        self.running = True
+        again = threading.Timer(0.01, signal.raise_signal, [signal.SIGINT])
+        if hasattr(signal, "pthread_kill"):  # which also wakes the main thread
+            again = threading.Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+        again.daemon = True
+        again.start()
 
 
 def leave(status):
