@@ -84,6 +84,8 @@ def main(argv=None):
         raise
     except BaseException as error:
         status, text = _verdict(error)
+        if ctrl_c.said:
+            text = ""
         ctrl_c.said = True
         if os.environ.get(DEBUG):
             import traceback

@@ -44,6 +44,7 @@ class Interrupts:
             self.running = False
             raise KeyboardInterrupt
         if not self.said:
+            self.said = True  # first, or what interrupts this would say it again
             with contextlib.suppress(OSError):
                 os.write(2, f"{TEXT}\n".encode())
         leave(self.status)
