@@ -25,6 +25,7 @@ from celeba_dialog import UNLABELED
 from celeba_dialog import CelebADialogError
 from celeba_dialog import Release
 
+from .build.shards import family
 from .fetch import registry
 from .machine import files
 from .machine import pool
@@ -82,7 +83,7 @@ def examine(release, deep=False):
         "complete": whole and not damaged and not any(refused[name] for name in SUBSETS),
         "demo": {subset: release.expected(f"{subset}_images") for subset in SUBSETS} if release.demo else None,
         "configs": {
-            name: [FILES[role].path for role in _taken(*_family(name), release) if lines[role]["state"] != "complete"]
+            name: [FILES[role].path for role in _taken(*family(name), release) if lines[role]["state"] != "complete"]
             for name in CONFIGS
         },
         "refused": refused,
@@ -120,11 +121,6 @@ def _examine_file(release, role):
     return line, members
 
 
-def _family(name):
-    """(subset, whether with part masks) of a config."""
-    return CONFIGS[name].get("subset", "hq"), CONFIGS[name].get("parts", False)
-
-
 def _taken(subset, parts, release):
     """The roles that the rows of a subset are made from."""
     needs = celeba_dialog.needs(subset, parts)
@@ -158,7 +154,7 @@ def _indexes(release):
 
 def _refusal(release, indexes, lines, name):
     """Why a config cannot be built at all, empty where it can."""
-    subset, parts = _family(name)
+    subset, parts = family(name)
     if f"{subset}_images" not in release.sources:
         return f"no {subset} images"
     index = indexes[subset]

@@ -21,6 +21,7 @@ from celeba_dialog import Release
 
 from ..build.manifest import MANIFEST
 from ..build.manifest import read_manifest
+from ..build.shards import family
 from ..machine import files
 
 TEXTS = ("caption", "request")
@@ -167,7 +168,7 @@ class ReleaseRows:
         )
 
     def _index(self, config):
-        key = celeba_dialog.index_key(self._release, subset_of(config), CONFIGS[config].get("parts", False))
+        key = celeba_dialog.index_key(self._release, *family(config))
         return celeba_dialog.open_index(key, self._release)
 
 
@@ -178,7 +179,7 @@ def _needs(config):
 
 def subset_of(config):
     """The name of a config's subset."""
-    return CONFIGS[config].get("subset", "hq")
+    return family(config)[0]
 
 
 def flat(table, subset, splits):
