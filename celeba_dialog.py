@@ -1,13 +1,12 @@
 """CelebA-Dialog for Hugging Face `datasets`: the loading script, whole in one file.
 
-CelebA-Dialog (Jiang et al., Talk-to-Edit, ICCV 2021) adds fine-grained attribute degrees, captions and editing
-requests to the face images of CelebA-HQ (30,000) and CelebA (202,599). This module reads the official files where
-they lie, zipped or unpacked, and gives them to `datasets` as rows.
+CelebA-Dialog (Jiang et al., Talk-to-Edit, ICCV 2021) adds degrees of five attributes, captions and editing requests to
+the face images of CelebA-HQ (30,000) and CelebA (202,599). This module reads the official files where they lie, zipped
+or unpacked. Annotations are one small table, images are byte ranges in a zip, a row is the two laid side by side.
 
-One idea carries everything: annotations are one small table, images are byte ranges in a zip, a row is the two laid
-side by side. The sections follow that way:
-
-    vocabulary · errors · release · annotations · members · index · features · configs · builder · register
+    what a loading script has    vocabulary · features · configs and builder · register
+    how the files are read       errors · official files · release · bytes · zips · images of a role ·
+                                 images and masks · texts · JSON · index · index, from the files · rows
 """
 
 import bisect
@@ -43,8 +42,8 @@ __version__ = "1.0.0"
 logger = datasets.logging.get_logger(__name__)
 
 # ------------------------------------------------------------------------------------------------------- vocabulary
-# Every fact about the release stands once, here. Sources: the release's metadata.txt, CelebA's and CelebAMask-HQ's
-# own files, and the counts of the papers.
+# What the rows speak of. Sources: the release's metadata.txt, CelebA's and CelebAMask-HQ's own files, and the counts of
+# the papers.
 
 # CelebA's partition, and the last standard file number of each part. HQ images follow the image they were made from.
 PARTITION = ("train", "validation", "test")
@@ -62,44 +61,22 @@ class Subset(NamedTuple):
     folder: str  # its folder in the official release
     images: int  # how many images the official release holds
     rows: tuple  # how many of them are in each split, in the order of SPLITS
-    unlabeled: tuple  # the file numbers without degrees, as far as they are known
     first: int  # the first file number
-    digits: int  # zero padding of the file number, 0 for none
+    digits: int  # of a file name: zeros are put in front up to so many
     side: tuple  # (width, height) of an image, in pixels
-    key: str  # what a file name looks like
 
     def file_name(self, number):
         """The official key of an image: `file_name(7)` is `7.jpg` in HQ and `000007.jpg` in standard."""
         return f"{number:0{self.digits}d}.jpg"
 
+    @property
+    def keys(self):
+        """In words, the names of all images."""
+        return f"{self.file_name(self.first)} to {self.file_name(self.first + self.images - 1)}"
 
-# fmt: off
-HQ = Subset(
-    name="hq",
-    folder="CelebA-Dialog (HQ)",
-    images=30000,
-    rows=(24182, 2993, 2824, 1),
-    unlabeled=(5380,),  # made from 039459.jpg
-    first=0,
-    digits=0,
-    side=(1024, 1024),
-    key="0.jpg to 29999.jpg",
-)
-STANDARD = Subset(
-    name="standard",
-    folder="CelebA-Dialog (standard)",
-    images=202599,
-    rows=(162754, 19864, 19960, 21),
-    unlabeled=(
-        11793, 16530, 19205, 24184, 26135, 39459, 75398, 80480, 90500, 92651, 102061, 121050, 131065, 153323, 155500,
-        157000, 167500, 169000, 179577,  # and two of test
-    ),
-    first=1,
-    digits=6,
-    side=(178, 218),
-    key="000001.jpg to 202599.jpg",
-)
-# fmt: on
+
+HQ = Subset("hq", "CelebA-Dialog (HQ)", 30000, (24182, 2993, 2824, 1), 0, 1, (1024, 1024))
+STANDARD = Subset("standard", "CelebA-Dialog (standard)", 202599, (162754, 19864, 19960, 21), 1, 6, (178, 218))
 SUBSETS = {"hq": HQ, "standard": STANDARD}
 
 # Column -> name in the release. The degree of `No_Beard` grows with the beard and that of `Young` with age, so the
@@ -112,132 +89,315 @@ RELEASE_NAMES = {
     "age": "Young",
 }
 
-# Column -> class names, in the order of the degrees 0 to 5.
-DEGREES = {
-    "bangs": ("none", "very_short", "middle_short", "middle_length", "middle_long", "long"),
-    "eyeglasses": ("none", "rimless", "thin_frame", "thick_frame", "thin_sunglasses", "thick_sunglasses"),
-    "beard": ("none", "shaved", "middle_short", "middle_length", "long_groomed", "bushy"),
-    "smiling": ("none", "closed_smile", "slight_smile", "smile", "big_smile", "very_big_smile"),
-    "age": ("under_15", "15_to_30", "30_to_40", "40_to_50", "50_to_60", "over_60"),
+# Column -> class name and meaning, after metadata.txt, of each degree from 0 to 5.
+_DEGREES = {
+    "bangs": {
+        "none": "no bangs, all of the forehead visible",
+        "very_short": "very short bangs, 80% of the forehead visible",
+        "middle_short": "middle-short bangs, 60% visible",
+        "middle_length": "middle-length bangs, 40% visible",
+        "middle_long": "middle-long bangs, 20% visible",
+        "long": "long bangs, nothing of the forehead visible",
+    },
+    "eyeglasses": {
+        "none": "no eyeglasses",
+        "rimless": "rimless, or a very thin metal frame",
+        "thin_frame": "a metal frame of middle thickness, or a thin plastic frame",
+        "thick_frame": "a thick plastic frame",
+        "thin_sunglasses": "sunglasses with a thin frame",
+        "thick_sunglasses": "sunglasses with a thick frame",
+    },
+    "beard": {
+        "none": "no beard",
+        "shaved": "just shaved, very short",
+        "middle_short": "unshaved for a while, middle-short",
+        "middle_length": "grown to middle length",
+        "long_groomed": "long and well groomed",
+        "bushy": "bushy: long and not groomed",
+    },
+    "smiling": {
+        "none": "not smiling",
+        "closed_smile": "a small smile, no teeth visible",
+        "slight_smile": "a small smile, some teeth visible",
+        "smile": "smiling, the whole row of teeth visible",
+        "big_smile": "a big smile, the whole row of teeth visible, mouth slightly open",
+        "very_big_smile": "a very big smile, the whole row of teeth visible, mouth wide open",
+    },
+    "age": {
+        "under_15": "under 15, a child",
+        "15_to_30": "15 to 30, a teenager or young person",
+        "30_to_40": "30 to 40, a young adult",
+        "40_to_50": "40 to 50, middle-aged",
+        "50_to_60": "50 to 60, aged",
+        "over_60": "over 60, elderly",
+    },
 }
-
-# Column -> what each degree means, after the release's metadata.txt.
-DEGREE_MEANINGS = {
-    "bangs": (
-        "no bangs, all of the forehead visible",
-        "very short bangs, 80% of the forehead visible",
-        "middle-short bangs, 60% visible",
-        "middle-length bangs, 40% visible",
-        "middle-long bangs, 20% visible",
-        "long bangs, nothing of the forehead visible",
-    ),
-    "eyeglasses": (
-        "no eyeglasses",
-        "rimless, or a very thin metal frame",
-        "a metal frame of middle thickness, or a thin plastic frame",
-        "a thick plastic frame",
-        "sunglasses with a thin frame",
-        "sunglasses with a thick frame",
-    ),
-    "beard": (
-        "no beard",
-        "just shaved, very short",
-        "unshaved for a while, middle-short",
-        "grown to middle length",
-        "long and well groomed",
-        "bushy: long and not groomed",
-    ),
-    "smiling": (
-        "not smiling",
-        "a small smile, no teeth visible",
-        "a small smile, some teeth visible",
-        "smiling, the whole row of teeth visible",
-        "a big smile, the whole row of teeth visible, mouth slightly open",
-        "a very big smile, the whole row of teeth visible, mouth wide open",
-    ),
-    "age": (
-        "under 15, a child",
-        "15 to 30, a teenager or young person",
-        "30 to 40, a young adult",
-        "40 to 50, middle-aged",
-        "50 to 60, aged",
-        "over 60, elderly",
-    ),
-}
+DEGREES = {column: tuple(classes) for column, classes in _DEGREES.items()}
+DEGREE_MEANINGS = {column: tuple(classes.values()) for column, classes in _DEGREES.items()}
 
 # CelebA's forty binary attributes, in CelebA's order.
-ATTRIBUTES = (
-    "5_o_Clock_Shadow",
-    "Arched_Eyebrows",
-    "Attractive",
-    "Bags_Under_Eyes",
-    "Bald",
-    "Bangs",
-    "Big_Lips",
-    "Big_Nose",
-    "Black_Hair",
-    "Blond_Hair",
-    "Blurry",
-    "Brown_Hair",
-    "Bushy_Eyebrows",
-    "Chubby",
-    "Double_Chin",
-    "Eyeglasses",
-    "Goatee",
-    "Gray_Hair",
-    "Heavy_Makeup",
-    "High_Cheekbones",
-    "Male",
-    "Mouth_Slightly_Open",
-    "Mustache",
-    "Narrow_Eyes",
-    "No_Beard",
-    "Oval_Face",
-    "Pale_Skin",
-    "Pointy_Nose",
-    "Receding_Hairline",
-    "Rosy_Cheeks",
-    "Sideburns",
-    "Smiling",
-    "Straight_Hair",
-    "Wavy_Hair",
-    "Wearing_Earrings",
-    "Wearing_Hat",
-    "Wearing_Lipstick",
-    "Wearing_Necklace",
-    "Wearing_Necktie",
-    "Young",
+ATTRIBUTES = tuple(
+    """
+    5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair
+    Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male
+    Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks
+    Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
+    Wearing_Necktie Young
+    """.split()
 )
 
 # Mask class -> its colour in the palette; the position is the class index. Other tools count hair as 17: not here.
+# fmt: off
 MASK_COLORS = {
-    "background": (0, 0, 0),
-    "skin": (204, 0, 0),
-    "nose": (76, 153, 0),
-    "eye_g": (204, 204, 0),
-    "l_eye": (51, 51, 255),
-    "r_eye": (204, 0, 204),
-    "l_brow": (0, 255, 255),
-    "r_brow": (255, 204, 204),
-    "l_ear": (102, 51, 0),
-    "r_ear": (255, 0, 0),
-    "mouth": (102, 204, 0),
-    "u_lip": (255, 255, 0),
-    "l_lip": (0, 0, 153),
-    "hair": (0, 0, 204),
-    "hat": (255, 51, 153),
-    "ear_r": (0, 204, 204),
-    "neck_l": (0, 51, 0),
-    "neck": (255, 153, 51),
-    "cloth": (0, 204, 0),
+    "background": (0, 0, 0), "skin": (204, 0, 0), "nose": (76, 153, 0), "eye_g": (204, 204, 0), "l_eye": (51, 51, 255),
+    "r_eye": (204, 0, 204), "l_brow": (0, 255, 255), "r_brow": (255, 204, 204), "l_ear": (102, 51, 0),
+    "r_ear": (255, 0, 0), "mouth": (102, 204, 0), "u_lip": (255, 255, 0), "l_lip": (0, 0, 153), "hair": (0, 0, 204),
+    "hat": (255, 51, 153), "ear_r": (0, 204, 204), "neck_l": (0, 51, 0), "neck": (255, 153, 51), "cloth": (0, 204, 0),
 }
+# fmt: on
 MASK_CLASSES = tuple(MASK_COLORS)
 MASK_SIDE = 512  # width and height of a mask, in pixels
 PARTS = MASK_CLASSES[1:]  # the binary part masks: every class but the background
-PARTS_PER_FOLDER = 2000  # N // 2000 is the folder of a part mask
 
 REQUEST_MODES = ("target", "change_definite", "change_indefinite")
 REQUEST_DIRECTIONS = ("none", "negative", "positive")  # none where the request does not go by direction
+
+AGREEMENT_URL = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA/CelebA_Dialog.html"
+HOMEPAGE = "https://github.com/ziqihuangg/CelebA-Dialog"
+LICENSE_NAME = "CelebA-Dialog agreement: non-commercial research only, no redistribution"
+DESCRIPTION = (
+    "CelebA-Dialog: face images with fine-grained degrees of five attributes, forty binary attributes, captions and "
+    "editing requests (Talk-to-Edit, ICCV 2021); in HQ with segmentation masks."
+)
+CITATION = """@inproceedings{jiang2021talktoedit,
+  title = {Talk-to-Edit: Fine-Grained Facial Editing via Dialog},
+  author = {Jiang, Yuming and Huang, Ziqi and Pan, Xingang and Loy, Chen Change and Liu, Ziwei},
+  booktitle = {Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)},
+  year = {2021}
+}"""
+
+# ---------------------------------------------------------------------------------------------------------- features
+
+
+def features_of(subset, parts=False):
+    """The `datasets.Features` of a subset, on whatever version of `datasets` is installed.
+
+    image: JPEG, RGB, 1024×1024 (hq) or 178×218 pixels. mask (hq): PNG, palette, 512×512, pixel values 0-18 in the
+    order of MASK_CLASSES, or None. bangs … age: degree 0-5, -1 where the image is not labelled. attributes: forty of
+    0 or 1 in the order of ATTRIBUTES, all -1 where missing. Texts: empty where missing. identity: -1 where missing.
+    request_labels: -1 where there is no request, in value and target also where they do not apply.
+    """
+    columns = {"image": datasets.Image()}
+    if subset == "hq":
+        columns["mask"] = datasets.Image()  # no `mode`: Pillow would turn the indices into colours
+    columns |= {name: datasets.ClassLabel(names=list(classes)) for name, classes in DEGREES.items()}
+    columns["attributes"] = datasets.Sequence(datasets.ClassLabel(names=["no", "yes"]), length=len(ATTRIBUTES))
+    columns["caption"] = datasets.Value("string")
+    columns["attribute_captions"] = {name: datasets.Value("string") for name in DEGREES}
+    columns["request"] = datasets.Value("string")
+    columns["request_labels"] = {
+        "attribute": datasets.ClassLabel(names=list(DEGREES)),
+        "mode": datasets.ClassLabel(names=list(REQUEST_MODES)),
+        "direction": datasets.ClassLabel(names=list(REQUEST_DIRECTIONS)),
+        "value": datasets.Value("int8"),
+        "target": datasets.Value("int8"),
+    }
+    columns["identity"] = datasets.Value("int32")
+    columns["file_name"] = datasets.Value("string")
+    columns["celeba_file_name" if subset == "hq" else "hq_file_name"] = datasets.Value("string")
+    if parts:
+        # A list of a dict, because Sequence of a dict is turned inside out, and List is unknown before 4.0.
+        columns["parts"] = [{"part": datasets.ClassLabel(names=list(PARTS)), "mask": datasets.Image()}]
+    return datasets.Features(columns)
+
+
+# ------------------------------------------------------------------------------------------------- configs and builder
+
+CONFIGS = {
+    "hq": dict(description="30,000 images of 1024×1024 pixels with palette masks."),
+    "hq_512": dict(image_size=512, description="hq with images of 512×512 pixels."),
+    "hq_256": dict(image_size=256, description="hq with images and masks of 256×256 pixels."),
+    "hq_parts": dict(parts=True, description="hq with the binary part masks."),
+    "standard": dict(subset="standard", description="202,599 images of 178×218 pixels."),
+}
+RELEASE_VARIABLE = "CELEBA_DIALOG_RELEASE"  # where the release lies, for those who do not pass data_dir
+
+
+@dataclass
+class CelebADialogConfig(datasets.BuilderConfig):
+    """One way to look at the release.
+
+    Args:
+        subset: "hq" or "standard".
+        image_size: side in pixels to which images are resized (hq only), 1 to 1024; None for the release's own bytes.
+        parts: whether rows have the binary part masks (hq only).
+    """
+
+    version: datasets.Version = datasets.Version(__version__)
+    subset: str = "hq"
+    image_size: int | None = None
+    parts: bool = False
+
+    def check(self):
+        """Raises UsageError for a combination that does not exist."""
+        if self.subset not in SUBSETS:
+            raise UsageError(f"subset is {self.subset!r}, expected hq or standard.")
+        if self.image_size is not None:
+            if isinstance(self.image_size, bool) or not isinstance(self.image_size, int):
+                raise UsageError(f"image_size is {self.image_size!r}, expected a number of pixels.")
+            if self.subset != "hq" or not 1 <= self.image_size <= HQ.side[0]:
+                raise UsageError(
+                    f"image_size is {self.image_size} for {self.name}: only HQ images can be resized, to a side "
+                    f"from 1 to {HQ.side[0]} pixels."
+                )
+        if self.parts and self.subset != "hq":
+            raise UsageError(f"parts is set for {self.name}: only HQ images have part masks.")
+
+    def create_config_id(self, config_kwargs, custom_features=None):
+        """The name of the cache folder, with a digest of the release, so that changed files are never served stale."""
+        self.check()
+        config_kwargs = dict(config_kwargs)
+        if config_kwargs.get("data_dir") or os.environ.get(RELEASE_VARIABLE):
+            root = find_root(config_kwargs.get("data_dir"))
+            config_kwargs["data_dir"] = root
+            config_kwargs["release"] = Release(root).digest(roles_of(self.subset, self.parts))
+        return super().create_config_id(config_kwargs, custom_features)
+
+
+class CelebADialog(datasets.GeneratorBasedBuilder):
+    """CelebA-Dialog, read from the official files where they lie.
+
+    `data_dir` is the folder that holds them somewhere below it, or its fsspec URL; without it, $CELEBA_DIALOG_RELEASE.
+    Configs: hq (the default), hq_512, hq_256, hq_parts, standard; `image_size=N` for other sizes of hq. Columns:
+    see `features_of`. Raises ReleaseError where the files are at fault.
+    """
+
+    VERSION = datasets.Version(__version__)
+    BUILDER_CONFIG_CLASS = CelebADialogConfig
+    BUILDER_CONFIGS = [CelebADialogConfig(name=name, **options) for name, options in CONFIGS.items()]
+    DEFAULT_CONFIG_NAME = "hq"
+    DEFAULT_WRITER_BATCH_SIZE = 100  # rows held in memory while preparing: 10 MB of HQ images
+
+    def _info(self):
+        return datasets.DatasetInfo(
+            description=DESCRIPTION,
+            features=features_of(self.config.subset, self.config.parts),
+            homepage=HOMEPAGE,
+            license=LICENSE_NAME,
+            citation=CITATION,
+        )
+
+    def _split_generators(self, dl_manager):
+        release = Release(find_root(self.config.data_dir))
+        key = index_key(release, self.config.subset, self.config.parts, self._cache_dir_root)
+        index = open_index(key, release)
+        check_side(index, self.config.image_size)
+        warn(release, index, key)
+        return [
+            datasets.SplitGenerator(
+                name=split,
+                # The list is the list of shards; everything else must not be one.
+                gen_kwargs={"ranges": shard_ranges(split, *rows), "key": key},
+            )
+            for split, rows in index.splits.items()
+        ]
+
+    def _generate_examples(self, ranges, key):
+        size = self.config.image_size
+        for first, last in ranges:
+            for rows, images in read_rows(key, first, last, READ_ROWS, [size]):
+                yield from zip(rows["number"].to_pylist(), examples(rows, images[size]))
+
+
+# ----------------------------------------------------------------------------------------------------------- register
+
+
+def register():
+    """Makes `load_dataset("celeba_dialog", …, data_dir=RELEASE)` read the release with the builder above.
+
+    For `datasets` 4.0 and later, which refuse loading scripts; earlier versions work too. Only this one name is
+    touched. Without `data_dir` and $CELEBA_DIALOG_RELEASE the name means what it means without this call: the Parquet
+    folder `celeba_dialog/` in the working directory. Calling it again changes nothing. Raises EnvironmentFault where
+    this version of `datasets` has no place to register a name.
+    """
+    # Relies on what `load_dataset` calls to turn a name into a builder, in every version from 2.19 to 5.2:
+    # datasets.load.dataset_module_factory(path, …, data_dir=…), returning DatasetModule(module path, hash, keywords).
+    try:
+        import datasets.load as load
+
+        original = load.dataset_module_factory
+        module_class = load.DatasetModule
+    except (ImportError, AttributeError) as error:
+        raise EnvironmentFault(
+            f"datasets {datasets.__version__} has no place to register a name ({error}). Build the Parquet folder "
+            f"instead, which every version loads by name: celeba-dialog build RELEASE celeba_dialog"
+        ) from error
+    if getattr(original, "registers", None) == "celeba_dialog":
+        return
+
+    def dataset_module_factory(path, *args, **kwargs):
+        if str(path) != "celeba_dialog":
+            return original(path, *args, **kwargs)
+        if kwargs.get("data_dir") or os.environ.get(RELEASE_VARIABLE):
+            return module_class(__name__, code_digest(), {"dataset_name": "celeba_dialog"})
+        if not os.path.isdir("celeba_dialog"):
+            find_root()  # raises: neither a release nor a built folder
+        return original(path, *args, **kwargs)
+
+    dataset_module_factory.registers = "celeba_dialog"
+    for module in (load, getattr(datasets, "inspect", None)):
+        if hasattr(module, "dataset_module_factory"):
+            module.dataset_module_factory = dataset_module_factory
+
+
+# ============================================================================================= how the files are read
+# ------------------------------------------------------------------------------------------------------------ errors
+
+
+class CelebADialogError(Exception):
+    """The root of every error raised on purpose here. Its message is for the person: what, where, what to do."""
+
+
+class ReleaseError(CelebADialogError):
+    """The release is at fault."""
+
+
+class MissingFileError(ReleaseError):
+    """A file, folder or image that is needed is not there."""
+
+
+class FormatError(ReleaseError):
+    """A text, JSON, image or mask holds what cannot be right."""
+
+
+class DamagedFileError(ReleaseError):
+    """A file is cut off, was changed, is of another kind, or its checksum fails."""
+
+
+class ConflictError(ReleaseError):
+    """Two files contradict each other."""
+
+
+class ChangedReleaseError(ReleaseError):
+    """The files are not what they were when the dataset was made."""
+
+
+class EnvironmentFault(CelebADialogError):
+    """The machine is at fault: no space, no permission, a missing package or network."""
+
+
+class UsageError(CelebADialogError):
+    """The call is at fault: a path or option that does not exist."""
+
+
+# Ends of messages: what to do.
+_AGAIN = "Download it again."
+_HOW_TO_GET_IT = (
+    f"To download the official files: celeba-dialog fetch RELEASE --accept-agreement, or by hand from {AGREEMENT_URL}"
+)
+_HOW_TO_CHECK = "To see what is there and what is missing: celeba-dialog check RELEASE"
+
+# ---------------------------------------------------------------------------------------------------- official files
 
 
 class OfficialFile(NamedTuple):
@@ -284,6 +444,15 @@ _STANDARD_FILES = (
     ("standard_request_labels", "celeba_request/request_annotated.json", 202578, "entries",
      "the structured standard requests"),
 )
+
+# Subset -> the file numbers without degrees, as far as they are known. The HQ one was made from 039459.jpg.
+UNLABELED_NUMBERS = {
+    "hq": (5380,),
+    "standard": (
+        11793, 16530, 19205, 24184, 26135, 39459, 75398, 80480, 90500, 92651, 102061, 121050, 131065, 153323, 155500,
+        157000, 167500, 169000, 179577,  # and two of test
+    ),
+}
 # fmt: on
 
 # Role -> official file. The name of the zip of part masks is not known for sure; its members tell what it is.
@@ -292,6 +461,7 @@ FILES = {
     for subset, files in ((HQ, _HQ_FILES), (STANDARD, _STANDARD_FILES))
     for role, path, count, holds, what in files
 }
+PARTS_PER_FOLDER = 2000  # N // 2000 is the folder of a part mask
 
 # Role -> (bytes, MD5) of the one file that everybody got. For the other files none was ever published.
 CHECKSUMS = {
@@ -305,91 +475,870 @@ CHECKSUMS = {
 MAPPING_ID = "10msPsx1Fouh5h8m8LoSaPTh9R4dv_mLG"
 MAPPING_LINK = f"https://drive.google.com/file/d/{MAPPING_ID}/view"
 
-AGREEMENT_URL = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA/CelebA_Dialog.html"
-HOMEPAGE = "https://github.com/ziqihuangg/CelebA-Dialog"
-LICENSE_NAME = "CelebA-Dialog agreement: non-commercial research only, no redistribution"
-DESCRIPTION = (
-    "CelebA-Dialog: face images with fine-grained degrees of five attributes, forty binary attributes, captions and "
-    "editing requests (Talk-to-Edit, ICCV 2021); in HQ with segmentation masks."
-)
-CITATION = """@inproceedings{jiang2021talktoedit,
-  title = {Talk-to-Edit: Fine-Grained Facial Editing via Dialog},
-  author = {Jiang, Yuming and Huang, Ziqi and Pan, Xingang and Loy, Chen Change and Liu, Ziwei},
-  booktitle = {Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)},
-  year = {2021}
-}"""
-RELEASE_VARIABLE = "CELEBA_DIALOG_RELEASE"  # where the release lies, for those who do not pass data_dir
-
-# What a drawing for tests in a hurry says of itself in its JPEG comment, to be taken for an HQ image of that side.
-DRAWING = "A made-up CelebA-Dialog image of {0}x{0} pixels"
-
 # A made-up release says in its README that it is one and what it holds: by that it is whole or not.
 DEMO_README = "README.txt"
 DEMO_MARKER = "A made-up CelebA-Dialog release. Every face is a drawing; nothing in it is real data."
 DEMO_HOLDS = "  {} {} in {}\n"  # a count, what is counted, a path below the root
 
+# What a drawing for tests in a hurry says of itself in its JPEG comment, to be taken for an HQ image of that side.
+DRAWING = "A made-up CelebA-Dialog image of {0}x{0} pixels"
 
-# ------------------------------------------------------------------------------------------------------------ errors
+
+def mask_name(number):
+    """The official file name of a palette mask."""
+    return f"{number}.png"
 
 
-class CelebADialogError(Exception):
-    """The root of every error raised on purpose here. Its message is for the person: what, where, what to do.
+def part_name(number, part):
+    """The official file name of a binary part mask; `part` is an index into PARTS."""
+    return f"{number:05d}_{PARTS[part]}.png"
 
-    CelebADialogError
-    ├── ReleaseError                the release is at fault
-    │   ├── MissingFileError        a file, folder or image that is needed is not there
-    │   ├── FormatError             a text, JSON, image or mask holds what cannot be right
-    │   ├── DamagedFileError        a file is cut off, changed, of another kind, or its checksum fails
-    │   ├── ConflictError           two files contradict each other
-    │   └── ChangedReleaseError     the files are not what they were when the dataset was made
-    ├── EnvironmentFault            the machine is at fault: no space, no permission, a missing package or network
-    └── UsageError                  the call is at fault: a path or option that does not exist
+
+def part_of(standard_number):
+    """The index into PARTITION of a standard file number, or of an array of them."""
+    return np.searchsorted(PARTITION_ENDS, standard_number)
+
+
+# Subset -> the roles that its annotations come from, may come from or are compared with.
+ANNOTATIONS = {
+    "hq": (
+        "hq_labels hq_attributes hq_captions hq_requests hq_requests_txt hq_request_labels hq_identity mapping "
+        "standard_attributes standard_identity"
+    ).split(),
+    "standard": (
+        "standard_labels labels_train labels_validation labels_test standard_attributes standard_captions "
+        "standard_requests standard_requests_txt standard_request_labels standard_identity partition mapping "
+        "hq_attributes hq_identity"
+    ).split(),
+}
+
+
+def image_roles(subset, parts):
+    """Role of every image column: {"image": "hq_images", …}."""
+    if subset == "standard":
+        return {"image": "standard_images"}
+    return {"image": "hq_images", "mask": "hq_masks"} | ({"parts": "hq_parts"} if parts else {})
+
+
+def roles_of(subset, parts=False):
+    """Every role that the rows of a subset are made from."""
+    return (*image_roles(subset, parts).values(), *ANNOTATIONS[subset])
+
+
+def needs(subset, parts=False):
+    """What a complete subset is made from: for each need the groups of roles any one of which serves it."""
+    groups = [[(role,)] for role in image_roles(subset, parts).values()]
+    if subset == "hq":
+        groups += [[("mapping",)], [("hq_labels",)], [("hq_identity",), ("standard_identity",)]]
+    else:
+        groups += [[("standard_labels",), ("labels_train", "labels_validation", "labels_test")]]
+        groups += [[("standard_identity",)], [("mapping",)]]
+    groups += [[(f"{subset}_attributes",)], [(f"{subset}_captions",)]]
+    return groups + [[(f"{subset}_requests",), (f"{subset}_requests_txt",)], [(f"{subset}_request_labels",)]]
+
+
+def serving(groups, there):
+    """Of the groups of roles that serve one need, the first that is there, else the one of which most is there."""
+    whole = [group for group in groups if all(role in there for role in group)]
+    return whole[0] if whole else max(groups, key=lambda group: sum(role in there for role in group))
+
+
+# Kind of role -> what rows say without it.
+_WITHOUT = {
+    "images": "there are no rows",
+    "masks": "mask is None",
+    "parts": "parts is empty",
+    "labels": "bangs, eyeglasses, beard, smiling and age are -1",
+    "attributes": "attributes are -1",
+    "captions": "caption and attribute_captions are empty",
+    "requests": "request is empty",
+    "requests_txt": "request is empty",
+    "request_labels": "request_labels are -1",
+    "identity": "identity is -1",
+    "mapping": "there are no rows of hq, and hq_file_name of standard is empty",
+    "partition": "the splits are not checked",
+}
+
+
+def without(role):
+    """What the rows say without the file of a role, in the words of their columns."""
+    kind = role.removeprefix("hq_").removeprefix("standard_")
+    if kind.startswith("labels_"):
+        return f"{_WITHOUT['labels']} in the split {kind.removeprefix('labels_')}"
+    return _WITHOUT[kind]
+
+
+# ----------------------------------------------------------------------------------------------------------- release
+# Which file below a folder is which. A text is known by its name, and its subset by its content, because people keep
+# the HQ captions as `captions.json` and rename folders. Images are known by their names and, where these leave a doubt,
+# by one of them. A zip is looked through like a folder. What bears an official name is the truth, and other copies are
+# left aside. Of whatever looks like a file of the release and is not read there is a note.
+
+
+class Source(NamedTuple):
+    """What serves a role: a file, a folder of images, or a part of a zip."""
+
+    role: str
+    path: str  # absolute path or URL of the file; that of a folder ends in "/"
+    size: int  # bytes of the file; of a folder, the sum of its images
+    stamp: str  # changes when the file does: size and times, or what the server says
+    problem: str = ""  # why it cannot serve, empty where it can
+    kinds: tuple = ()  # of images: the kinds of names that count, see `_image_name`
+    folders: tuple | None = None  # of images in a zip: what the folders are called that count, None for all
+    member: tuple | None = None  # of a text in a zip: its MEMBER
+    rank: int = 0  # 0 for an official name, 1 for one with another ending, 2 for any other
+
+    @property
+    def is_file(self):
+        """Whether the whole file at `path` is what serves the role, as in the official release."""
+        return not self.path.endswith("/") and self.folders is None and self.member is None
+
+
+class Note(NamedTuple):
+    """What looks like a file of the release and is not read."""
+
+    roles: tuple  # what it might serve; empty for any
+    path: str
+    text: str
+    aside: bool = False  # whether it is a copy beside the official file
+    moot: bool = False  # whether it is of no interest once all these roles are served
+    holds: tuple = ()  # roles whose official zip lies in it, where it cannot be read
+
+    def __str__(self):
+        return f"{self.path}: {self.text}"
+
+
+class Release:
+    """The official files, found anywhere below a folder.
+
+    Args:
+        root: path or fsspec URL of a folder that holds the release somewhere below it; `~` and relative paths too.
+            What a URL needs besides (keys, tokens) comes from fsspec's own configuration.
+
+    `sources` maps each role of `FILES` to its sources, in the order of their paths; a role that is not there is not in
+    it. `notes` tell what looks like a file of the release and is not read. `demo` is {role: count} for a made-up
+    release and empty for others. Nothing is written and nothing is extracted. Raises MissingFileError where there is no
+    such folder.
     """
 
+    def __init__(self, root):
+        self.root = normal_path(root)
+        self.demo, self.sources = {}, {}
+        images, files, notes = {}, {}, []  # the first two by role
+        for index, (folder, names) in enumerate(_tree(self.root)):
+            if index == 0 and DEMO_README in names:
+                self.demo = _demo(read_range(folder + DEMO_README, 0, 8192))
+            for found in _look_through(folder, names):
+                if isinstance(found, Note):
+                    notes.append(found)
+                else:
+                    (images if isinstance(found, _Images) else files).setdefault(found.role, []).append(found)
+        sizes = _sizes(files)
+        for role in FILES:
+            if role in _OFFICIAL_NAMES:
+                wrapped = [note.path for note in notes if role in note.holds]
+                found, left = _choose_images(
+                    role, sizes.get(role, ()), images.get(role, []), files.get(role, []), wrapped, self.shown
+                )
+            else:
+                found, left = _choose_texts(role, files.get(role, []), self.shown)
+            notes += left
+            if found and self.expected(role):
+                self.sources[role] = sorted(found, key=lambda source: source.path)
+        self.notes = [
+            note._replace(path=self.shown(note.path))
+            for note in sorted(notes, key=lambda note: (note.aside, note.path))
+            if not (note.moot and set(note.roles) <= set(self.sources))
+        ]
 
-class ReleaseError(CelebADialogError):
-    """The release is at fault."""
+    def shown(self, path):
+        """A path as the person knows it: below the release's root."""
+        below = path[len(self.root) :].lstrip("/") if path.startswith(self.root) else path
+        return _printable(urllib.parse.unquote(below) if is_url(path) else below)
+
+    def source_name(self, source):
+        """What a source is called in messages: its path, and for a text in a zip the member too."""
+        return self.shown(_whole_name(source.path, source.member))
+
+    def named(self, role):
+        """The first source of a role, as the person knows it."""
+        return self.source_name(self.sources[role][0])
+
+    def notes_on(self, *roles):
+        """The notes on what might serve one of some roles."""
+        return [note for note in self.notes if not note.roles or set(note.roles) & set(roles)]
+
+    def expected(self, role):
+        """How many rows, entries or images the file of a role has in a whole release, the official or a made-up one."""
+        return self.demo.get(role, FILES[role].count)
+
+    def text(self, role):
+        """(bytes, shown name) of a text or JSON file, or None where there is none.
+
+        Raises DamagedFileError where no copy of it can be read or one changes meanwhile, FormatError for one that is
+        far too large, ConflictError where two copies differ.
+        """
+        found = self.sources.get(role, [])
+        sources = [source for source in found if not source.problem]
+        if found and not sources:
+            raise DamagedFileError(f"{self.source_name(found[0])}: {found[0].problem}")
+        texts = [self._read_text(source) for source in sources]
+        for text, source in zip(texts[1:], sources[1:]):
+            if text.replace(b"\r\n", b"\n") != texts[0].replace(b"\r\n", b"\n"):
+                raise ConflictError(
+                    f"{self.source_name(sources[0])} and {self.source_name(source)} are both {FILES[role].what}, and "
+                    f"differ. Move the one you do not want out of the release."
+                )
+        return (texts[0], self.source_name(sources[0])) if texts else None
+
+    def _read_text(self, source):
+        size = source.member[4] if source.member else source.size
+        if size > _MAX_TEXT:
+            raise FormatError(
+                f"{self.source_name(source)}: {size:,} bytes, where at most {_MAX_TEXT:,} are plausible. "
+                f"This is not {FILES[source.role].name}; download that again."
+            )
+        data = _read_member(source.path, source.member) if source.member else read_range(source.path)
+        if _status(source.path) != (source.size, source.stamp):
+            raise DamagedFileError(
+                f"{self.source_name(source)}: changed while it was read. Try again when nothing writes to it."
+            )
+        return data
+
+    def digest(self, roles):
+        """Hexadecimal digits that change when a file of these roles does, comes or goes."""
+        digest = hashlib.sha256(f"{code_digest()} {self.demo}".encode())
+        for role in sorted(roles):
+            for source in self.sources.get(role, []):
+                digest.update(repr(source._replace(path=self.shown(source.path))).encode())
+        return digest.hexdigest()[:32]
 
 
-class MissingFileError(ReleaseError):
-    """A file, folder or image that is needed is not there."""
+def find_root(data_dir=None):
+    """Where the release lies: `data_dir`, else $CELEBA_DIALOG_RELEASE. Raises MissingFileError for neither."""
+    root = data_dir or os.environ.get(RELEASE_VARIABLE)
+    if not root:
+        raise MissingFileError(
+            f"No CelebA-Dialog files given. Pass data_dir=RELEASE, the folder with the official files, or set "
+            f"{RELEASE_VARIABLE}. {_HOW_TO_GET_IT}"
+        )
+    return normal_path(root)
 
 
-class FormatError(ReleaseError):
-    """A text, JSON, image or mask holds what cannot be right."""
+def normal_path(root):
+    """A release's root as an absolute path or a URL, without a slash at its end.
+
+    Raises UsageError for an empty one, and for what only looks like a URL.
+    """
+    root = os.fsdecode(root)
+    if not root.strip():
+        raise UsageError("The path of the release is empty. Pass the folder that holds the official files.")
+    try:
+        root.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{root!r}: not valid text, which `datasets` needs of a path. Rename it, or pass a link to it."
+        ) from None
+    if is_url(root):
+        kind, _, rest = root.partition("://")
+        try:
+            urllib.parse.urlsplit(root)
+        except ValueError:
+            rest = ""
+        if not re.match("[A-Za-z][A-Za-z0-9+.:-]*$", kind) or not rest.strip("/:"):
+            raise UsageError(f"{root}: no address. One looks like https://host/folder; a path has no :// and no ::.")
+        if kind != "file":
+            return root.rstrip("/")
+        root = rest
+    return os.path.abspath(os.path.expanduser(root))
 
 
-class DamagedFileError(ReleaseError):
-    """A file is cut off, was changed, is of another kind, or its checksum fails."""
+def _demo(readme):
+    """{role: count} that the README of a made-up release tells; {} for another README."""
+    if not readme.startswith(DEMO_MARKER.encode()):
+        return {}
+    roles = {file.path: role for role, file in FILES.items()}
+    lines = re.findall(DEMO_HOLDS.format("([0-9]+)", "[a-z]+", "(.+)"), readme.decode("utf-8", "replace"))
+    return {roles[path]: int(count) for count, path in lines if path in roles}
 
 
-class ConflictError(ReleaseError):
-    """Two files contradict each other."""
+@functools.cache
+def code_digest():
+    """Changes with this file, so that rows cached by another version of it are not served."""
+    with open(__file__, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
-class ChangedReleaseError(ReleaseError):
-    """The files are not what they were when the dataset was made."""
+def _printable(text):
+    """A name without what would move the cursor of a terminal or split a line."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-class EnvironmentFault(CelebADialogError):
-    """The machine is at fault: no space, no permission, a missing package or network."""
+def _whole_name(path, member):
+    return f"{path}: {member[1]}" if member else path
 
 
-class UsageError(CelebADialogError):
-    """The call is at fault: a path or option that does not exist."""
+def _some(names):
+    """Some names in words, the first three where there are many."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
-# ------------------------------------------------------------------------------------------------------- byte ranges
+# --- what there is in a folder
+
+
+def _tree(root):
+    """(folder, names of its files) for every folder from `root` down, in order. Hidden ones and __MACOSX are left out.
+
+    Links are followed, because people link the image folders; a folder is entered once, so loops end.
+    """
+    if is_url(root):
+        yield from _remote_tree(root)
+        return
+    if not os.path.isdir(root):
+        what = "is a file, not a folder" if os.path.exists(root) else "no such folder"
+        raise MissingFileError(f"{root}: {what}. Pass the folder that holds the official files. {_HOW_TO_GET_IT}")
+    seen = set()
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                entries = [(entry.name, _is_folder(entry)) for entry in entries if _counts(entry.name)]
+        except OSError as error:
+            raise EnvironmentFault(f"{folder}: cannot be listed: {error.strerror}.") from error
+        yield folder + "/", sorted(name for name, is_folder in entries if is_folder is False)
+        pending += sorted((os.path.join(folder, name) for name, is_folder in entries if is_folder), reverse=True)
+
+
+def _is_folder(entry):
+    """True for a folder, False for a file, None for what is neither: a link to nowhere, a device, a pipe."""
+    try:
+        return True if entry.is_dir() else False if entry.is_file() else None
+    except OSError:  # a link that leads in a circle
+        return None
+
+
+def _remote_tree(root):
+    fs = filesystem(root)
+    try:
+        paths = fs.find(root) or fs.ls(root, detail=False)  # find leaves out what cannot be listed, ls says why
+    except Exception as error:
+        raise EnvironmentFault(f"{root}: cannot be listed: {error!r}.") from error
+    if not paths:
+        raise MissingFileError(
+            f"{root}: nothing is listed there. Pass the address of the folder with the official files."
+        )
+    folders = {}
+    for path in paths:
+        path = fs.unstrip_protocol(path)
+        folder, name = path.rsplit("/", 1)
+        if all(_counts(part) for part in path[len(root) :].split("/") if part):
+            folders.setdefault(folder + "/", []).append(name)
+    for folder in sorted(folders):
+        yield folder, sorted(folders[folder])
+
+
+def _counts(name):
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _look_through(folder, names):
+    """What the files of one folder hold of a release: Sources of texts, _Images and Notes."""
+    images, pictures = {}, []
+    for name in names:
+        base = urllib.parse.unquote(name) if is_url(folder) else name
+        image = _image_name(os.fsencode(base))
+        if image:
+            kind, number, _ = image
+            if kind not in images:
+                images[kind] = _Images(folder, kind, (_own_name(folder),))
+            images[kind].add(number, (0, name, 0, -1, -1, -1, -1))
+            images[kind].names.append(name)
+        elif base.lower().endswith(".zip"):
+            yield from _look_into(folder + name, _stem_and_ending(base)[0])
+        elif _PICTURE.fullmatch(os.fsencode(base)):
+            pictures.append(name)
+        else:
+            yield from _text_source(folder + name, base)
+    for found in images.values():
+        yield found if found.role else found.note()
+    if len(pictures) >= _MANY and not images:
+        text = f"{len(pictures):,} pictures, not read: their names, {_some(pictures)}, are no file numbers."
+        yield Note(("hq_images", "standard_images"), folder, text, moot=True)
+
+
+_MANY = 10  # pictures in a folder that are worth a note
+
+
+def _look_into(path, stem):
+    """What a zip holds, like `_look_through`. One that cannot be opened is a Source with a problem, or a Note."""
+    size, stamp = _status(path)
+    try:
+        images, others = _zip_contents(path, size, stamp, stem)
+    except DamagedFileError as error:
+        problem = str(error).removeprefix(f"{path}: ")
+        roles = _likely_roles(stem)
+        if roles:
+            yield Source(roles[0], path, size, stamp, problem, rank=0 if stem in _OFFICIAL_NAMES[roles[0]] else 2)
+        elif _CELEBA.fullmatch(stem):
+            yield Note((), path, problem)
+        return
+    for found in images:
+        yield found if found.role else found.note()
+    zips = []
+    for member in others:
+        base = member[1].rsplit("/", 1)[-1]
+        if base.lower().endswith(".zip"):
+            zips.append(base)
+        else:
+            yield from _text_source(path, base, member, (size, stamp))
+    if zips:
+        yield _note_of_zips(path, zips)
+
+
+def _note_of_zips(path, zips):
+    """The Note on a zip in which there are other zips."""
+    own = DRIVE_ZIP.fullmatch(path.rsplit("/", 1)[-1])
+    what = "Google Drive's own zip of a folder" if own else "a zip of zips"
+    parts = "; of several parts, all into one folder" if own else ""
+    text = f"{what}: it holds {_some(zips)}, which cannot be read there. Unpack it there{parts}."
+    stems = [_stem_and_ending(base)[0] for base in zips]
+    roles = tuple(role for role in _LIKELY_NAMES if any(role in _likely_roles(stem) for stem in stems))
+    holds = tuple(role for role, names in _OFFICIAL_NAMES.items() if any(stem in names for stem in stems))
+    return Note(roles, path, text, moot=bool(roles), holds=holds)
+
+
+# Google Drive's own of a folder or a selection: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip", in two numberings.
+DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
+
+
+@functools.lru_cache(maxsize=64)  # a process looks through the same release several times
+def _zip_contents(path, size, stamp, stem):
+    """The _Images of a zip, and the MEMBERs of other files in it that may be of use. `stamp` is there for the cache.
+
+    Of a zip of official name, `stem`, the end of the directory is enough where it names nothing but images of its role:
+    all of it would take a second.
+    """
+    role = next((role for role, names in _OFFICIAL_NAMES.items() if stem in names), None)
+    start, length, count, ahead, tail = _end_of_zip(path, size)
+    in_tail = start - (size - len(tail))
+    if in_tail < 0 and role:
+        part = tail[max(0, tail.find(b"PK\x01\x02")) : in_tail + length]
+        with contextlib.suppress(DamagedFileError):  # what looks like the start of an entry may be none
+            images, others = _sort_entries(path, (size, stamp), (stem,), _zip_entries(part, None, ahead, size, path))
+            if images and not others and all(found.role == role for found in images):
+                return images, others
+    directory = tail[in_tail : in_tail + length] if in_tail >= 0 else read_range(path, start, length)
+    called = (stem,) if role else (None, stem)
+    return _sort_entries(path, (size, stamp), called, _zip_entries(directory, count, ahead, size, path))
+
+
+def _sort_entries(path, status, called, entries):
+    """The _Images and other MEMBERs of some entries of a zip's directory.
+
+    `called` is what `_Images.called` gets, with the name of the folder of the images in the place of None.
+    """
+    images, others, names = {}, [], {}
+    for name, *place, flags in entries:
+        folder, base = _folder_and_base(name)
+        image = _image_name(base)
+        if image:
+            kind, number, _ = image
+            if folder not in names:
+                own = _own_name(folder.decode("utf-8", "replace"))
+                names[folder] = tuple(own if other is None else other for other in called)
+            key = kind, names[folder]
+            if key not in images:
+                images[key] = _Images(path, *key, status)
+            images[key].add(number, (0, name.decode("utf-8", "replace"), *place))
+        elif base:
+            text = _printable(name.decode("utf-8", "replace"))
+            if _may_serve(text.rsplit("/", 1)[-1]):
+                others.append((0, text, *place[:-1], 99 if flags & 1 else place[-1]))  # no method has that number
+    return list(images.values()), others
+
+
+# --- texts
+
+# How the stem of a text looks, the endings that are read, and the roles that it may serve. The first that fits counts.
+_TEXT_NAMES = (
+    ("combined_annotation.*", ("txt", "csv"), ("hq_labels", "standard_labels")),
+    ("train_attr_list.*", ("txt", "csv"), ("labels_train",)),
+    ("val[a-z]*_attr_list.*", ("txt", "csv"), ("labels_validation",)),
+    ("test_attr_list.*", ("txt", "csv"), ("labels_test",)),
+    ("(list_attr|celebamask_hq_attribute_anno).*", ("txt", "csv"), ("hq_attributes", "standard_attributes")),
+    ("identity.*", ("txt", "csv"), ("hq_identity", "standard_identity")),
+    (".*mapping.*|image_list.*", ("txt", "csv"), ("mapping",)),
+    ("list_eval_partition.*", ("txt", "csv"), ("partition",)),
+    ("captions?([^a-z].*)?", ("json",), ("hq_captions", "standard_captions")),
+    ("request_annotated.*", ("json",), ("hq_request_labels", "standard_request_labels")),
+    ("request.*", ("json",), ("hq_requests", "standard_requests")),
+    ("request.*", ("txt",), ("hq_requests_txt", "standard_requests_txt")),
+)
+_ANY_KEY = re.compile(rb"(?<![0-9])([0-9]{1,6})\.(?:jpe?g|png)", re.I)
+_ALSO_OFFICIAL = {"image_list": None}  # progressive GAN's own list, which has the columns of the mapping
+_MAPS = re.compile(rb"orig_file|(?m:^[0-9]+[ \t,]+[0-9]+[ \t,]+[0-9]{6}\.jpg)")  # in a mapping of whatever name
+
+# What browsers, file managers, Drive and whoever splits a zip put behind a name.
+_ADDED = re.compile(
+    r"([ _-]*\([0-9]+\)|( -)? copy( [0-9]+)?|[ -][1-9]"
+    r"|-[0-9]{8}t[0-9]{6}z(-[0-9]+)?-[0-9]{3}|-0[0-9]{2}|[-_. ]part[-_ ]?[0-9]+)+$"
+)
+# Endings of files that are not read -> what is said of them. The first that fits counts.
+_UNREAD = {
+    re.compile("z[0-9]{2}|(zip|7z|rar|tar)[.][0-9]{2,3}|part[0-9]+[.]rar"): (
+        "one piece of an archive, not read. Put the pieces together and unpack them there."
+    ),
+    re.compile("(.*[.])?(7z|rar|tar|tgz|gz|bz2|xz|zst)"): "an archive of a kind that is not read. Unpack it there.",
+    re.compile("(zip|txt|json|csv)[.].+"): "not read, because of its ending. Is it whole, and the one to use?",
+    re.compile(
+        "csv|tsv|txt|jsonl?|ndjson|xml|npy|npz|pkl|pickle|parquet|arrow|feather|xlsx?|h5|hdf5|lmdb|mat|pth?|tfrecords?"
+    ): "not read in this form.",
+}
+
+
+def _stem_and_ending(base):
+    """The parts of a file's name, in lower case; the stem without what is often added, and with `_` for `-` and ` `."""
+    base = base.lower()
+    if base.endswith(".json.txt"):  # where Windows hides endings
+        base = base[: -len(".txt")]
+    stem, _, ending = base.rpartition(".")
+    return _plain(stem), ending
+
+
+def _plain(name):
+    return re.sub("[ -]", "_", _ADDED.sub("", name.lower()))
+
+
+def _text_roles(stem, ending=None):
+    """The roles that a text may serve, by its name; with `ending` only if that is read. Empty for another file."""
+    for pattern, endings, roles in _TEXT_NAMES:
+        if (ending is None or ending in endings) and re.fullmatch(pattern, stem):
+            return roles
+    return ()
+
+
+def _text_source(path, base, member=None, status=None):
+    """What a file that is neither an image nor a zip is for the release: yields a Source, a Note or nothing.
+
+    `member` is the MEMBER of one that lies in the zip `path`, and `status` what `_status` says of that zip.
+    """
+    stem, ending = _stem_and_ending(base)
+    roles = _text_roles(stem, ending)
+    if not roles:
+        note = _unread(base)
+        if note:
+            yield note._replace(path=_whole_name(path, member))
+        return
+    size, stamp = status or _status(path)
+    head, problem = _head_of_text(path, member)
+    text = decoded(head, "ignore").encode()
+    first = _ANY_KEY.search(text)
+    if "mapping" in roles and stem not in _official_stems(roles) and not _MAPS.search(text):
+        return  # of something else
+    if first:
+        subset = "standard" if len(first[1]) == STANDARD.digits and "mapping" not in roles else "hq"
+    else:  # no file name in it: of no use, but what it was meant to be matters for the message
+        subset = "hq" if "hq" in base.lower() or "(hq)" in path.lower() else "standard"
+        problem = problem or _what_is(head, member[4] if member else size)
+    role = next((role for role in roles if FILES[role].subset == subset), roles[0] if problem else None)
+    if role is None:
+        return
+    official = _official_stems(roles if problem else [role]) | _ALSO_OFFICIAL
+    rank = 2 if stem not in official else 0 if ending == official[stem] else 1
+    if problem and rank == 2:
+        names = " or ".join(FILES[role].name for role in roles)
+        yield Note(roles, _whole_name(path, member), f"is no {names}: {problem}")
+    else:
+        yield Source(role, path, size, stamp, problem, member=member, rank=rank)
+
+
+def _head_of_text(path, member):
+    """(first bytes of a text, why it cannot be read or "")."""
+    if member and member[6] not in (0, 8):
+        return b"", "encrypted in this zip, or packed by a method that is not read. Unpack it there."
+    try:
+        return _start(path, member), ""
+    except DamagedFileError as error:
+        return b"", str(error).removeprefix(f"{path}: ")
+
+
+def _official_stems(roles):
+    """{stem: ending} of the official names of texts."""
+    return dict(_stem_and_ending(FILES[role].name) for role in roles)
+
+
+def _may_serve(base):
+    """Whether a member of a zip is to be looked at, by its base name."""
+    stem, ending = _stem_and_ending(base)
+    return ending == "zip" or _text_roles(stem, ending) or _unread(base)
+
+
+def _unread(base):
+    """A Note, without a path, on a file that is called like one of the release and has another form; else None."""
+    name, _, ending = base.lower().partition(".")
+    why = next((why for pattern, why in _UNREAD.items() if pattern.fullmatch(ending)), None)
+    stem = _plain(name)
+    roles = _text_roles(stem)
+    if why is None or (not roles and ending in ("csv", "txt", "json")):  # a text of another name
+        return None
+    roles = roles or tuple(_likely_roles(stem))
+    if not roles and not _CELEBA.fullmatch(stem):
+        return None
+    official = " or ".join(FILES[role].name for role in roles)
+    return Note(roles, "", why + (f" The official file is {official}." if official else ""))
+
+
+def _choose_texts(role, found, shown):
+    """(Sources, Notes): which of the Sources of a text serve it. Copies of a less official name are left aside."""
+    sound = [source for source in found if not source.problem]
+    truth = min(sound, key=lambda source: source.rank, default=None)
+    aside = [source for source in sound if source.rank > truth.rank]
+    notes = [
+        Note(
+            (role,),
+            _whole_name(source.path, source.member),
+            f"left aside, because {shown(_whole_name(truth.path, truth.member))} bears the official name.",
+            aside=True,
+        )
+        for source in aside
+    ]
+    return [source for source in found if source not in aside], notes
+
+
+# --- images
+
+# Role of images -> what their zip or folder is called, officially or in the releases that CelebA-Dialog is made from.
+_OFFICIAL_NAMES = {
+    "hq_images": ("image", "images", "celeba_hq_img"),
+    "hq_masks": ("celebamask_hq_mask_color_palette",),
+    "hq_parts": ("celebamask_hq_mask_anno",),
+    "standard_images": ("img_align_celeba",),
+}
+_LIKELY_NAMES = {  # what they may be called besides; for what cannot be opened
+    "hq_images": "images?([^a-z].*)?|celeba_?hq_img.*",
+    "standard_images": "img_(align_)?celeba.*",
+    "hq_masks": ".*palette.*",
+    "hq_parts": ".*(mask_anno|parts?|binary).*",
+}
+_CELEBA = re.compile("celeb.*")  # may hold anything of the release
+_SHARE = re.compile("[0-9]+|train|val|valid|validation|test|female|male", re.I)  # a folder with some of the images
+
+_IMAGE_NAME = re.compile(
+    rb"([0-9]{1,9})(?:_(" + "|".join(PARTS).encode() + rb"))?\.(jpe?g|png|webp|bmp|gif|tiff?)", re.I
+)
+_PART_INDEX = {part.encode(): index for index, part in enumerate(PARTS)}
+_PICTURE = re.compile(rb".+\.(jpe?g|png|webp|bmp|gif|tiff?)", re.I | re.S)
+
+
+def _image_name(base):
+    """(kind, number, part or -1) that the base name of an image tells, as bytes; None for another name.
+
+    Kinds: `six` for a JPEG named by six digits, as the standard images are, `short` for one named by another number of
+    them, as the HQ images are, with or without zeros in front; `part` for a part mask; else `png`, `webp` and so on.
+    """
+    match = _IMAGE_NAME.fullmatch(base)
+    if not match:
+        return None
+    digits, part, ending = match.groups()
+    number = int(digits)
+    if number > STANDARD.images:
+        return None
+    if part:
+        return ("part", number, _PART_INDEX[part.lower()]) if ending.lower() == b"png" else None
+    if ending[0] in b"jJ":
+        return "six" if len(digits) == STANDARD.digits else "short", number, -1
+    return ending.lower().decode(), number, -1
+
+
+def _own_name(folder):
+    """What a folder of images is called, like a stem: not `0`, `train` and so on, but the folder around these."""
+    parts = ["", *folder.replace("\\", "/").strip("/").split("/")]
+    while _SHARE.fullmatch(parts[-1]):
+        parts.pop()
+    return _plain(parts[-1])
+
+
+def _likely_roles(stem):
+    """The roles of images that a name without its ending may stand for."""
+    return [role for role, pattern in _LIKELY_NAMES.items() if re.fullmatch(pattern, stem)]
+
+
+class _Images:
+    """Images that lie together and whose names are of one kind: in a folder, or in the folders of one name in a zip."""
+
+    def __init__(self, path, kind, called, status=None):
+        self.path = path  # of the folder, ending in "/", or of the zip
+        self.kind = kind
+        self.called = called  # the name of their folder, and in a zip that of the zip
+        self.status = status  # (size, stamp) of the zip
+        self.count, self.lowest, self.highest = 0, STANDARD.images, 0
+        self.names = []  # in a folder
+        self.last = None  # a MEMBER
+
+    def add(self, number, member):
+        self.count += 1
+        self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
+        self.last = member
+
+    def is_called(self, role):
+        """Whether they bear an official name of a role."""
+        return any(name in _OFFICIAL_NAMES[role] for name in self.called)
+
+    @functools.cached_property
+    def look(self):
+        """((width, height) in pixels, Pillow's mode) of one of them; (None, "") where it does not tell."""
+        kind = {"png": "PNG", "six": "JPEG", "short": "JPEG"}.get(self.kind)
+        if kind:
+            with contextlib.suppress(ReleaseError):
+                data = _read_member(self.path, self.last)
+                with _opened(data, kind, self.path) as image:
+                    return HQ.side if _is_drawing(data, image.size) else image.size, image.mode
+        return None, ""
+
+    @functools.cached_property
+    def role(self):
+        """What they serve, None for copies of another form. Where names leave a doubt, one of them is looked at."""
+        if self.kind == "part":
+            return "hq_parts"
+        if self.kind == "png":
+            return "hq_masks" if self.is_called("hq_masks") or self._are_masks() else None
+        if self.kind not in ("six", "short"):
+            return None
+        return "hq_images" if not self.is_called("standard_images") and self._are_hq() else "standard_images"
+
+    def _are_masks(self):
+        with contextlib.suppress(ReleaseError):
+            data = _read_member(self.path, self.last)
+            return self.look[0] == (MASK_SIDE, MASK_SIDE) and mask_indices(data, self.path) is not None
+        return False
+
+    def _are_hq(self):
+        """Whether JPEGs are HQ images."""
+        if self.kind == "short":
+            return self.is_called("hq_images") or (self.highest < HQ.images and self.look[0] != STANDARD.side)
+        if self.highest >= HQ.images or self.lowest == 0:
+            return self.lowest == 0
+        width, height = self.look[0] or (0, 1)
+        return width == height and (width >= 512 or self.is_called("hq_images") or "hq" in self.called[0])
+
+    def fit(self, sizes):
+        """How well they fit, 0 the best, None for not at all: images by size, masks by whether they hold indices."""
+        size, mode = self.look
+        if self.kind == "png":
+            return int(mode not in ("P", "L"))
+        return 0 if size is None else sizes.index(size) if size in sizes else None
+
+    @property
+    def together(self):
+        """The path without what tells shares of one whole from each other, or a zip from what was unpacked from it."""
+        path = re.sub("[.]zip$", "", self.path, flags=re.I).rstrip("/")
+        while _SHARE.fullmatch(path.rsplit("/", 1)[-1]):
+            path = path.rsplit("/", 1)[0]
+        return path
+
+    def note(self, why="the release's own images are JPEGs, and its palette masks PNGs of indices", aside=False):
+        """A Note on them that says why they are not read; without a reason, on copies of another form."""
+        what = {"part": "part masks", "six": "JPEGs", "short": "JPEGs"}.get(self.kind, f"{self.kind.upper()} copies")
+        size = f" of {_pixels(self.look[0])}" if self.look[0] else ""
+        where = f"{self.path}: {self.called[0]}/" if self.status and len(self.called) > 1 else self.path
+        role = self.role or ("standard_images" if self.highest >= HQ.images else "hq_images")
+        return Note((role,), where, f"{self.count:,} {what}{size}, not read: {why.removesuffix('.')}.", aside)
+
+
+def _sizes(files):
+    """Role -> (width, height) of images that can serve it, the best first; `files` are the Sources of texts by role.
+
+    Smaller copies of HQ images may also be those of an experiment: they serve where texts for them are there.
+    """
+    has_texts = any(role.startswith("hq_") and role not in _OFFICIAL_NAMES for role in files)
+    return {"hq_images": (HQ.side, *(_HQ_COPIES if has_texts else ())), "standard_images": (STANDARD.side,)}
+
+
+def _choose_images(role, sizes, found, damaged, wrapped, shown):
+    """(Sources, Notes): which of the _Images found for a role serve it, and why the others do not.
+
+    Args:
+        sizes: (width, height) of images that can serve, the best first; () for masks.
+        damaged: Sources of zips that cannot be opened.
+        wrapped: paths of zips that hold the official zip, which cannot be read there.
+        shown: a function that makes of a path one for messages.
+
+    What bears an official name is the truth and the rest is left aside, and so is a folder of such a name whose images
+    have another size.
+    """
+    official = [images for images in found if images.is_called(role)]
+    broken = [source for source in damaged if source.rank == 0]
+    truth = [images.path for images in official] + [source.path for source in broken] + wrapped
+    if not truth:
+        return _choose_by_look(role, sizes, found, damaged, shown)
+    if sizes and len(official) > 1:
+        first = min(official, key=lambda images: (images.look[0] != sizes[0], not images.status))
+        official = [images for images in official if images.status or images.look[0] in (first.look[0], None)]
+        truth = [first.path]
+    has = "bears the official name" if official or broken else "holds the official zip"
+    why = f"left aside, because {shown(truth[0])} {has}"
+    notes = [images.note(why, aside=True) for images in found if images not in official]
+    notes += [Note((role,), source.path, source.problem) for source in damaged if source.rank]
+    return [*_image_sources(role, official), *broken], notes
+
+
+def _choose_by_look(role, sizes, found, damaged, shown):
+    """The same where nothing bears an official name: what fits best serves, and has to lie in one place."""
+    fits = {images: images.fit(sizes) for images in found}
+    best = min((fit for fit in fits.values() if fit is not None), default=None)
+    chosen, notes = [], []
+    for images, fit in fits.items():
+        if fit is None:
+            notes.append(images.note(_what_size(images.look[0], SUBSETS[FILES[role].subset])))
+        elif fit > best:
+            notes.append(images.note("left aside, because there are better ones", aside=True))
+        else:
+            chosen.append(images)
+    if not chosen:
+        return damaged, notes
+    first, *others = {images.together: images.path for images in chosen}.values()
+    if others:
+        name = _OFFICIAL_NAMES[role][0]
+        problem = (
+            f"these may be {FILES[role].what}, and those in {_some(list(map(shown, others)))} too: none bears an "
+            f"official name ({name}.zip or {name}/). Move what you do not want out of the release."
+        )
+        return [Source(role, first, 0, "", problem)], notes
+    notes += [Note((role,), source.path, source.problem) for source in damaged]
+    return list(_image_sources(role, chosen)), notes
+
+
+def _image_sources(role, chosen):
+    """The Sources of some _Images, one for each folder or zip."""
+    places = {}
+    for images in chosen:
+        places.setdefault(images.path, []).append(images)
+    for path, found in places.items():
+        kinds = tuple(sorted({images.kind for images in found}))
+        if found[0].status:
+            folders = None if len(found[0].called) == 1 else tuple(sorted({images.called[0] for images in found}))
+            yield Source(role, path, *found[0].status, "", kinds, folders)
+            continue
+        digest, total = hashlib.sha256(), 0
+        for name in sorted(name for images in found for name in images.names):
+            size, stamp = _status(path + name)
+            total += size
+            digest.update(f"{name} {stamp}\n".encode("utf-8", "surrogateescape"))
+        yield Source(role, path, total, digest.hexdigest(), "", kinds)
+
+
+# ------------------------------------------------------------------------------------------------------------- bytes
 # Of local files and of whatever fsspec reaches. Nothing stays open between two calls, so there is nothing to share
 # between threads, to lose in a fork or to run out of.
 
 _MAX_MEMBER = 64 << 20  # bytes of one image: 600 times an HQ image, and no harm to a machine
-_MAX_SIDE = 4096  # pixels of an image: four times an HQ image
 _MAX_TEXT = 1 << 30  # bytes of one text or JSON file: six times the largest official one
 _GAP = 4096  # bytes between two remote ranges that are worth reading rather than asking twice
-_END = 22 + 65535  # bytes that the end record of a zip and its comment may take
-_MAX_ENTRIES = 1_000_000  # of a zip: three times as many as the largest official one has
-_MAX_DIRECTORY = 256 << 20  # bytes of one zip directory: six times the largest official one
 
 
 def is_url(path):
@@ -461,6 +1410,13 @@ def _read_remote_ranges(path, ranges):
     return result
 
 
+def _read_image_file(path):
+    data = read_range(path, 0, None if is_url(path) else _MAX_MEMBER + 1)
+    if len(data) > _MAX_MEMBER:
+        raise FormatError(f"{path}: more than {_MAX_MEMBER:,} bytes, which no image here has. {_AGAIN}")
+    return data
+
+
 def _fault(path, error):
     """A failed read as an error of ours: a file that vanished is the release's fault, the rest the machine's."""
     if isinstance(error, CelebADialogError):
@@ -470,744 +1426,12 @@ def _fault(path, error):
     return EnvironmentFault(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error!r}.")
 
 
-# ----------------------------------------------------------------------------------------------------------- release
-# Which file below a folder is which. A text is known by its name, and its subset by its content, because people keep
-# the HQ captions as `captions.json` and rename folders. Images are known by their names and, where these leave a doubt,
-# by one of them. A zip is looked through like a folder. What bears an official name is the truth, and other copies are
-# left aside. Of whatever looks like a file of the release and is not read there is a note.
-
-# What a text is for: how the stem of its name looks, and the endings that are read.
-_TEXT_KINDS = (
-    ("labels", "combined_annotation.*", ("txt", "csv")),
-    ("labels_train", "train_attr_list.*", ("txt", "csv")),
-    ("labels_validation", "val[a-z]*_attr_list.*", ("txt", "csv")),
-    ("labels_test", "test_attr_list.*", ("txt", "csv")),
-    ("attributes", "(list_attr|celebamask_hq_attribute_anno).*", ("txt", "csv")),
-    ("identity", "identity.*", ("txt", "csv")),
-    ("mapping", ".*mapping.*|image_list.*", ("txt", "csv")),
-    ("partition", "list_eval_partition.*", ("txt", "csv")),
-    ("captions", "captions?([^a-z].*)?", ("json",)),
-    ("request_labels", "request_annotated.*", ("json",)),
-    ("requests", "request.*", ("json",)),
-    ("requests_txt", "request.*", ("txt",)),
-)
-_KIND_ROLES = {  # kinds whose roles do not carry the subset in their name
-    "labels_train": {"standard": "labels_train"},
-    "labels_validation": {"standard": "labels_validation"},
-    "labels_test": {"standard": "labels_test"},
-    "mapping": {"hq": "mapping"},
-    "partition": {"standard": "partition"},
-}
-_ANY_KEY = re.compile(rb"(?<![0-9])([0-9]{1,6})\.(?:jpe?g|png)", re.I)
-_ALSO_OFFICIAL = {"image_list": None}  # progressive GAN's own list, which has the columns of the mapping
-_MAPS = re.compile(rb"orig_file|(?m:^[0-9]+[ \t,]+[0-9]+[ \t,]+[0-9]{6}\.jpg)")  # in a mapping of whatever name
-
-# Role of images -> what their zip or folder is called, officially or in the releases that CelebA-Dialog is made from.
-_OFFICIAL_NAMES = {
-    "hq_images": ("image", "images", "celeba_hq_img"),
-    "hq_masks": ("celebamask_hq_mask_color_palette",),
-    "hq_parts": ("celebamask_hq_mask_anno",),
-    "standard_images": ("img_align_celeba",),
-}
-_LIKELY_NAMES = {  # what they may be called besides; for what cannot be opened
-    "hq_images": "images?([^a-z].*)?|celeba_?hq_img.*",
-    "standard_images": "img_(align_)?celeba.*",
-    "hq_masks": ".*palette.*",
-    "hq_parts": ".*(mask_anno|parts?|binary).*",
-}
-_CELEBA = re.compile("celeb.*")  # may hold anything of the release
-
-# Zeros in front of a number are of no account.
-_IMAGE_NAME = re.compile(
-    rb"([0-9]{1,9})(?:_(" + "|".join(PARTS).encode() + rb"))?\.(jpe?g|png|webp|bmp|gif|tiff?)", re.I
-)
-_PART_INDEX = {part.encode(): index for index, part in enumerate(PARTS)}
-_MANY = 10  # pictures in a folder that are worth a word
-_PICTURE = re.compile(rb".+\.(jpe?g|png|webp|bmp|gif|tiff?)", re.I | re.S)
-_SHARE = re.compile("[0-9]+|train|val|valid|validation|test|female|male", re.I)  # a folder with some of the images
-
-# Google Drive's own of a folder or a selection: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip", in two numberings.
-DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
-# What browsers, file managers, Drive and whoever splits a zip put behind a name.
-_ADDED = re.compile(
-    r"([ _-]*\([0-9]+\)|( -)? copy( [0-9]+)?|[ -][1-9]"
-    r"|-[0-9]{8}t[0-9]{6}z(-[0-9]+)?-[0-9]{3}|-0[0-9]{2}|[-_. ]part[-_ ]?[0-9]+)+$"
-)
-# Endings of files that are not read -> what is said of them. The first that fits counts.
-_UNREAD = {
-    re.compile("z[0-9]{2}|(zip|7z|rar|tar)[.][0-9]{2,3}|part[0-9]+[.]rar"): (
-        "one piece of an archive, not read. Put the pieces together and unpack them there."
-    ),
-    re.compile("(.*[.])?(7z|rar|tar|tgz|gz|bz2|xz|zst)"): "an archive of a kind that is not read. Unpack it there.",
-    re.compile("(zip|txt|json|csv)[.].+"): "not read, because of its ending. Is it whole, and the one to use?",
-    re.compile(
-        "csv|tsv|txt|jsonl?|ndjson|xml|npy|npz|pkl|pickle|parquet|arrow|feather|xlsx?|h5|hdf5|lmdb|mat|pth?|tfrecords?"
-    ): "not read in this form.",
-}
-
-_AGAIN = "Download it again."
-_MOST_NOTES = 10  # shown in one message
-
-
-class Source(NamedTuple):
-    """What serves a role: a file, a folder of images, or a part of a zip."""
-
-    role: str
-    path: str  # absolute path or URL of the file; that of a folder ends in "/"
-    size: int  # bytes of the file; of a folder, the sum of its images
-    stamp: str  # changes when the file does: size and times, or what the server says
-    problem: str = ""  # why it cannot serve, empty where it can
-    kinds: tuple = ()  # of images: the kinds of names that count, see `_image_name`
-    folders: tuple | None = None  # of images in a zip: what the folders are called that count, None for all
-    member: tuple | None = None  # of a text in a zip: its MEMBER
-    rank: int = 0  # 0 for an official name, 1 for one with another ending, 2 for any other
-
-    @property
-    def is_file(self):
-        """Whether the whole file at `path` is what serves the role, as in the official release."""
-        return not self.path.endswith("/") and self.folders is None and self.member is None
-
-
-class Note(NamedTuple):
-    """What looks like a file of the release and is not read."""
-
-    roles: tuple  # what it might serve; empty for any
-    path: str
-    text: str
-    aside: bool = False  # whether it is a copy beside the official file
-    moot: bool = False  # whether it is of no interest once all these roles are served
-    holds: tuple = ()  # roles whose official zip lies in it, where it cannot be read
-
-    def __str__(self):
-        return f"{self.path}: {self.text}"
-
-
-class Release:
-    """The official files, found anywhere below a folder.
-
-    Args:
-        root: path or fsspec URL of a folder that holds the release somewhere below it; `~` and relative paths too.
-            What a URL needs besides (keys, tokens) comes from fsspec's own configuration.
-
-    `sources` maps each role of `FILES` to its sources, in the order of their paths; a role that is not there is not in
-    it. `notes` tell what looks like a file of the release and is not read. `demo` is {role: count} for a made-up
-    release and empty for others. Nothing is written and nothing is extracted. Raises MissingFileError where there is no
-    such folder.
-    """
-
-    def __init__(self, root):
-        self.root = normal_path(root)
-        self.demo = {}
-        images, files, notes = {}, {}, []
-        for index, (folder, names) in enumerate(_tree(self.root)):
-            if index == 0 and DEMO_README in names:
-                self.demo = _demo(read_range(folder + DEMO_README, 0, 8192))
-            for found in _look_through(folder, names):
-                if isinstance(found, Note):
-                    notes.append(found)
-                else:
-                    (images if isinstance(found, _Images) else files).setdefault(found.role, []).append(found)
-        self.sources = {}
-        # Smaller copies of HQ images may also be those of an experiment: they serve where texts for them are there.
-        copies = _HQ_COPIES if any(role.startswith("hq_") and role not in _OFFICIAL_NAMES for role in files) else ()
-        sizes = {"hq_images": (HQ.side, *copies), "standard_images": (STANDARD.side,)}
-        for role in FILES:
-            if role in _OFFICIAL_NAMES:
-                wrapped = [note.path for note in notes if role in note.holds]
-                found, left = _choose_images(
-                    role, sizes.get(role, ()), images.get(role, []), files.get(role, []), wrapped, self.shown
-                )
-            else:
-                found, left = _choose_texts(role, files.get(role, []), self.shown)
-            notes += left
-            if found and self.expected(role):
-                self.sources[role] = sorted(found, key=lambda source: source.path)
-        self.notes = [
-            note._replace(path=self.shown(note.path))
-            for note in sorted(notes, key=lambda note: (note.aside, note.path))
-            if not (note.moot and set(note.roles) <= set(self.sources))
-        ]
-
-    def shown(self, path):
-        """A path as the person knows it: below the release's root."""
-        below = path[len(self.root) :].lstrip("/") if path.startswith(self.root) else path
-        return _printable(urllib.parse.unquote(below) if is_url(path) else below)
-
-    def source_name(self, source):
-        """What a source is called in messages: its path, and for a text in a zip the member too."""
-        return self.shown(_whole_name(source.path, source.member))
-
-    def notes_on(self, *roles):
-        """The notes on what might serve one of some roles."""
-        return [note for note in self.notes if not note.roles or set(note.roles) & set(roles)]
-
-    def expected(self, role):
-        """How many rows, entries or images the file of a role has in a whole release, the official or a made-up one."""
-        return self.demo.get(role, FILES[role].count)
-
-    def sound(self, role):
-        """The sources of a role that can serve. Raises the first one's problem where none can; `[]` for no source."""
-        found = self.sources.get(role, [])
-        sound = [source for source in found if not source.problem]
-        if found and not sound:
-            raise DamagedFileError(f"{self.source_name(found[0])}: {found[0].problem}")
-        return sound
-
-    def text(self, role):
-        """(bytes, shown name) of a text or JSON file, or None where there is none.
-
-        Raises ConflictError where two copies of it differ.
-        """
-        sources = self.sound(role)
-        if not sources:
-            return None
-        for source in sources:
-            size = source.member[4] if source.member else source.size
-            if size > _MAX_TEXT:
-                raise FormatError(
-                    f"{self.source_name(source)}: {size:,} bytes, where at most {_MAX_TEXT:,} are plausible. "
-                    f"This is not {FILES[role].name}; download that again."
-                )
-        data = [
-            _read_member(source.path, source.member) if source.member else read_range(source.path) for source in sources
-        ]
-        for source in sources:
-            if _status(source.path) != (source.size, source.stamp):
-                raise DamagedFileError(
-                    f"{self.source_name(source)}: changed while it was read. Try again when nothing writes to it."
-                )
-        for other, source in zip(data[1:], sources[1:]):
-            if other.replace(b"\r\n", b"\n") != data[0].replace(b"\r\n", b"\n"):
-                raise ConflictError(
-                    f"{self.source_name(sources[0])} and {self.source_name(source)} are both {FILES[role].what}, and "
-                    f"differ. Move the one you do not want out of the release."
-                )
-        return data[0], self.source_name(sources[0])
-
-    def named(self, role):
-        """The first source of a role, as the person knows it."""
-        return self.source_name(self.sources[role][0])
-
-    def digest(self, roles):
-        """Hexadecimal digits that change when a file of these roles does, comes or goes."""
-        digest = hashlib.sha256(f"{_own_digest()} {self.demo}".encode())
-        for role in sorted(roles):
-            for source in self.sources.get(role, []):
-                digest.update(repr(source._replace(path=self.shown(source.path))).encode())
-        return digest.hexdigest()[:32]
-
-
-def _demo(readme):
-    """{role: count} that the README of a made-up release tells; {} for another README."""
-    if not readme.startswith(DEMO_MARKER.encode()):
-        return {}
-    roles = {file.path: role for role, file in FILES.items()}
-    lines = re.findall(DEMO_HOLDS.format("([0-9]+)", "[a-z]+", "(.+)"), readme.decode("utf-8", "replace"))
-    return {roles[path]: int(count) for count, path in lines if path in roles}
-
-
-def _printable(text):
-    """A name without what would move the cursor of a terminal or split a line."""
-    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def normal_path(root):
-    """A release's root as an absolute path or a URL, without a slash at its end.
-
-    Raises UsageError for an empty one, and for what only looks like a URL.
-    """
-    root = os.fsdecode(root)
-    if not root.strip():
-        raise UsageError("The path of the release is empty. Pass the folder that holds the official files.")
-    try:
-        root.encode()
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"{root!r}: not valid text, which `datasets` needs of a path. Rename it, or pass a link to it."
-        ) from None
-    if is_url(root):
-        kind, _, rest = root.partition("://")
-        try:
-            urllib.parse.urlsplit(root)
-        except ValueError:
-            rest = ""
-        if not re.match("[A-Za-z][A-Za-z0-9+.:-]*$", kind) or not rest.strip("/:"):
-            raise UsageError(f"{root}: no address. One looks like https://host/folder; a path has no :// and no ::.")
-        if kind != "file":
-            return root.rstrip("/")
-        root = rest
-    return os.path.abspath(os.path.expanduser(root))
-
-
-def _tree(root):
-    """(folder, names of its files) for every folder from `root` down, in order. Hidden ones and __MACOSX are left out.
-
-    Links are followed, because people link the image folders; a folder is entered once, so loops end.
-    """
-    if is_url(root):
-        yield from _remote_tree(root)
-        return
-    if not os.path.isdir(root):
-        what = "is a file, not a folder" if os.path.exists(root) else "no such folder"
-        raise MissingFileError(f"{root}: {what}. Pass the folder that holds the official files. {_HOW_TO_GET_IT}")
-    seen = set()
-    pending = [root]
-    while pending:
-        folder = pending.pop()
-        try:
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as entries:
-                entries = [(entry.name, _is_folder(entry)) for entry in entries if _counts(entry.name)]
-        except OSError as error:
-            raise EnvironmentFault(f"{folder}: cannot be listed: {error.strerror}.") from error
-        yield folder + "/", sorted(name for name, is_folder in entries if is_folder is False)
-        pending += sorted((os.path.join(folder, name) for name, is_folder in entries if is_folder), reverse=True)
-
-
-def _is_folder(entry):
-    """True for a folder, False for a file, None for what is neither: a link to nowhere, a device, a pipe."""
-    try:
-        return True if entry.is_dir() else False if entry.is_file() else None
-    except OSError:  # a link that leads in a circle
-        return None
-
-
-def _remote_tree(root):
-    fs = filesystem(root)
-    try:
-        paths = fs.find(root) or fs.ls(root, detail=False)  # find leaves out what cannot be listed, ls says why
-    except Exception as error:
-        raise EnvironmentFault(f"{root}: cannot be listed: {error!r}.") from error
-    if not paths:
-        raise MissingFileError(
-            f"{root}: nothing is listed there. Pass the address of the folder with the official files."
-        )
-    folders = {}
-    for path in paths:
-        path = fs.unstrip_protocol(path)
-        folder, name = path.rsplit("/", 1)
-        if all(_counts(part) for part in path[len(root) :].split("/") if part):
-            folders.setdefault(folder + "/", []).append(name)
-    for folder in sorted(folders):
-        yield folder, sorted(folders[folder])
-
-
-def _counts(name):
-    return not name.startswith(".") and name != "__MACOSX"
-
-
-def _look_through(folder, names):
-    """What the files of one folder hold of a release: Sources of texts, _Images and Notes."""
-    images, others = {}, []
-    for name in names:
-        base = urllib.parse.unquote(name) if is_url(folder) else name
-        image = _image_name(os.fsencode(base))
-        if image:
-            kind, number, _ = image
-            found = images.setdefault(kind, _Images(folder, kind, (_own_name(folder),)))
-            found.add(number)
-            found.names.append(name)
-        elif base.lower().endswith(".zip"):
-            yield from _look_into(folder + name, _stem_and_ending(base)[0])
-        elif _PICTURE.fullmatch(os.fsencode(base)):
-            others.append(name)
-        else:
-            yield from _text_source(folder + name, base)
-    for found in images.values():
-        yield found if found.role else found.note()
-    if len(others) >= _MANY and not images:
-        text = f"{len(others):,} pictures, not read: their names, {_some(others)}, are no file numbers."
-        yield Note(("hq_images", "standard_images"), folder, text, moot=True)
-
-
-def _look_into(path, stem):
-    """The same of a zip. One that cannot be opened is a Source with a problem, of the role that it is called after."""
-    size, stamp = _status(path)
-    try:
-        images, others = _zip_contents(path, size, stamp, stem)
-    except DamagedFileError as error:
-        problem = str(error).removeprefix(f"{path}: ")
-        roles = _likely_roles(stem)
-        if roles:
-            yield Source(roles[0], path, size, stamp, problem, rank=0 if stem in _OFFICIAL_NAMES[roles[0]] else 2)
-        elif _CELEBA.fullmatch(stem):
-            yield Note((), path, problem)
-        return
-    for found in images:
-        yield found if found.role else found.note()
-    zips = []
-    for member in others:
-        base = member[1].rsplit("/", 1)[-1]
-        if base.lower().endswith(".zip"):
-            zips.append(base)
-        else:
-            yield from _text_source(path, base, member, (size, stamp))
-    if zips:
-        own = DRIVE_ZIP.fullmatch(path.rsplit("/", 1)[-1])
-        what = "Google Drive's own zip of a folder" if own else "a zip of zips"
-        parts = "; of several parts, all into one folder" if own else ""
-        inside = f"it holds {_some(zips)}, which cannot be read there. Unpack it there{parts}."
-        stems = [_stem_and_ending(base)[0] for base in zips]
-        roles = tuple(role for role in _LIKELY_NAMES if any(role in _likely_roles(stem) for stem in stems))
-        holds = tuple(role for role, names in _OFFICIAL_NAMES.items() if any(stem in names for stem in stems))
-        yield Note(roles, path, f"{what}: {inside}", moot=bool(roles), holds=holds)
-
-
-@functools.lru_cache(maxsize=64)  # a process looks through the same release several times
-def _zip_contents(path, size, stamp, stem):
-    """The _Images of a zip, and the MEMBERs of other files in it that may be of use. `stamp` is there for the cache.
-
-    Of a zip of official name, `stem`, the end of the directory is enough where it names nothing but images of its role:
-    all of it would take a second.
-    """
-    role = next((role for role, names in _OFFICIAL_NAMES.items() if stem in names), None)
-    tail = read_range(path, max(0, size - _END), min(size, _END))
-    start, length, count, ahead = _end_of_zip(path, size, tail)
-    in_tail = start - (size - len(tail))
-    if in_tail < 0 and role:
-        part = tail[max(0, tail.find(b"PK\x01\x02")) : in_tail + length]
-        with contextlib.suppress(DamagedFileError):  # what looks like the start of an entry may be none
-            images, others = _sort_entries(path, (size, stamp), (stem,), _zip_entries(part, None, ahead, size, path))
-            if images and not others and all(found.role == role for found in images):
-                return images, others
-    directory = tail[in_tail : in_tail + length] if in_tail >= 0 else read_range(path, start, length)
-    called = (stem,) if role else (None, stem)
-    return _sort_entries(path, (size, stamp), called, _zip_entries(directory, count, ahead, size, path))
-
-
-def _sort_entries(path, status, called, entries):
-    """The same from the entries of its directory. In `called`, None stands for the name of the folder of the images."""
-    images, others, names = {}, [], {}
-    for name, *place, flags in entries:
-        folder, base = _folder_and_base(name)
-        image = _image_name(base)
-        if image:
-            kind, number, _ = image
-            if folder not in names:
-                own = _own_name(folder.decode("utf-8", "replace"))
-                names[folder] = tuple(own if other is None else other for other in called)
-            found = images.get((kind, names[folder]))
-            if found is None:
-                found = images[kind, names[folder]] = _Images(path, kind, names[folder], status)
-            found.add(number)
-            found.last = (0, name.decode("utf-8", "replace"), *place)
-        elif base:
-            text = _printable(name.decode("utf-8", "replace"))
-            if _may_serve(text.rsplit("/", 1)[-1]):
-                others.append((0, text, *place[:-1], 99 if flags & 1 else place[-1]))  # no method has that number
-    return list(images.values()), others
-
-
-def _stem_and_ending(base):
-    """The parts of a file's name, in lower case; the stem without what is often added, and with `_` for `-` and ` `."""
-    base = base.lower()
-    if base.endswith(".json.txt"):  # where Windows hides endings
-        base = base[: -len(".txt")]
-    stem, _, ending = base.rpartition(".")
-    return _plain(stem), ending
-
-
-def _plain(name):
-    return re.sub("[ -]", "_", _ADDED.sub("", name.lower()))
-
-
-def _own_name(folder):
-    """What a folder of images is called, like a stem: not `0`, `train` and so on, but the folder around these."""
-    parts = ["", *folder.replace("\\", "/").strip("/").split("/")]
-    while _SHARE.fullmatch(parts[-1]):
-        parts.pop()
-    return _plain(parts[-1])
-
-
-def _likely_roles(stem):
-    """The roles of images that a name without its ending may stand for."""
-    return [role for role, pattern in _LIKELY_NAMES.items() if re.fullmatch(pattern, stem)]
-
-
-def _image_name(base):
-    """(kind, number, part or -1) that the base name of an image tells, as bytes; None for another name.
-
-    Kinds: `six` for a JPEG named by six digits, as the standard images are, `short` for one named by another number of
-    them, as the HQ images are, with or without zeros in front; `part` for a part mask; else `png`, `webp` and so on.
-    """
-    match = _IMAGE_NAME.fullmatch(base)
-    if not match:
-        return None
-    digits, part, ending = match.groups()
-    number = int(digits)
-    if number > STANDARD.images:
-        return None
-    if part:
-        return ("part", number, _PART_INDEX[part.lower()]) if ending.lower() == b"png" else None
-    if ending[0] in b"jJ":
-        return "six" if len(digits) == STANDARD.digits else "short", number, -1
-    return ending.lower().decode(), number, -1
-
-
-class _Images:
-    """Images that lie together and whose names are of one kind: in a folder, or in the folders of one name in a zip."""
-
-    def __init__(self, path, kind, called, status=None):
-        self.path = path  # of the folder, ending in "/", or of the zip
-        self.kind = kind
-        self.called = called  # the name of their folder, and in a zip that of the zip
-        self.status = status  # (size, stamp) of the zip
-        self.count, self.lowest, self.highest = 0, STANDARD.images, 0
-        self.names = []  # in a folder
-        self.last = None  # in a zip, a MEMBER
-
-    def add(self, number):
-        self.count += 1
-        self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
-
-    def is_called(self, role):
-        """Whether they bear an official name of a role."""
-        return any(name in _OFFICIAL_NAMES[role] for name in self.called)
-
-    def one(self):
-        """The bytes of one of them."""
-        return _read_member(self.path, self.last or (0, self.names[len(self.names) // 2], 0, -1, -1, -1, -1))
-
-    @functools.cached_property
-    def look(self):
-        """((width, height) in pixels, Pillow's mode) of one of them; (None, "") where it does not tell."""
-        kind = {"png": "PNG", "six": "JPEG", "short": "JPEG"}.get(self.kind)
-        if kind:
-            with contextlib.suppress(ReleaseError):
-                data = self.one()
-                with _opened(data, kind, self.path) as image:
-                    return HQ.side if _is_drawing(data, image.size) else image.size, image.mode
-        return None, ""
-
-    @functools.cached_property
-    def role(self):
-        """What they serve, None for copies of another form. Where names leave a doubt, one of them is looked at."""
-        if self.kind == "part":
-            return "hq_parts"
-        if self.kind == "png":
-            return "hq_masks" if self.is_called("hq_masks") or self._are_masks() else None
-        if self.kind not in ("six", "short"):
-            return None
-        if self.is_called("standard_images"):
-            return "standard_images"
-        if self.kind == "short":
-            if self.is_called("hq_images"):
-                return "hq_images"
-            return "standard_images" if self.highest >= HQ.images or self.look[0] == STANDARD.side else "hq_images"
-        if self.highest >= HQ.images or self.lowest == 0:
-            return "hq_images" if self.lowest == 0 else "standard_images"
-        width, height = self.look[0] or (0, 1)
-        hq = width == height and (width >= 512 or self.is_called("hq_images") or "hq" in self.called[0])
-        return "hq_images" if hq else "standard_images"
-
-    def _are_masks(self):
-        with contextlib.suppress(ReleaseError):
-            return self.look[0] == (MASK_SIDE, MASK_SIDE) and mask_indices(self.one(), self.path) is not None
-        return False
-
-    def fit(self, sizes):
-        """How well they fit, 0 the best, None for not at all: images by size, masks by whether they hold indices."""
-        size, mode = self.look
-        if self.kind == "png":
-            return int(mode not in ("P", "L"))
-        return 0 if size is None else sizes.index(size) if size in sizes else None
-
-    @property
-    def together(self):
-        """The path without what tells shares of one whole from each other, or a zip from what was unpacked from it."""
-        path = re.sub("[.]zip$", "", self.path, flags=re.I).rstrip("/")
-        while _SHARE.fullmatch(path.rsplit("/", 1)[-1]):
-            path = path.rsplit("/", 1)[0]
-        return path
-
-    def note(self, why="the release's own images are JPEGs, and its palette masks PNGs of indices", aside=False):
-        """A Note on them that says why they are not read; without a reason, on copies of another form."""
-        what = {"part": "part masks", "six": "JPEGs", "short": "JPEGs"}.get(self.kind, f"{self.kind.upper()} copies")
-        size = f" of {_pixels(self.look[0])}" if self.look[0] else ""
-        where = f"{self.path}: {self.called[0]}/" if self.status and len(self.called) > 1 else self.path
-        role = self.role or ("standard_images" if self.highest >= HQ.images else "hq_images")
-        return Note((role,), where, f"{self.count:,} {what}{size}, not read: {why.removesuffix('.')}.", aside)
-
-
-def _choose_images(role, sizes, found, damaged, wrapped, shown):
-    """(Sources, Notes): which of the _Images found for a role serve it, and why the others do not.
-
-    Args:
-        sizes: (width, height) of images that can serve, the best first; () for masks.
-        damaged: Sources of zips that cannot be opened.
-        wrapped: paths of zips that hold the official zip, which cannot be read there.
-        shown: a function that makes of a path one for messages.
-
-    What bears an official name is the truth and the rest is left aside, and so is a folder of such a name whose images
-    have another size. Where nothing bears one, the images have to lie in one place.
-    """
-    official = [images for images in found if images.is_called(role)]
-    broken = [source for source in damaged if source.rank == 0]
-    truth = [images.path for images in official] + [source.path for source in broken] + wrapped
-    if truth:
-        if sizes and len(official) > 1:
-            first = min(official, key=lambda images: (images.look[0] != sizes[0], not images.status))
-            official = [images for images in official if images.status or images.look[0] in (first.look[0], None)]
-            truth = [first.path]
-        has = "bears the official name" if official or broken else "holds the official zip"
-        why = f"left aside, because {shown(truth[0])} {has}"
-        notes = [images.note(why, aside=True) for images in found if images not in official]
-        notes += [Note((role,), source.path, source.problem) for source in damaged if source.rank]
-        return [*_image_sources(role, official), *broken], notes
-    unfit = [images for images in found if images.fit(sizes) is None]
-    notes = [images.note(_what_size(images.look[0], SUBSETS[FILES[role].subset])) for images in unfit]
-    best = min((images.fit(sizes) for images in found if images not in unfit), default=None)
-    worse = [images for images in found if images not in unfit and images.fit(sizes) > best]
-    notes += [images.note("left aside, because there are better ones", aside=True) for images in worse]
-    chosen = [images for images in found if images not in unfit and images not in worse]
-    first, *others = {images.together: images.path for images in chosen}.values() or [""]
-    if others:
-        name = next(iter(_OFFICIAL_NAMES[role]))
-        problem = (
-            f"these may be {FILES[role].what}, and those in {_some(list(map(shown, others)))} too: none bears an "
-            f"official name ({name}.zip or {name}/). Move what you do not want out of the release."
-        )
-        return [Source(role, first, 0, "", problem)], notes
-    if not chosen:
-        return damaged, notes
-    notes += [Note((role,), source.path, source.problem) for source in damaged]
-    return list(_image_sources(role, chosen)), notes
-
-
-def _image_sources(role, chosen):
-    """The Sources of some _Images, one for each folder or zip."""
-    places = {}
-    for images in chosen:
-        places.setdefault(images.path, []).append(images)
-    for path, found in places.items():
-        kinds = tuple(sorted({images.kind for images in found}))
-        if found[0].status:
-            folders = None if len(found[0].called) == 1 else tuple(sorted({images.called[0] for images in found}))
-            yield Source(role, path, *found[0].status, "", kinds, folders)
-            continue
-        digest, total = hashlib.sha256(), 0
-        for name in sorted(name for images in found for name in images.names):
-            size, stamp = _status(path + name)
-            total += size
-            digest.update(f"{name} {stamp}\n".encode("utf-8", "surrogateescape"))
-        yield Source(role, path, total, digest.hexdigest(), "", kinds)
-
-
-def _choose_texts(role, found, shown):
-    """(Sources, Notes): which of the Sources of a text serve it. Copies of a less official name are left aside."""
-    sound = [source for source in found if not source.problem]
-    truth = min(sound, key=lambda source: source.rank, default=None)
-    aside = [source for source in sound if source.rank > truth.rank]
-    why = (
-        f"left aside, because {shown(_whole_name(truth.path, truth.member))} bears the official name." if aside else ""
-    )
-    notes = [Note((role,), _whole_name(source.path, source.member), why, aside=True) for source in aside]
-    return [source for source in found if source not in aside], notes
-
-
-def _whole_name(path, member):
-    return f"{path}: {member[1]}" if member else path
-
-
-def _some(names):
-    """Some names in words, the first three where there are many."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
-
-
-def _text_source(path, base, member=None, status=None):
-    """What a file that is neither an image nor a zip is for the release: a Source, a Note or nothing.
-
-    `member` is the MEMBER of one that lies in the zip `path`, and `status` what `_status` says of that zip.
-    """
-    stem, ending = _stem_and_ending(base)
-    kind = _text_kind(stem, ending)
-    if kind is None:
-        note = _unread(base)
-        if note:
-            yield note._replace(path=_whole_name(path, member))
-        return
-    size, stamp = status or _status(path)
-    roles = _KIND_ROLES.get(kind, {"hq": "hq_" + kind, "standard": "standard_" + kind})
-    head, problem = b"", ""
-    if member and member[6] not in (0, 8):
-        problem = "encrypted in this zip, or packed by a method that is not read. Unpack it there."
-    else:
-        try:
-            head = _start(path, member)
-        except DamagedFileError as error:
-            problem = str(error).removeprefix(f"{path}: ")
-    text = decoded(head, "ignore").encode()
-    first = _ANY_KEY.search(text)
-    if kind == "mapping" and stem not in _official_stems(["mapping"]) and not _MAPS.search(text):
-        return  # of something else
-    if first:
-        subset = "standard" if len(first[1]) == STANDARD.digits and kind != "mapping" else "hq"
-    else:  # no file name in it: of no use, but what it was meant to be matters for the message
-        subset = "hq" if "hq" in base.lower() or "(hq)" in path.lower() else "standard"
-        problem = problem or _what_is(head, member[4] if member else size)
-    role = roles.get(subset, next(iter(roles.values())) if problem else None)
-    if role is None:
-        return
-    official = _official_stems(roles.values() if problem else [role]) | _ALSO_OFFICIAL
-    rank = 2 if stem not in official else 0 if ending == official[stem] else 1
-    if problem and rank == 2:
-        names = " or ".join(FILES[role].name for role in roles.values())
-        yield Note(tuple(roles.values()), _whole_name(path, member), f"is no {names}: {problem}")
-    else:
-        yield Source(role, path, size, stamp, problem, member=member, rank=rank)
-
-
-def _official_stems(roles):
-    """{stem: ending} of the official names of texts."""
-    return dict(_stem_and_ending(FILES[role].name) for role in roles)
-
-
-def _may_serve(base):
-    """Whether a member of a zip is to be looked at, by its base name."""
-    stem, ending = _stem_and_ending(base)
-    return ending == "zip" or _text_kind(stem, ending) or _unread(base)
-
-
-def _text_kind(stem, ending):
-    """What a text is for by its name, None for another file."""
-    return next((kind for kind, name, endings in _TEXT_KINDS if ending in endings and re.fullmatch(name, stem)), None)
-
-
-def _unread(base):
-    """A Note, without a path, on a file that is called like one of the release and has another form; else None."""
-    name, _, ending = base.lower().partition(".")
-    why = next((why for pattern, why in _UNREAD.items() if pattern.fullmatch(ending)), None)
-    if why is None:
-        return None
-    stem = _plain(name)
-    kind = next((kind for kind, pattern, _ in _TEXT_KINDS if re.fullmatch(pattern, stem)), None)
-    if kind:
-        roles = tuple(_KIND_ROLES.get(kind, {"hq": f"hq_{kind}", "standard": f"standard_{kind}"}).values())
-    elif ending in ("csv", "txt", "json"):
-        return None  # a text of another name
-    else:
-        roles = tuple(_likely_roles(stem))
-    if not roles and not _CELEBA.fullmatch(stem):
-        return None
-    official = " or ".join(FILES[role].name for role in roles)
-    return Note(roles, "", why + (f" The official file is {official}." if official else ""))
-
-
 # What file systems call a thing that changes with a file.
 _TELLS_CHANGES = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "created", "Content-MD5")
 
 
-def _content_stamp(path, size):
-    """For a server that tells no such thing: a digest of the file, of a zip of its end, where it has CRCs of images."""
-    length = min(size, _END) if path.lower().endswith(".zip") else size
-    return hashlib.sha256(read_range(path, max(0, size - length), length)).hexdigest()
-
-
 def _status(path):
-    """(size in bytes, stamp) of a file."""
+    """(size in bytes, stamp) of a file; the stamp changes when the file does."""
     try:
         if is_url(path):
             info = filesystem(path).info(path)
@@ -1220,17 +1444,32 @@ def _status(path):
     return status.st_size, f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
+def _content_stamp(path, size):
+    """For a server that tells no such thing: a digest of the file, of a zip of its end, where it has CRCs of images."""
+    length = min(size, _END) if path.lower().endswith(".zip") else size
+    return hashlib.sha256(read_range(path, max(0, size - length), length)).hexdigest()
+
+
 def _what_is(head, size):
     """One sentence on a file that is not what its name says."""
     if size == 0:
         return f"the file is empty. {_AGAIN}"
-    known = _other_kind(head)
-    if known:
-        return known
-    return (
+    return _other_kind(head) or (
         f"starts with {head[:24]!r}, and holds no file name such as {HQ.file_name(0)} or {STANDARD.file_name(1)}. "
         f"{_AGAIN}"
     )
+
+
+# What a packed file starts with, in lower case -> its kind.
+_PACKED = {
+    b"pk\x03\x04": "zip",
+    b"pk\x05\x06": "zip",
+    b"\x1f\x8b": "gzip",
+    b"bzh": "bzip2",
+    b"\xfd7zxz": "xz",
+    b"7z\xbc\xaf": "7-Zip",
+    b"rar!": "RAR",
+}
 
 
 def _other_kind(head):
@@ -1247,25 +1486,17 @@ def _other_kind(head):
     return None
 
 
-# What a packed file starts with -> its kind.
-_PACKED = {
-    b"pk\x03\x04": "zip",
-    b"pk\x05\x06": "zip",
-    b"\x1f\x8b": "gzip",
-    b"bzh": "bzip2",
-    b"\xfd7zxz": "xz",
-    b"7z\xbc\xaf": "7-Zip",
-    b"rar!": "RAR",
-}
-
-
-# ----------------------------------------------------------------------------------------------------------- members
+# -------------------------------------------------------------------------------------------------------------- zips
 # An image is a byte range in a zip, or a file in a folder. The directory of a zip is read by our own loop: for the
 # 202,599 standard images the standard library's takes five times as long and holds 200 MB of objects. Nothing is
 # extracted, so what a member's folder is called cannot matter.
 
-# One image: which source, its name there, and in a zip the place of its local header, its packed and unpacked size,
-# its CRC-32 and its method. Those four are -1 for a file in a folder.
+_END = 22 + 65535  # bytes that the end record of a zip and its comment may take
+_MAX_ENTRIES = 1_000_000  # of a zip: three times as many as the largest official one has
+_MAX_DIRECTORY = 256 << 20  # bytes of one zip directory: six times the largest official one
+
+# One image or text: which source, its name there, and in a zip the place of its local header, its packed and unpacked
+# size in bytes, its CRC-32 and its method. For a file in a folder, 0 and four times -1.
 MEMBER = pa.struct(
     [
         ("source", pa.int32()),
@@ -1279,32 +1510,18 @@ MEMBER = pa.struct(
 )
 
 
-def _folder_and_base(name):
-    """The folder and the base name of a zip member, as bytes; no base name for what macOS adds and what is hidden."""
-    folder, _, base = name.replace(b"\\", b"/").rpartition(b"/")
-    return folder, b"" if base[:1] == b"." or _is_hidden(folder) else base
+def _end_of_zip(path, size):
+    """(offset of the directory, its length, entries, bytes in front of the zip, the last bytes of the file).
 
-
-@functools.lru_cache(maxsize=1024)
-def _is_hidden(folder):
-    return any(part == b"__MACOSX" or (part[:1] == b"." and part.strip(b".")) for part in folder.split(b"/"))
-
-
-def _end_of_zip(path, size, tail):
-    """(offset of the directory, its length, entries, bytes in front of the zip), from the last bytes of the file.
-
-    Raises DamagedFileError where there is no sound end record. The message is for the place after the file's name.
+    Raises DamagedFileError where there is no sound end record.
     """
+    tail = read_range(path, max(0, size - _END), min(size, _END))
     ends = [match.start() for match in re.finditer(rb"PK\x05\x06(?=.{18})", tail, re.S)]
     # The record whose comment ends with the file; a comment may hold what looks like a record.
     whole = [end for end in ends if end + 22 + int.from_bytes(tail[end + 20 : end + 22], "little") == len(tail)]
-    end = (whole or ends or [-1])[-1]
-    if end < 0:
-        head = read_range(path, 0, min(size, 1024))
-        if head.startswith(b"PK"):
-            raise DamagedFileError(f"{path}: the zip is cut off: it has no directory at its end. {_AGAIN}")
-        kind = _what_is(head, size) if size == 0 else _other_kind(head)
-        raise DamagedFileError(f"{path}: {kind or f'this is no zip: it starts with {head[:8]!r}. {_AGAIN}'}")
+    if not ends:
+        raise DamagedFileError(f"{path}: {_no_zip(path, size)}")
+    end = (whole or ends)[-1]
     entries, length, offset = struct.unpack_from("<HLL", tail, end + 10)
     place = size - len(tail) + end
     if end >= 76 and tail[end - 20 : end - 16] == b"PK\x06\x07" and tail[end - 76 : end - 72] == b"PK\x06\x06":
@@ -1316,7 +1533,20 @@ def _end_of_zip(path, size, tail):
             f"{path}: the zip's end record does not fit the file: {entries:,} entries in {length:,} bytes at "
             f"{offset:,}, in a file of {size:,} bytes. {_AGAIN}"
         )
-    return offset + ahead, length, entries, ahead
+    return offset + ahead, length, entries, ahead, tail
+
+
+def _no_zip(path, size):
+    """One sentence on a file without the end record of a zip."""
+    head = read_range(path, 0, min(size, 1024))
+    if head.startswith(b"PK"):
+        return f"the zip is cut off: it has no directory at its end. {_AGAIN}"
+    if size == 0:
+        return _what_is(head, size)
+    return _other_kind(head) or f"this is no zip: it starts with {head[:8]!r}. {_AGAIN}"
+
+
+_ENTRY = struct.Struct("<8xHH4xLLLHHH8xL").unpack_from
 
 
 def _zip_entries(directory, count, ahead, size, shown):
@@ -1330,20 +1560,20 @@ def _zip_entries(directory, count, ahead, size, shown):
 
     Raises DamagedFileError for an entry that cannot be.
     """
-    unpack = struct.Struct("<8xHH4xLLLHHH8xL").unpack_from
     at = index = 0
     try:
         while index < count if count is not None else at < len(directory):
             if directory[at : at + 4] != b"PK\x01\x02":
                 raise struct.error
-            flags, method, crc, packed, unpacked, name_length, extra_length, comment_length, offset = unpack(
+            flags, method, crc, packed, unpacked, name_length, extra_length, comment_length, offset = _ENTRY(
                 directory, at
             )
-            name = directory[at + 46 : at + 46 + name_length]
+            extra_at = at + 46 + name_length
+            name = directory[at + 46 : extra_at]
             if 0xFFFFFFFF in (packed, unpacked, offset):
-                extra = directory[at + 46 + name_length : at + 46 + name_length + extra_length]
+                extra = directory[extra_at : extra_at + extra_length]
                 unpacked, packed, offset = _zip64(extra, unpacked, packed, offset)
-            at += 46 + name_length + extra_length + comment_length
+            at = extra_at + extra_length + comment_length
             if offset + ahead + packed > size:
                 raise struct.error
             yield name, offset + ahead, packed, unpacked, crc, method, flags
@@ -1352,52 +1582,6 @@ def _zip_entries(directory, count, ahead, size, shown):
         raise DamagedFileError(
             f"{shown}: the zip's directory is damaged at entry {index:,} of {count or 0:,}. {_AGAIN}"
         ) from None
-
-
-def _zip_members(source, shown, photos):
-    """(rows, others): the images in a zip that serve its role, and the names of pictures that serve none.
-
-    A row is (number, part, path in the zip, offset, packed size, size, CRC-32, method). `photos` are the kinds of names
-    of JPEGs that serve no role.
-    """
-    path, size = source.path, source.size
-    tail = read_range(path, max(0, size - _END), min(size, _END))
-    try:
-        start, length, count, ahead = _end_of_zip(path, size, tail)
-    except DamagedFileError as error:
-        raise DamagedFileError(str(error).replace(path, shown, 1)) from error
-    spans = np.empty((count, 2), np.int64)
-    rows, others, wanted = [], [], {}
-    for index, (name, offset, packed, unpacked, crc, method, flags) in enumerate(
-        _zip_entries(read_range(path, start, length), count, ahead, size, shown)
-    ):
-        spans[index] = offset, offset + 30 + len(name) + packed
-        folder, base = _folder_and_base(name)
-        if folder not in wanted:
-            wanted[folder] = source.folders is None or _own_name(folder.decode("utf-8", "replace")) in source.folders
-        if not wanted[folder]:
-            continue
-        image = _image_name(base)
-        if image and image[0] in source.kinds:
-            name = _printable(name.decode("utf-8", "replace"))
-            if flags & 1:
-                raise FormatError(f"{shown}: {name} is encrypted. Use the official zip, which is not.")
-            if method not in (0, 8):
-                raise FormatError(
-                    f"{shown}: {name} is compressed by method {method}, where stored (0) or deflated (8) are read. "
-                    f"Unpack the zip in place and move it away, or use the official one."
-                )
-            if unpacked > _MAX_MEMBER or packed > _MAX_MEMBER or (method == 0 and packed != unpacked):
-                raise FormatError(
-                    f"{shown}: {name} claims {unpacked:,} bytes from {packed:,}, which no image here has. {_AGAIN}"
-                )
-            rows.append((image[1], image[2], name, offset, packed, unpacked, crc, method))
-        elif _PICTURE.fullmatch(base) and (not image or image[0] in photos):
-            others.append(_printable(name.decode("utf-8", "replace")))
-    spans = spans[np.argsort(spans[:, 0], kind="stable")]
-    if len(spans) and ((spans[:-1, 1] > spans[1:, 0]).any() or spans[-1, 1] > start or spans[0, 0] < 0):
-        raise DamagedFileError(f"{shown}: members of the zip overlap, which no honest zip does. {_AGAIN}")
-    return rows, others
 
 
 def _zip64(extra, unpacked, packed, offset):
@@ -1412,110 +1596,15 @@ def _zip64(extra, unpacked, packed, offset):
     raise struct.error
 
 
-def _folder_members(source, photos):
-    """The same of a folder; a row is (number, part, name, 0, -1, -1, -1, -1)."""
-    try:
-        if is_url(source.path):
-            names = [path.rsplit("/", 1)[-1] for path in filesystem(source.path).ls(source.path, detail=False)]
-        else:
-            names = os.listdir(source.path)
-    except OSError as error:
-        raise _fault(source.path, error) from error
-    rows, others = [], []
-    for name in names:
-        base = os.fsencode(urllib.parse.unquote(name) if is_url(source.path) else name)
-        image = _image_name(base)
-        if image and image[0] in source.kinds:
-            rows.append((image[1], image[2], name, 0, -1, -1, -1, -1))
-        elif _PICTURE.fullmatch(base) and _counts(name) and (not image or image[0] in photos):
-            others.append(name)
-    return rows, others
+def _folder_and_base(name):
+    """The folder and the base name of a zip member, as bytes; no base name for what macOS adds and what is hidden."""
+    folder, _, base = name.replace(b"\\", b"/").rpartition(b"/")
+    return folder, b"" if base[:1] == b"." or _is_hidden(folder) else base
 
 
-def folder_members(source):
-    """The images in a folder that serve its role: (number, part, name, …)."""
-    return _folder_members(source, ())[0]
-
-
-class Members(NamedTuple):
-    """The images of one role: file numbers and parts (-1 where there are none), ascending, and where each one is."""
-
-    numbers: np.ndarray  # int32
-    parts: np.ndarray  # int8, index into PARTS
-    places: pa.StructArray  # MEMBER; `source` counts in `release.sources[role]`
-    notes: list  # on pictures beside them that are not read
-
-
-def find_members(release, role):
-    """Every image of a role, each once.
-
-    Raises ConflictError where two of one number differ, FormatError for a number that no image of the subset has.
-    """
-    subset = SUBSETS[FILES[role].subset]
-    columns, notes = [[] for _ in range(9)], []
-    for index, source in enumerate(release.sources.get(role, [])):
-        shown = release.shown(source.path)
-        if source.problem:
-            raise DamagedFileError(f"{shown}: {source.problem}")
-        served = {
-            kind
-            for found in release.sources.values()
-            for other in found
-            if other.path == source.path
-            for kind in other.kinds
-        }
-        photos = {"six", "short"} - served
-        if source.path.endswith("/"):
-            rows, others = _folder_members(source, photos)
-        else:
-            rows, others = _zip_members(source, shown, photos)
-        for number, _, name, *_ in rows:
-            if not subset.first <= number < subset.first + subset.images:
-                raise FormatError(
-                    f"{shown}: {name} is no image of the {subset.name} subset, whose files are {subset.key}. "
-                    f"Move it out of the release, if the others are the right ones."
-                )
-        if others:
-            text = (
-                f"{len(others):,} pictures are not read, for their names are no file numbers: {_some(sorted(others))}."
-            )
-            notes.append(Note((role,), shown, text))
-        columns[0] += [index] * len(rows)
-        for column, values in zip(columns[1:], zip(*rows)):
-            column += values
-    source, number, part = (np.array(column, np.int32) for column in columns[:3])
-    order = np.lexsort((source, part, number))
-    number, part = number[order], part[order]
-    again = np.flatnonzero((number[1:] == number[:-1]) & (part[1:] == part[:-1])) + 1
-    for position in again:
-        _same_member(release, role, columns, order[position - 1], order[position])
-    keep = np.delete(np.arange(len(order)), again)
-    fields = [columns[0], *columns[3:]]
-    places = pa.StructArray.from_arrays(
-        [pa.array(values, field.type) for values, field in zip(fields, MEMBER)], fields=list(MEMBER)
-    )
-    return Members(number[keep], part[keep].astype(np.int8), places.take(pa.array(order[keep])), notes)
-
-
-def _same_member(release, role, columns, first, second):
-    """Raises ConflictError where two members of one number differ in size or CRC-32."""
-
-    def size_and_crc(row):
-        if columns[6][row] >= 0:
-            return columns[6][row], columns[7][row]
-        data = _read_file(release.sources[role][columns[0][row]].path + columns[3][row])
-        return len(data), zlib.crc32(data)
-
-    (size, crc), (other_size, other_crc) = size_and_crc(first), size_and_crc(second)
-    if (size, crc) != (other_size, other_crc):
-        names = [
-            release.shown(release.sources[role][columns[0][row]].path) + ": " + columns[3][row]
-            for row in (first, second)
-        ]
-        raise ConflictError(
-            f"{names[0]} ({size:,} bytes) and {names[1]} ({other_size:,} bytes) should be the same image, and differ. "
-            f"Move the one you do not want out of the release."
-        )
+@functools.lru_cache(maxsize=1024)
+def _is_hidden(folder):
+    return any(part == b"__MACOSX" or (part[:1] == b"." and part.strip(b".")) for part in folder.split(b"/"))
 
 
 def read_members(places, sources):
@@ -1532,14 +1621,14 @@ def read_members(places, sources):
             wanted.setdefault(row[0], []).append(position)
     for source, positions in wanted.items():
         path = sources[source]
-        if path.endswith("/"):
-            for position in positions:
-                result[position] = _read_file(path + rows[position][1])
-            continue
-        bodies = _remote_bodies if is_url(path) else _local_bodies
         members = [rows[position] for position in positions]
-        for position, member, body in zip(positions, members, bodies(path, members)):
-            result[position] = _unpack(body, path, member)
+        if path.endswith("/"):
+            found = [_read_image_file(path + member[1]) for member in members]
+        else:
+            bodies = (_remote_bodies if is_url(path) else _local_bodies)(path, members)
+            found = [_unpack(body, path, member) for body, member in zip(bodies, members)]
+        for position, data in zip(positions, found):
+            result[position] = data
     return result
 
 
@@ -1567,40 +1656,32 @@ def _start(path, member=None, length=4096):
     _, _, offset, packed, _, _, method = member
     start = offset + _header_length(read_range(path, offset, 30), path, member)
     body = read_range(path, start, min(packed, length))
-    try:
-        return zlib.decompressobj(-15).decompress(body, length) if method == 8 else body
-    except zlib.error as error:
-        raise DamagedFileError(
-            f"{path}: {member[1]} cannot be unpacked ({error}): the zip is damaged. {_AGAIN}"
-        ) from None
+    return _inflate(body, length, path, member) if method == 8 else body
 
 
 # A member's bytes stand behind a header of 30 bytes, the name, and an extra field of a length that it alone knows.
 
 
 def _local_bodies(path, members):
-    """The packed bytes of members of a zip."""
-    bodies = []
+    """The packed bytes of members of a zip, one after the other."""
     try:
         with open(path, "rb") as file:
             for member in members:
                 file.seek(member[2])
                 file.seek(member[2] + _header_length(file.read(30), path, member))
-                bodies.append(file.read(member[3]))  # not a slice of more, which would copy every image
+                yield file.read(member[3])  # not a slice of more, which would copy every image
     except OSError as error:
         raise _fault(path, error) from error
-    return bodies
 
 
 def _remote_bodies(path, members):
     """The same, all asked for at once: an extra field nearly always takes less than 64 bytes."""
-    data = read_ranges(path, [(member[2], 30 + len(member[1].encode()) + 64 + member[3]) for member in members])
-    for index, member in enumerate(members):
-        start = _header_length(data[index], path, member)
-        if start + member[3] > len(data[index]):
-            data[index] = read_range(path, member[2], start + member[3])
-        data[index] = data[index][start : start + member[3]]
-    return data
+    found = read_ranges(path, [(member[2], 30 + len(member[1].encode()) + 64 + member[3]) for member in members])
+    for data, member in zip(found, members):
+        start = _header_length(data, path, member)
+        if start + member[3] > len(data):
+            data = read_range(path, member[2], start + member[3])
+        yield data[start : start + member[3]]
 
 
 def _header_length(header, path, member):
@@ -1611,23 +1692,20 @@ def _header_length(header, path, member):
     return 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
 
 
-def _read_file(path):
-    data = read_range(path, 0, None if is_url(path) else _MAX_MEMBER + 1)
-    if len(data) > _MAX_MEMBER:
-        raise FormatError(f"{path}: more than {_MAX_MEMBER:,} bytes, which no image here has. {_AGAIN}")
-    return data
+def _inflate(body, length, path, member):
+    """At most `length` bytes of what is packed in `body`."""
+    try:
+        return zlib.decompressobj(-15).decompress(body, length)
+    except zlib.error as error:
+        raise DamagedFileError(
+            f"{path}: {member[1]} cannot be unpacked ({error}): the zip is damaged. {_AGAIN}"
+        ) from None
 
 
 def _unpack(body, path, member):
     _, name, _, _, size, crc, method = member
     if method == 8:
-        try:
-            inflate = zlib.decompressobj(-15)
-            body = inflate.decompress(body, size + 1)
-        except zlib.error as error:
-            raise DamagedFileError(
-                f"{path}: {name} cannot be unpacked ({error}): the zip is damaged. {_AGAIN}"
-            ) from None
+        body = _inflate(body, size + 1, path, member)
     if len(body) != size or zlib.crc32(body) != crc:
         raise DamagedFileError(
             f"{path}: {name} holds {len(body):,} bytes with CRC {zlib.crc32(body):08x}, expected {size:,} with "
@@ -1636,18 +1714,537 @@ def _unpack(body, path, member):
     return body
 
 
-# ------------------------------------------------------------------------------------------------------- annotations
-# Arrow splits text files into words and makes numbers of them, with no Python loop per value; the standard library
-# reads JSON, and its objects become columns. Every reader takes (bytes, shown name, subset) and gives arrays by file
-# number, with -1 or "" where the file says nothing, and how many rows or entries say something.
+# -------------------------------------------------------------------------------------------------- images of a role
 
-_NONE = -(1 << 31)  # stands for a word that says nothing in a column of numbers
+
+class Members(NamedTuple):
+    """The images of one role: file numbers and parts (-1 where there are none), ascending, and where each one is."""
+
+    numbers: np.ndarray  # int32
+    parts: np.ndarray  # int8, index into PARTS
+    places: pa.StructArray  # MEMBER; `source` counts in `release.sources[role]`
+    notes: list  # on pictures beside them that are not read
+
+
+def find_members(release, role):
+    """Every image of a role, each once.
+
+    Raises ConflictError where two of one number differ, FormatError for a number that no image of the subset has.
+    """
+    subset = SUBSETS[FILES[role].subset]
+    rows, notes = [], []  # rows are (number, part, *MEMBER)
+    for index, source in enumerate(release.sources.get(role, [])):
+        shown = release.shown(source.path)
+        if source.problem:
+            raise DamagedFileError(f"{shown}: {source.problem}")
+        found, others = _images_of(source, index, shown, _unserved_kinds(release, source))
+        for number, _, _, name, *_ in found:
+            if not subset.first <= number < subset.first + subset.images:
+                raise FormatError(
+                    f"{shown}: {name} is no image of the {subset.name} subset, whose files are {subset.keys}. "
+                    f"Move it out of the release, if the others are the right ones."
+                )
+        if others:
+            what = f"{len(others):,} pictures are not read, for their names are no file numbers"
+            notes.append(Note((role,), shown, f"{what}: {_some(sorted(others))}."))
+        rows += found
+    rows.sort()
+    numbers, parts, *place = zip(*rows) if rows else [()] * (2 + MEMBER.num_fields)
+    numbers, parts = np.array(numbers, np.int32), np.array(parts, np.int8)
+    again = np.flatnonzero((numbers[1:] == numbers[:-1]) & (parts[1:] == parts[:-1])) + 1
+    for position in again:
+        _check_same(release, role, rows[position - 1][2:], rows[position][2:])
+    keep = np.delete(np.arange(len(rows)), again)
+    columns = [pa.array(values, field.type) for values, field in zip(place, MEMBER)]
+    places = pa.StructArray.from_arrays(columns, fields=list(MEMBER))
+    return Members(numbers[keep], parts[keep], places.take(pa.array(keep)), notes)
+
+
+def _unserved_kinds(release, source):
+    """The kinds of names of JPEGs in the place of a source that serve no role."""
+    there = [other for found in release.sources.values() for other in found if other.path == source.path]
+    return {"six", "short"} - {kind for other in there for kind in other.kinds}
+
+
+def _images_of(source, index, shown, unserved):
+    """(rows, others): the images in a source that serve its role, and the names of pictures that serve none.
+
+    A row is (number, part, *MEMBER), with `index` as the source; `unserved` are the kinds of names that serve no role.
+    Raises FormatError for an image that is packed as none is.
+    """
+    rows, others = [], []
+    for base, encrypted, *member in _folder_files(source) if source.path.endswith("/") else _zip_files(source, shown):
+        image = _image_name(base)
+        if image and image[0] in source.kinds:
+            _check_packing(encrypted, *member, shown)
+            rows.append((image[1], image[2], index, *member))
+        elif _PICTURE.fullmatch(base) and (not image or image[0] in unserved):
+            others.append(member[0])
+    return rows, others
+
+
+def _folder_files(source):
+    """(base name as bytes, whether it is encrypted, name, 0, -1, -1, -1, -1) of the files in a folder."""
+    try:
+        if is_url(source.path):
+            names = [path.rsplit("/", 1)[-1] for path in filesystem(source.path).ls(source.path, detail=False)]
+        else:
+            names = os.listdir(source.path)
+    except OSError as error:
+        raise _fault(source.path, error) from error
+    for name in names:
+        if _counts(name):
+            base = urllib.parse.unquote(name) if is_url(source.path) else name
+            yield os.fsencode(base), False, name, 0, -1, -1, -1, -1
+
+
+def _zip_files(source, shown):
+    """(base name as bytes, whether it is encrypted, name, offset, packed size, size, CRC-32, method) of the files in
+    the folders of a zip that count.
+
+    Raises DamagedFileError for a zip whose members overlap.
+    """
+    start, length, count, ahead, _ = _end_of_zip(source.path, source.size)
+    directory = read_range(source.path, start, length)
+    spans, wanted = np.empty((count, 2), np.int64), {}
+    for index, (name, offset, packed, *place, flags) in enumerate(
+        _zip_entries(directory, count, ahead, source.size, shown)
+    ):
+        spans[index] = offset, offset + 30 + len(name) + packed
+        folder, base = _folder_and_base(name)
+        if folder not in wanted:
+            wanted[folder] = source.folders is None or _own_name(folder.decode("utf-8", "replace")) in source.folders
+        if base and wanted[folder]:
+            yield base, flags & 1, _printable(name.decode("utf-8", "replace")), offset, packed, *place
+    spans = spans[np.argsort(spans[:, 0], kind="stable")]
+    if count and ((spans[:-1, 1] > spans[1:, 0]).any() or spans[-1, 1] > start or spans[0, 0] < 0):
+        raise DamagedFileError(f"{shown}: members of the zip overlap, which no honest zip does. {_AGAIN}")
+
+
+def _check_packing(encrypted, name, offset, packed, size, crc, method, shown):
+    if encrypted:
+        raise FormatError(f"{shown}: {name} is encrypted. Use the official zip, which is not.")
+    if method not in (0, 8, -1):
+        raise FormatError(
+            f"{shown}: {name} is compressed by method {method}, where stored (0) or deflated (8) are read. "
+            f"Unpack the zip in place and move it away, or use the official one."
+        )
+    if size > _MAX_MEMBER or packed > _MAX_MEMBER or (method == 0 and packed != size):
+        raise FormatError(f"{shown}: {name} claims {size:,} bytes from {packed:,}, which no image here has. {_AGAIN}")
+
+
+def _check_same(release, role, *members):
+    """Raises ConflictError where two members of one number differ in size or CRC-32."""
+    names, contents = [], []
+    for source, name, _, _, size, crc, _ in members:
+        path = release.sources[role][source].path
+        if size < 0:
+            data = _read_image_file(path + name)
+            size, crc = len(data), zlib.crc32(data)
+        names.append(f"{release.shown(path)}: {name} ({size:,} bytes)")
+        contents.append((size, crc))
+    if contents[0] != contents[1]:
+        raise ConflictError(
+            f"{' and '.join(names)} should be the same image, and differ. Move the one you do not want out of the "
+            f"release."
+        )
+
+
+def image_files(source):
+    """The names of the images in a folder, a Source, that serve its role, in order."""
+    return sorted(row[3] for row in _images_of(source, 0, source.path, ())[0])
+
+
+# -------------------------------------------------------------------------------------------------- images and masks
+# Whoever reads a row (the loader, build, verify) walks the segments of its JPEG and the chunks of its PNGs: kind, whole
+# to the end, size, colours, palette, orientation. That takes 2 and 10 microseconds, where Pillow takes 25 and 20 to
+# open one. Pixels take a hundred times that and are looked at where a row is made from them (resized configs, masks
+# without the whole official palette), and all of them by `check --deep`: a class above 18 under the official palette,
+# or grey in a part mask, is found there alone.
+
+_MAX_SIDE = 4096  # pixels of an image: four times an HQ image
+_PALETTE = bytes(value for color in MASK_COLORS.values() for value in color)
+_HQ_COPIES = ((512, 512), (256, 256))  # smaller copies of the HQ images, which is all that some have
+_ORIENTATION = 0x0112  # in EXIF: 1 for upright, 2 to 8 for turned or mirrored
+_STARTS = (
+    (re.compile(rb"\xff\xd8"), "a JPEG"),
+    (re.compile(rb"\x89PNG"), "a PNG"),
+    (re.compile(rb"RIFF.{4}WEBP", re.S), "a WebP"),
+    (re.compile(rb"PK\x03\x04"), "a zip"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)", re.I), "a web page"),
+    (re.compile(rb"\Z"), "an empty file"),
+)
+
+
+def _undecodable(kind, name, why):
+    return FormatError(f"{name}: the {kind} cannot be decoded: {why}. {_AGAIN}")
+
+
+def _another_kind(data, kind, name):
+    """The FormatError for bytes that do not start as a JPEG or PNG does."""
+    what = next((what for start, what in _STARTS if start.match(data)), None)
+    what = f"this is {what}" if what else f"it starts with {data[:8]!r}"
+    return _undecodable(kind, name, f"{what}, no {kind}")
+
+
+def _pixels(size):
+    return f"{size[0]}×{size[1]} pixels"
+
+
+@contextlib.contextmanager
+def _opened(data, kind, name):
+    """A Pillow image of some bytes. Raises FormatError for what cannot be one, before or while it is decoded."""
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=[kind]) as image:
+            if max(image.size) > _MAX_SIDE:
+                raise FormatError(f"{name}: {_pixels(image.size)}, where none here has over {_MAX_SIDE:,}. {_AGAIN}")
+            yield image
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
+        raise _undecodable(kind, name, error) from None
+
+
+def _check_upright(data, kind, name):
+    """Raises FormatError for an image with an orientation in its EXIF or XMP.
+
+    `datasets` turns such an image when it decodes it, but not the mask that belongs to it, and other readers of the
+    same bytes turn nothing. No official image has one.
+    """
+    with _opened(data, kind, name) as image:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    if orientation in range(2, 9):
+        raise FormatError(
+            f"{name}: its EXIF says to turn or mirror it (orientation {orientation}), which some readers do and others "
+            f"do not, and its mask or image would no longer fit. Remove the tag, or get the official file."
+        )
+
+
+# --- JPEG
+
+_SEGMENT = struct.Struct(">HH").unpack_from  # marker and length of a segment
+_FRAME = struct.Struct(">BHHB").unpack_from  # bits of a sample, height, width and components
+_FRAMES = {*range(0xFFC0, 0xFFD0)} - {0xFFC4, 0xFFC8, 0xFFCC}
+_USUAL_FRAMES = {0xFFC0, 0xFFC1, 0xFFC2}  # baseline, extended, progressive; not lossless or arithmetic
+_TABLES = {0xFFC4, 0xFFCC, 0xFFDB, 0xFFDD, 0xFFFE, *range(0xFFE0, 0xFFF0)}  # and comments, and what applications add
+_JPEG_COLORS = {1: "grey", 4: "CMYK"}
+
+
+def jpeg_header(data, name):
+    """((width, height), whether it may hold an orientation) of a JPEG in RGB, without decoding it.
+
+    Raises FormatError for what is no JPEG, is cut off, or is of a kind or in colours that the release does not have.
+    """
+    if data[:2] != b"\xff\xd8":
+        raise _another_kind(data, "JPEG", name)
+    at, frame, may_turn = 2, None, False
+    try:
+        while True:
+            marker, length = _SEGMENT(data, at)
+            if marker == 0xFFDA:  # the pixels follow
+                break
+            if marker == 0xFFFF:  # a byte of fill
+                at += 1
+                continue
+            if marker == 0xFFE1:  # EXIF or XMP
+                may_turn = True
+            elif marker in _FRAMES and frame is None:
+                frame = (marker, *_FRAME(data, at + 4))
+            elif marker not in _TABLES:
+                raise _undecodable("JPEG", name, f"marker {marker:04X} at byte {at:,}")
+            at += 2 + length
+    except struct.error:
+        raise _undecodable("JPEG", name, "it is cut off") from None
+    # In pixels, FF is followed by 0 or a restart marker. What follows the end is of no account.
+    if not data.endswith(b"\xff\xd9") and data.find(b"\xff\xd9", at) < 0:
+        raise _undecodable("JPEG", name, "it is cut off")
+    return _size_of_frame(frame, name), may_turn
+
+
+def _size_of_frame(frame, name):
+    """(width, height) that the frame header of a JPEG tells."""
+    if frame is None:
+        raise _undecodable("JPEG", name, "it does not say its size")
+    marker, bits, height, width, components = frame
+    if marker not in _USUAL_FRAMES or bits != 8:
+        raise FormatError(
+            f"{name}: a JPEG of a kind that few programs decode (frame {marker:04X}, {bits} bits), expected baseline "
+            f"or progressive of 8 bits. {_AGAIN}"
+        )
+    if components != 3:
+        colors = _JPEG_COLORS.get(components, f"{components} colours")
+        raise FormatError(f"{name}: a JPEG in {colors}, expected RGB. {_AGAIN}")
+    return width, height
+
+
+def check_image(data, sizes, subset, name):
+    """(width, height) of a JPEG that can serve, told from its header.
+
+    Args:
+        sizes: what is wanted of it: sides in pixels, None for the image as it is.
+        subset: HQ or STANDARD.
+
+    Raises FormatError for one of another size or kind, or with an orientation. Smaller copies of HQ images serve where
+    all that is wanted is as small.
+    """
+    own, may_turn = jpeg_header(data, name)
+    small_enough = own in _HQ_COPIES and None not in sizes and max(sizes) <= own[0]
+    if own != subset.side and not small_enough and not _is_drawing(data, own):
+        raise FormatError(f"{name}: {_pixels(own)}, expected {_pixels(subset.side)}. {_what_size(own, subset)}")
+    if may_turn:
+        _check_upright(data, "JPEG", name)
+    return own
+
+
+def _is_drawing(data, own):
+    """Whether a JPEG of the size `own` is a drawing for tests, which is to be taken for an HQ image."""
+    return own[0] == own[1] and DRAWING.format(own[0]).encode() in data[:1024]
+
+
+def _what_size(own, subset):
+    """What an image of another size is, and what to do."""
+    if subset is STANDARD:
+        what = "a cropped or resized copy" if own[0] == own[1] else "likely from the uncropped CelebA (img_celeba)"
+        return f"This is {what}; the rows are made from the aligned images, {FILES['standard_images'].name}."
+    official = f"the official {FILES['hq_images'].name}"
+    if own in _HQ_COPIES:
+        configs = [name for name, options in CONFIGS.items() if options.get("image_size", HQ.side[0]) <= own[0]]
+        return f"{' and '.join(configs)} can be made from these smaller copies; the others need {official}."
+    what = " This is the size of a standard image." if own == STANDARD.side else ""
+    return f"Get {official}.{what}"
+
+
+def sized_image(data, sizes, subset, name):
+    """{size: bytes} of a JPEG: untouched for None and for the side it has. Arguments and errors: see `check_image`."""
+    own = check_image(data, sizes, subset, name)
+    image = None
+    result = {}
+    for size in sizes:
+        if size is None or own == (size, size):
+            result[size] = data
+        else:
+            image = image or decode_image(data, name)
+            result[size] = resize_image(image, size)
+    return result
+
+
+def decode_image(data, name):
+    """The pixels of a JPEG, as a Pillow image in RGB. Raises FormatError for one that does not decode."""
+    with _opened(data, "JPEG", name) as image:
+        return image.convert("RGB")
+
+
+def resize_image(image, side):
+    """The JPEG, as bytes, of a Pillow image at `side` pixels square: Lanczos, quality 95, no chroma subsampling."""
+    file = io.BytesIO()
+    image.resize((side, side), PillowImage.Resampling.LANCZOS).save(file, "JPEG", quality=95, subsampling=0)
+    return file.getvalue()
+
+
+# --- PNG
+
+_CHUNK = struct.Struct(">L4s").unpack_from  # length and kind of a chunk
+_CRC = struct.Struct(">L").unpack_from
+_GREY, _RGB, _INDEXED = 0, 2, 3  # colour types
+_MAY_TURN = (b"Raw profile type exif", b"exif", b"XML:com.adobe.xmp", b"xmp")  # texts in which Pillow looks for EXIF
+
+
+class PngHeader(NamedTuple):
+    """What a PNG says of itself."""
+
+    size: tuple  # (width, height)
+    bits: int  # of a sample
+    color: int  # its colour type: _GREY, _RGB, _INDEXED, or one with alpha
+    palette: bytes  # red, green and blue of each colour; empty where there is none
+    may_turn: bool  # whether it may hold an orientation
+
+    @property
+    def is_official(self):
+        """Whether the indices are the classes, as far as the palette goes."""
+        return self.color == _INDEXED and _PALETTE.startswith(self.palette[: len(_PALETTE)])
+
+
+def png_header(data, name):
+    """The PngHeader of a PNG, without decoding it. Raises FormatError for what is no PNG, is cut off or damaged."""
+    if data[:8] != b"\x89PNG\r\n\x1a\n":
+        raise _another_kind(data, "PNG", name)
+    found, may_turn = {}, False
+    for kind, at, end in _png_chunks(data, name):
+        if kind == b"IHDR" or kind == b"PLTE":
+            if list(found) != ([] if kind == b"IHDR" else [b"IHDR"]):
+                raise _undecodable("PNG", name, f"{kind!r} at byte {at - 8:,}, where none is due")
+            found[kind] = data[at:end]
+        elif kind == b"IDAT":
+            found[kind] = None
+        else:
+            may_turn = may_turn or kind == b"eXIf" or data.startswith(_MAY_TURN, at)
+    if len(found.get(b"IHDR", b"")) != 13 or b"IDAT" not in found:
+        raise _undecodable("PNG", name, "it has no header or no pixels")
+    width, height, bits, color = struct.unpack_from(">LLBB", found[b"IHDR"])
+    palette = found.get(b"PLTE", b"")
+    if len(palette) % 3 or (color == _INDEXED and not palette):
+        raise _undecodable("PNG", name, f"its palette is of {len(palette)} bytes")
+    return PngHeader((width, height), bits, color, palette, may_turn)
+
+
+def _png_chunks(data, name):
+    """(kind, where its content begins, where that ends) of the chunks of a PNG, whose checksums are looked at."""
+    at, kind = 8, None
+    try:
+        while kind != b"IEND":
+            length, kind = _CHUNK(data, at)
+            end = at + 8 + length
+            if (zlib.crc32(data[at + 4 : end]),) != _CRC(data, end):
+                raise _undecodable("PNG", name, f"the checksum of its {kind!r} at byte {at:,} does not fit")
+            yield kind, at + 8, end
+            at = end + 4
+    except struct.error:
+        raise _undecodable("PNG", name, "it is cut off") from None
+
+
+def _check_mask(data, name):
+    """The PngHeader of a mask or part mask. Raises FormatError for one of another size or with an orientation."""
+    header = png_header(data, name)
+    if header.size != (MASK_SIDE, MASK_SIDE):
+        raise FormatError(
+            f"{name}: {_pixels(header.size)}, expected {_pixels((MASK_SIDE, MASK_SIDE))}. This is no official mask, "
+            f"and resizing one is not undone. {_AGAIN}"
+        )
+    if header.may_turn:
+        _check_upright(data, "PNG", name)
+    return header
+
+
+def sized_mask(data, size, name):
+    """A mask as the dataset has it, see `palette_mask` and `resize_mask`; size is None for its own.
+
+    Raises FormatError for one that is no official mask and cannot be turned back into one. In a mask that has the
+    official palette, the pixels are looked at only where it is resized.
+    """
+    header = _check_mask(data, name)
+    return palette_mask(data, name, header) if size is None else resize_mask(data, size, name)
+
+
+def sized_part(data, size, name):
+    """A binary part mask as the dataset has it, see `resize_part`; size is None for its own, and the pixels unseen.
+
+    Raises FormatError for one that is no official part mask.
+    """
+    header = _check_mask(data, name)
+    if (header.color, header.bits) not in ((_GREY, 1), (_GREY, 8), (_RGB, 8)):
+        raise FormatError(
+            f"{name}: a PNG of colour type {header.color} and {header.bits} bits, expected a binary mask in grey or "
+            f"RGB. {_AGAIN}"
+        )
+    return data if size is None else resize_part(data, size, name)
+
+
+def palette_mask(data, name, header=None):
+    """A mask as a PNG whose pixel values are the class indices: the same bytes where it is one already.
+
+    A mask re-saved as RGB in the official colours, with another palette or as grey indices is turned back, without
+    loss. Raises FormatError for any other. `header` is its PngHeader, where it is at hand.
+    """
+    header = header or png_header(data, name)
+    if header.is_official and len(header.palette) >= len(_PALETTE) and header.bits == 8:
+        return data
+    indices = mask_indices(data, name)
+    return data if header.is_official else encode_mask(indices)
+
+
+def mask_indices(data, name):
+    """The class indices of a mask, uint8 (height, width). Raises FormatError for one that holds anything else."""
+    header = png_header(data, name)
+    if header.bits == 16 and header.color != _GREY:  # Pillow keeps the high byte of each, which may be 0 in all
+        raise FormatError(f"{name}: colours of 16 bits, expected a palette mask. {_AGAIN}")
+    with _opened(data, "PNG", name) as image:
+        if image.mode == "P":
+            colors = len(header.palette) // 3
+            _check_below(np.asarray(image), min(colors, len(MASK_CLASSES)) if header.is_official else colors, name)
+            image = image if header.is_official else image.convert("RGB")
+        elif image.mode == "RGBA":
+            image = image.convert("RGB")
+        elif image.mode in ("1", "LA"):
+            image = image.convert("L")
+        pixels = np.asarray(image)
+    if pixels.ndim == 3:
+        if (pixels != pixels[..., :1]).any():
+            return _classes_of_colors(pixels, name)
+        pixels = pixels[..., 0]  # grey saved as RGB: of the official colours only black is grey
+    elif header.color == _GREY and header.bits in (1, 2, 4):  # Pillow stretches grey of few bits to 0-255
+        pixels = pixels // (255 // (2**header.bits - 1))
+    _check_below(pixels, len(MASK_CLASSES), name)
+    return pixels.astype(np.uint8, copy=False)  # from 16 bits
+
+
+def _check_below(pixels, count, name):
+    if pixels.size and pixels.max() >= count:
+        raise FormatError(f"{name}: holds class {pixels.max()}, expected 0 to {count - 1}. {_AGAIN}")
+
+
+def _classes_of_colors(pixels, name):
+    codes = pixels.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+    colors = np.array([(red << 16) + (green << 8) + blue for red, green, blue in MASK_COLORS.values()])
+    order = np.argsort(colors)
+    indices = order[np.minimum(np.searchsorted(colors[order], codes), len(colors) - 1)].astype(np.uint8)
+    if (colors[indices] != codes).any():
+        strange = pixels[colors[indices] != codes][0].tolist()
+        raise FormatError(
+            f"{name}: the colour {strange} is none of the {len(colors)} official ones. If this copy was saved with "
+            f"loss, set every pixel to the nearest of them (celeba_dialog.MASK_COLORS) and save it as PNG; else "
+            f"get the official {FILES['hq_masks'].name}."
+        )
+    return indices
+
+
+def encode_mask(indices):
+    """The PNG of class indices, uint8 (height, width), with the official palette."""
+    image = PillowImage.fromarray(indices)
+    image.putpalette(_PALETTE)
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=False)
+    return file.getvalue()
+
+
+def resize_mask(data, side, name):
+    """A mask of `side` pixels square by nearest neighbour, still class indices; never larger than it was."""
+    image = PillowImage.fromarray(mask_indices(data, name))
+    if max(image.size) <= side:
+        return palette_mask(data, name)
+    return encode_mask(np.asarray(image.resize((side, side), PillowImage.Resampling.NEAREST)))
+
+
+def resize_part(data, side, name):
+    """A binary part mask of `side` pixels square by nearest neighbour, in its own mode; never larger than it was.
+
+    Raises FormatError for one that is not black and white.
+    """
+    with _opened(data, "PNG", name) as image:
+        colors = image.getcolors(2)  # None for more
+        if colors is None or not {color for _, color in colors} <= {0, 255, (0, 0, 0), (255, 255, 255)}:
+            found = "more than two values" if colors is None else sorted(color for _, color in colors)
+            raise FormatError(f"{name}: holds {found}, expected a binary mask of 0 and 255. {_AGAIN}")
+        if max(image.size) <= side:
+            return data
+        file = io.BytesIO()
+        image.resize((side, side), PillowImage.Resampling.NEAREST).save(file, "PNG")
+    return file.getvalue()
+
+
+# ------------------------------------------------------------------------------------------------------------- texts
+# Arrow splits text files into words and makes numbers of them, with no Python loop per value. Every reader, here and in
+# the next section, takes (bytes, shown name, subset) and gives arrays by file number, with -1 or "" where the file says
+# nothing, and how many rows or entries say something.
+
+NO_NUMBER = -(1 << 31)  # stands for a word that says nothing in a column of numbers
 _NOTHING = r"(?i)^\s*(none|null|nan|n/?a|-1)?\s*$"  # every way to say that there is no label; for `re` and Arrow alike
 _NO_LINE_END = re.compile("[\0-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")  # what ends a line for some programs, or nowhere
-_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character
 _HEADER_WORD = re.compile("(?=.*[A-Za-z])[A-Za-z0-9_ -]+")
 _FILE_COLUMN = re.compile("(?i)im|pic|photo|file|name|id|key")  # what a header calls the file names
 _LONGEST_REQUEST = 65536  # bytes
+
+
+def _wrong_line(shown, line, found, expected=""):
+    """The FormatError for a line of a text file."""
+    return FormatError(f"{shown}: line {line}: {found}{expected and f', expected {expected}'}. {_AGAIN}")
 
 
 def decoded(data, errors="strict"):
@@ -1665,8 +2262,7 @@ def _text(data, shown):
         text = "" if _other_kind(data[:4096]) else decoded(data)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        what = f"byte {data[error.start]:#04x} is not {error.encoding.upper()} text"
-        raise FormatError(f"{shown}: line {line}: {what}. {_AGAIN}") from None
+        raise _wrong_line(shown, line, f"byte {data[error.start]:#04x} is not {error.encoding.upper()} text") from None
     if not re.search(r"\S", text):
         raise DamagedFileError(f"{shown}: {_what_is(data[:4096], len(data))}")
     return text
@@ -1696,7 +2292,7 @@ class TextRows(NamedTuple):
 
     header: list | None  # the words of the header line, None where there is none
     keys: pa.Array  # the file name of each row
-    values: np.ndarray  # int32 (rows, numbers per row); _NONE where the file says nothing
+    values: np.ndarray  # int32 (rows, numbers per row); NO_NUMBER where the file says nothing
     lines: np.ndarray  # the line of each row, from 1
 
 
@@ -1730,8 +2326,8 @@ def split_text(data, shown, width, expected, row="[.]jpg$", key_column=0, bare_o
     wrong = ~full & ~(bare_ok & (counts == 1))
     if wrong.any():
         at = int(np.argmax(wrong))
-        found = texts[at].as_py()[:80]
-        raise FormatError(f"{shown}: line {lines[at]}: {counts[at]} words, expected {width_here}: {found!r}. {_AGAIN}")
+        found = f"{counts[at]} words, expected {width_here}: {texts[at].as_py()[:80]!r}"
+        raise _wrong_line(shown, lines[at], found)
     if header and not (len(header) == width_here and _FILE_COLUMN.search(header[0]) or 2 < len(header) == width - 1):
         found = " ".join(header)[:60]
         raise FormatError(f"{shown}: {found!r} is no header of rows of {width_here} words. {_AGAIN}")
@@ -1747,9 +2343,8 @@ def split_text(data, shown, width, expected, row="[.]jpg$", key_column=0, bare_o
     numbers, good = _integers(words.dictionary)
     if not good[places].all():
         at, column = np.argwhere(~good[places])[0]
-        found = words.dictionary[places[at, column]].as_py()[:40]
-        raise FormatError(f"{shown}: line {lines[full][at]}: {found!r}, expected {expected}. {_AGAIN}")
-    values = np.full((len(keys), width - 1), _NONE, np.int32)
+        raise _wrong_line(shown, lines[full][at], repr(words.dictionary[places[at, column]].as_py()[:40]), expected)
+    values = np.full((len(keys), width - 1), NO_NUMBER, np.int32)
     values[full] = numbers[places]
     return TextRows(header, keys, values, lines)
 
@@ -1779,8 +2374,8 @@ def _head(head, lines, shown):
         elif header is None and all(map(_HEADER_WORD.fullmatch, found)):
             header = found
         else:
-            what = f"starts with {' '.join(found)[:40]!r}, expected a row with a file name, or a header"
-            raise FormatError(f"{shown}: line {line}: {what}. {_AGAIN}")
+            found = f"starts with {' '.join(found)[:40]!r}"
+            raise _wrong_line(shown, line, found, "a row with a file name, or a header")
     return header, count
 
 
@@ -1789,7 +2384,7 @@ def _numbers_of(keys, lines, shown, subset):
 
     Raises FormatError for a name that is none of the subset's.
     """
-    pattern = "^(0|[1-9][0-9]{0,4})[.]jpg$" if subset.digits == 0 else "^[0-9]{6}[.]jpg$"
+    pattern = "^(0|[1-9][0-9]{0,4})[.]jpg$" if subset is HQ else "^[0-9]{6}[.]jpg$"
     named = pc.match_substring_regex(keys, pattern)
     numbers = np.asarray(pc.if_else(named, pc.utf8_rtrim(keys, ".jpg"), "-1").cast(pa.int32()))
     good = (numbers >= subset.first) & (numbers < subset.first + subset.images)
@@ -1798,16 +2393,16 @@ def _numbers_of(keys, lines, shown, subset):
         where = "a key" if lines is None else f"line {lines[at]}"
         raise FormatError(
             f"{shown}: {where}: {keys[at].as_py()[:60]!r} is no image of the {subset.name} subset, whose files are "
-            f"{subset.key}. {_AGAIN}"
+            f"{subset.keys}. {_AGAIN}"
         )
     return numbers
 
 
 def _integers(words):
-    """Words as int32, _NONE for those that say nothing and those that are no number; and whether they say either."""
+    """Words as int32, NO_NUMBER for those that say nothing or are no number; and whether each is one or the other."""
     number = pc.match_substring_regex(words, "^-?[0-9]{1,9}$")
     good = pc.or_(number, pc.match_substring_regex(words, _NOTHING))
-    return np.asarray(pc.if_else(number, words, str(_NONE)).cast(pa.int32())), np.asarray(good)
+    return np.asarray(pc.if_else(number, words, str(NO_NUMBER)).cast(pa.int32())), np.asarray(good)
 
 
 def _in_range(rows, low, high, shown, expected):
@@ -1815,18 +2410,16 @@ def _in_range(rows, low, high, shown, expected):
 
     A row says something in all of its values or in none; -1 says nothing, unless it is in the range.
     """
-    nothing = (rows.values == _NONE) | ((rows.values == -1) & (low > -1))
+    nothing = (rows.values == NO_NUMBER) | ((rows.values == -1) & (low > -1))
     bad = ((rows.values < low) | (rows.values > high)) & ~nothing
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise FormatError(f"{shown}: line {rows.lines[row]}: {rows.values[row, column]}, expected {expected}. {_AGAIN}")
+        raise _wrong_line(shown, rows.lines[row], rows.values[row, column], expected)
     half = nothing.any(axis=1) & ~nothing.all(axis=1)
     if half.any():
         row = int(np.argmax(half))
-        raise FormatError(
-            f"{shown}: line {rows.lines[row]}: {nothing[row].sum()} of {nothing.shape[1]} values are missing, expected "
-            f"{expected} for each, or for none. {_AGAIN}"
-        )
+        found = f"{nothing[row].sum()} of {nothing.shape[1]} values are missing"
+        raise _wrong_line(shown, rows.lines[row], found, f"{expected} for each, or for none")
     return np.where(nothing, -1, rows.values)
 
 
@@ -1918,7 +2511,7 @@ def read_identity(data, shown, subset):
     return table[:, 0], count
 
 
-def read_mapping(data, shown):
+def read_mapping(data, shown, _=HQ):
     """HQ file number -> standard file number: int32 (30000,), -1 where missing; and how many there are.
 
     The file is CelebA-HQ-to-CelebA-mapping.txt, or the image_list.txt it was made from, with two checksums more a row.
@@ -1943,19 +2536,16 @@ def read_mapping(data, shown):
     return table[:, 0], count
 
 
-def read_partition(data, shown):
-    """CelebA's own partition; returns how many images it has.
+def read_partition(data, shown, _=STANDARD):
+    """CelebA's own partition: None, for it is three ranges of the file number; and how many images the file has.
 
-    It is three ranges of the file number, so the file serves as a check only. Raises ConflictError where it
-    says otherwise.
+    The file serves as a check only: raises ConflictError where it says otherwise.
     """
     rows = split_text(data, shown, 2, "0, 1 or 2")
     numbers = _numbers_of(rows.keys, rows.lines, shown, STANDARD)
     values = _in_range(rows, 0, 2, shown, "0, 1 or 2")[:, 0]
     if (values < 0).any():
-        raise FormatError(
-            f"{shown}: line {rows.lines[int(np.argmax(values < 0))]}: no number, expected 0, 1 or 2. {_AGAIN}"
-        )
+        raise _wrong_line(shown, rows.lines[int(np.argmax(values < 0))], "no number", "0, 1 or 2")
     wrong = values != part_of(numbers)
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -1963,17 +2553,54 @@ def read_partition(data, shown):
             f"{shown}: line {rows.lines[row]}: {values[row]}, where CelebA puts "
             f"{STANDARD.file_name(numbers[row])} into {PARTITION[part_of(numbers[row])]}. {_AGAIN}"
         )
-    return len(np.unique(numbers))
+    return None, len(np.unique(numbers))
 
 
-def part_of(standard_number):
-    """The index into PARTITION of a standard file number, or of an array of them."""
-    return np.searchsorted(PARTITION_ENDS, standard_number)
+def read_requests_txt(data, shown, subset):
+    """Editing requests by file number, from the text form, {"request": Arrow texts}; and the number of entries.
 
+    A row is a file name, white space, and the request to the end of the line.
+    """
+    rows, lines = _lines(data, shown)
+    names, requests = pc.extract_regex(rows, r"^(?P<name>[^ \t]+)[ \t]*(?P<request>.*)$").flatten()
+    numbers = _numbers_of(names, lines, shown, subset)
+    wrong = pc.or_(
+        pc.greater(pc.binary_length(requests), _LONGEST_REQUEST), pc.match_substring_regex(requests, "^[,;|]")
+    )
+    if pc.any(wrong).as_py():
+        at = wrong.index(True).as_py()
+        expected = f"a request of at most {_LONGEST_REQUEST:,} bytes after a tab"
+        raise _wrong_line(shown, lines[at], repr(requests[at].as_py()[:40]), expected)
+    texts = _told(requests)
+    codes = np.asarray(pc.dictionary_encode(texts).indices)
+    _, count = _by_number(numbers, codes[:, None], lines, shown, subset)
+    _check_filled({"the request": _any_text(texts)}, (), shown)
+    return {"request": _texts_by_number(numbers, texts, subset)}, count
+
+
+def _told(texts):
+    """An Arrow array of texts with "" for all that says nothing."""
+    return pc.if_else(pc.match_substring_regex(texts, _NOTHING), "", texts)
+
+
+def _texts_by_number(numbers, texts, subset):
+    """Texts by file number, "" where there is none; the last of several."""
+    entry = np.full(subset.first + subset.images, -1)
+    entry[numbers] = np.arange(len(numbers))
+    return pc.fill_null(texts.take(pa.array(entry, mask=entry < 0)), "")
+
+
+def _any_text(texts):
+    return pc.any(pc.not_equal(texts, "")).as_py()
+
+
+# -------------------------------------------------------------------------------------------------------------- JSON
+# The standard library reads it, and its objects become columns.
 
 # A mark -> how many of it a JSON file may hold: some times what the largest official one does, so that what is made of
 # the text cannot fill a machine's memory.
 _JSON_MOST = {"{": 1_000_000, "[": 1_000_000, ",": 10_000_000}
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character
 
 
 def read_json(data, shown):
@@ -1985,7 +2612,7 @@ def read_json(data, shown):
     first = re.search(r"\S", text)
     if first[0] != "{":
         what = "a JSON list" if first[0] == "[" else f"starts with {text[first.start() :][:20]!r}"
-        raise FormatError(f"{shown}: line 1: {what}, expected a JSON object with file names as keys. {_AGAIN}")
+        raise _wrong_line(shown, 1, what, "a JSON object with file names as keys")
     for mark, most in _JSON_MOST.items():
         if text.count(mark) > most:
             raise FormatError(f"{shown}: more than {most:,} times {mark}, which is not plausible. {_AGAIN}")
@@ -1997,24 +2624,32 @@ def read_json(data, shown):
             repeated.extend((found, key) for key, value in pairs if not _same(value, found[key]))
         return found
 
-    collects = gc.isenabled()
-    gc.disable()  # which would look through a million new objects again and again, a third of the time
     try:
-        found = json.loads(text, object_pairs_hook=each_once)
+        with _no_collection():
+            found = json.loads(text, object_pairs_hook=each_once)
     except json.JSONDecodeError as error:
         raise _no_json(error, shown) from None
     except RecursionError:
         raise FormatError(f"{shown}: nested far too deeply. {_AGAIN}") from None
     except ValueError:  # Python's limit, so that nobody waits for ever
         raise FormatError(f"{shown}: a number of thousands of digits. {_AGAIN}") from None
-    finally:
-        if collects:
-            gc.enable()
     if repeated:
         inside, key = repeated[0]
         entry = [f"key {name!r}: " for name, value in found.items() if value is inside or _holds(value, inside)]
         raise FormatError(f"{shown}: {''.join(entry[:1])}key {key!r} stands twice, with different values. {_AGAIN}")
     return found
+
+
+@contextlib.contextmanager
+def _no_collection():
+    """Without Python's search for cycles, which would look through a million new objects again and again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _same(one, other):
@@ -2038,7 +2673,7 @@ def _no_json(error, shown):
         what = "a second JSON object: these are JSON lines, where one object with file names as keys was expected"
     else:
         what = f"{rest[:20]!r} is not JSON"
-    return FormatError(f"{shown}: line {error.lineno}: {what}. {_AGAIN}")
+    return _wrong_line(shown, error.lineno, what)
 
 
 def _entries(data, shown, subset):
@@ -2068,7 +2703,7 @@ def _fields(names, values, known, expected, shown):
     one that is missing, and for a column under two spellings that say different things.
     """
     columns = {column: [None] * len(values) for column in known.values() if column}
-    shapes, unknown = {}, {}  # the keys of an object -> [(key, its column)]; all objects have one of a few shapes
+    shapes, unknown = {}, {}  # the keys of an object -> {key: its column}; all objects have one of a few shapes
     for row, value in enumerate(values):
         if type(value) is not dict or len(value) > 100:
             if not _says_nothing(value):
@@ -2077,24 +2712,28 @@ def _fields(names, values, known, expected, shown):
         shape = tuple(value)
         if shape not in shapes:
             found = {key: known.get(_spelled(key)) for key in shape}
-            strange = {key: None for key, column in found.items() if column is None}
-            missing = [spelling for spelling, column in known.items() if column not in found.values()]
-            mistyped = len(unknown) < 1000 and any(_is_like(key, missing) for key in strange)
-            if strange and (mistyped or len(strange) == len(shape)):
-                raise _wrong_value(shown, names[row], f"an object with {_listed(strange)}", expected)
-            unknown |= strange
-            shapes[shape] = [(key, columns[column]) for key, column in found.items() if column]
-        for key, slots in shapes[shape]:
-            if slots[row] is None:
-                slots[row] = value[key]
-            elif value[key] is not None and not _same(value[key], slots[row]):
+            unknown |= _unknown_keys(found, known, len(unknown), names[row], expected, shown)
+            shapes[shape] = {key: columns[column] for key, column in found.items() if column}
+        for key, column in shapes[shape].items():
+            if column[row] is None:
+                column[row] = value[key]
+            elif value[key] is not None and not _same(value[key], column[row]):
                 raise _wrong_value(shown, names[row], f"{key!r} and another spelling of it differ", "one of them")
     return columns, unknown
 
 
-def _is_like(key, spellings):
-    """Whether a key is likely one of some spellings, mistyped: `overall_captions`."""
-    return bool(difflib.get_close_matches(_spelled(key), spellings, 1, 0.85))
+def _unknown_keys(found, known, count, name, expected, shown):
+    """The keys of an object that are not known, as {key: None}; `found` is {key: its column, None for none}.
+
+    Raises FormatError where all are unknown, or where one looks like a column that is missing, which is looked for
+    while few (`count`) were unknown before.
+    """
+    strange = {key: None for key, column in found.items() if column is None}
+    missing = [spelling for spelling, column in known.items() if column not in found.values()]
+    mistyped = count < 1000 and any(difflib.get_close_matches(_spelled(key), missing, 1, 0.85) for key in strange)
+    if strange and (mistyped or len(strange) == len(found)):
+        raise _wrong_value(shown, name, f"an object with {_listed(strange)}", expected)
+    return strange
 
 
 def _brief(value):
@@ -2138,22 +2777,6 @@ def _texts(names, values, what, shown):
     return _told(texts)
 
 
-def _told(texts):
-    """An Arrow array of texts with "" for all that says nothing."""
-    return pc.if_else(pc.match_substring_regex(texts, _NOTHING), "", texts)
-
-
-def _texts_by_number(numbers, texts, subset):
-    """Texts by file number, "" where there is none; the last of several."""
-    entry = np.full(subset.first + subset.images, -1)
-    entry[numbers] = np.arange(len(numbers))
-    return pc.fill_null(texts.take(pa.array(entry, mask=entry < 0)), "")
-
-
-def _any_text(texts):
-    return pc.any(pc.not_equal(texts, "")).as_py()
-
-
 def read_captions(data, shown, subset):
     """Captions by file number: {"caption": Arrow texts, "bangs": …, …}, "" for none; and the number of entries."""
     names, numbers, values = _entries(data, shown, subset)
@@ -2181,27 +2804,6 @@ def read_requests(data, shown, subset):
     texts = _texts(names, values, "the request", shown)
     _check_filled({"the request": _any_text(texts)}, (), shown)
     return {"request": _texts_by_number(numbers, texts, subset)}, len(names)
-
-
-def read_requests_txt(data, shown, subset):
-    """The same from the text form: a file name, white space, the request to the end of the line."""
-    rows, lines = _lines(data, shown)
-    names, requests = pc.extract_regex(rows, r"^(?P<name>[^ \t]+)[ \t]*(?P<request>.*)$").flatten()
-    numbers = _numbers_of(names, lines, shown, subset)
-    wrong = pc.or_(
-        pc.greater(pc.binary_length(requests), _LONGEST_REQUEST), pc.match_substring_regex(requests, "^[,;|]")
-    )
-    if pc.any(wrong).as_py():
-        at = wrong.index(True).as_py()
-        raise FormatError(
-            f"{shown}: line {lines[at]}: {requests[at].as_py()[:40]!r}, expected a request of at most "
-            f"{_LONGEST_REQUEST:,} bytes after a tab. {_AGAIN}"
-        )
-    texts = _told(requests)
-    codes = np.asarray(pc.dictionary_encode(texts).indices)
-    _, count = _by_number(numbers, codes[:, None], lines, shown, subset)
-    _check_filled({"the request": _any_text(texts)}, (), shown)
-    return {"request": _texts_by_number(numbers, texts, subset)}, count
 
 
 def _word_codes(words):
@@ -2240,17 +2842,21 @@ def read_request_labels(data, shown, subset):
     fields, strange = _fields(names, values, keys, "{'attribute': …, 'request_mode': …, …}", shown)
     texts = _texts_by_number(numbers, _texts(names, fields.pop("text"), "text", shown), subset)
     codes = {column: _codes(names, fields[column], *_REQUEST_FIELDS[column], shown) for column in fields}
-    asks = {mode: (codes["mode"] == code).any() for code, mode in enumerate(REQUEST_MODES)}
-    needed = {"attribute": True, "mode": True, "value": asks["change_definite"], "target": asks["target"]}
-    needed["direction"] = asks["change_definite"] or asks["change_indefinite"]
-    filled = {_REQUEST_FIELDS[name][0]: (codes[name] >= 0).any() for name in codes if needed[name] or not strange}
-    _check_filled(filled, strange, shown)
+    _check_filled(_filled_fields(codes, strange), strange, shown)
     asked = np.any([code >= 0 for code in codes.values()], axis=0)
     codes["direction"][asked & (codes["direction"] < 0)] = REQUEST_DIRECTIONS.index("none")
     columns = {name: np.full(subset.first + subset.images, -1, np.int8) for name in codes}
     for name, column in columns.items():
         column[numbers] = codes[name]
     return {name: pa.array(column) for name, column in columns.items()} | {"text": texts}, len(names)
+
+
+def _filled_fields(codes, strange):
+    """{key: whether a request has something there}; where there are strange keys, of those that its modes need."""
+    asks = {mode: (codes["mode"] == code).any() for code, mode in enumerate(REQUEST_MODES)}
+    needed = {"attribute": True, "mode": True, "value": asks["change_definite"], "target": asks["target"]}
+    needed["direction"] = asks["change_definite"] or asks["change_indefinite"]
+    return {_REQUEST_FIELDS[name][0]: (codes[name] >= 0).any() for name in codes if needed[name] or not strange}
 
 
 def _codes(names, values, key, codes, shown):
@@ -2274,26 +2880,25 @@ def _codes(names, values, key, codes, shown):
     )
 
 
+# Role -> what reads its file, for those that are texts.
+READERS = {
+    "mapping": read_mapping,
+    "partition": read_partition,
+    **dict.fromkeys(("hq_labels", "standard_labels", *(f"labels_{part}" for part in PARTITION)), read_degrees),
+    **dict.fromkeys(("hq_attributes", "standard_attributes"), read_attributes),
+    **dict.fromkeys(("hq_identity", "standard_identity"), read_identity),
+    **dict.fromkeys(("hq_captions", "standard_captions"), read_captions),
+    **dict.fromkeys(("hq_requests", "standard_requests"), read_requests),
+    **dict.fromkeys(("hq_requests_txt", "standard_requests_txt"), read_requests_txt),
+    **dict.fromkeys(("hq_request_labels", "standard_request_labels"), read_request_labels),
+}
+
+
 # ------------------------------------------------------------------------------------------------------------- index
 # The annotations and the places of the images of one subset, as one Arrow table with a row per image. It is made once
 # per release, kept as an Arrow file in the cache folder of `datasets` and mapped into memory from there, so that the
 # workers of a DataLoader, the processes of `num_proc` and the ranks of a cluster node share one copy of its pages and
 # never read the JSON again.
-
-# Subset -> the roles that its annotations come from, may come from or are compared with.
-ANNOTATIONS = {
-    "hq": (
-        "hq_labels hq_attributes hq_captions hq_requests hq_requests_txt hq_request_labels hq_identity mapping "
-        "standard_attributes standard_identity"
-    ).split(),
-    "standard": (
-        "standard_labels labels_train labels_validation labels_test standard_attributes standard_captions "
-        "standard_requests standard_requests_txt standard_request_labels standard_identity partition mapping "
-        "hq_attributes hq_identity"
-    ).split(),
-}
-FULL_SHARDS = {"train": 64, "validation": 8, "test": 8, UNLABELED: 1}
-_FEWEST_ROWS = 8  # a shard holds at least so many, unless the split is smaller
 
 
 class Index(NamedTuple):
@@ -2312,22 +2917,15 @@ class Index(NamedTuple):
     unlisted: dict  # role -> images that this file of degrees should list and does not: it was cut off or edited
     digest: str  # of the state of the release, see `Release.digest`
 
+    @classmethod
+    def of(cls, table):
+        """The Index of a table, whose schema's metadata are the other fields, as JSON."""
+        return cls(table, **{name.decode(): json.loads(value) for name, value in table.schema.metadata.items()})
+
     def read(self, role, places):
         """[(bytes, name for messages)] of the images at some places (a MEMBER array), (None, None) for a null."""
         sources = self.sources[role]
         return list(zip(read_members(places, sources), member_names(places, sources)))
-
-
-def image_roles(subset, parts):
-    """Role of every image column: {"image": "hq_images", …}."""
-    if subset == "standard":
-        return {"image": "standard_images"}
-    return {"image": "hq_images", "mask": "hq_masks"} | ({"parts": "hq_parts"} if parts else {})
-
-
-def roles_of(subset, parts=False):
-    """Every role that the rows of a subset are made from."""
-    return (*image_roles(subset, parts).values(), *ANNOTATIONS[subset])
 
 
 class IndexKey(NamedTuple):
@@ -2357,6 +2955,13 @@ def index_key(release, subset, parts=False, cache_dir=None):
     return IndexKey(release.root, subset, parts, digest, os.path.join(folder, "celeba_dialog_index"))
 
 
+KEPT_INDEXES = 4  # of this process, and files of one family: a stream may outlive a change of its release
+indexes = {}  # IndexKey -> Index, of this process
+_indexes_lock = threading.Lock()
+_SAY_WAITING, _STOP_WAITING = 5, 300  # seconds
+_DIGITS = 64  # of a SHA-256 in hexadecimal
+
+
 def open_index(key, release=None, fresh=False):
     """The Index of a key: from this process's memory, else from its file, else made from the release and kept there.
 
@@ -2366,18 +2971,12 @@ def open_index(key, release=None, fresh=False):
     the key says any more, and else what `read_index` raises.
     """
     with _indexes_lock:
-        if fresh or key not in _indexes:
-            _indexes.pop(key, None)
-            while len(_indexes) >= _KEPT_INDEXES:
-                del _indexes[next(iter(_indexes))]
-            _indexes[key] = not fresh and _load_index(key) or _make_index(key, release, fresh)
-        return _indexes[key]
-
-
-_indexes = {}  # IndexKey -> Index, of this process
-_indexes_lock = threading.Lock()
-_KEPT_INDEXES = 4  # of this process, and files of one family: a stream may outlive a change of its release
-_SAY_WAITING, _STOP_WAITING = 5, 300  # seconds
+        if fresh or key not in indexes:
+            indexes.pop(key, None)
+            while len(indexes) >= KEPT_INDEXES:
+                del indexes[next(iter(indexes))]
+            indexes[key] = not fresh and load_index(key) or _make_index(key, release, fresh)
+        return indexes[key]
 
 
 def _make_index(key, release, fresh):
@@ -2391,18 +2990,18 @@ def _make_index(key, release, fresh):
         logger.warning(f"{key.folder} cannot be used ({error}): every process reads the annotations by itself.")
         return _read_unchanged(key, release)
     with lock:
-        index = None if fresh else _load_index(key)  # a sibling may have made it meanwhile
+        index = None if fresh else load_index(key)  # a sibling may have made it meanwhile
         if index:
             return index
         index = _read_unchanged(key, release)
         try:
-            _keep_index(key, index.table)
+            keep_index(key, index.table)
         except OSError as error:
             logger.warning(f"{key.folder} cannot be written ({error}): every process reads the annotations by itself.")
             return index
         del index
         pa.default_memory_pool().release_unused()  # what reading the texts took, before workers are forked
-        return _load_index(key) or _read_unchanged(key, release)
+        return load_index(key) or _read_unchanged(key, release)
 
 
 def _wait_for(lock):
@@ -2429,7 +3028,7 @@ def check_unchanged(key):
         raise ChangedReleaseError(f"{key.root}: the release changed since this dataset was made. Load it again.")
 
 
-def _keep_index(key, table):
+def keep_index(key, table):
     """Writes an index: the SHA-256 of what follows, as 64 digits, and an Arrow file. Removes old ones of its family."""
     temporary = f"{key.path}.{secrets.token_hex(8)}.tmp"
     try:
@@ -2449,22 +3048,21 @@ def _keep_index(key, table):
         raise
     # The newest few indexes stay, for jobs that began before the release changed; what a killed process left goes.
     family = [entry for entry in os.scandir(key.folder) if entry.name.startswith(key.family)]
-    indexes = sorted((entry for entry in family if entry.name.endswith(".index")), key=lambda entry: -_mtime(entry))
-    for entry in [*indexes[_KEPT_INDEXES:], *(entry for entry in family if entry.name.endswith(".tmp"))]:
-        with contextlib.suppress(OSError):
-            os.unlink(entry.path)
+    kept = sorted((entry for entry in family if entry.name.endswith(".index")), key=_age)[:KEPT_INDEXES]
+    for entry in family:
+        if entry not in kept and entry.name.endswith((".index", ".tmp")):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
 
 
-_DIGITS = 64  # of a SHA-256 in hexadecimal
-
-
-def _mtime(entry):
+def _age(entry):
+    """Sorts files, the newest first."""
     with contextlib.suppress(OSError):
-        return entry.stat(follow_symlinks=False).st_mtime_ns
+        return -entry.stat(follow_symlinks=False).st_mtime_ns
     return 0
 
 
-def _load_index(key):
+def load_index(key):
     """The Index that is kept for a key, mapped into memory; None where there is none, or not as it was written."""
     try:
         data = pa.memory_map(key.path).read_buffer()
@@ -2473,13 +3071,11 @@ def _load_index(key):
     if hashlib.sha256(memoryview(data)[_DIGITS:]).hexdigest().encode() != bytes(memoryview(data)[:_DIGITS]):
         logger.warning(f"{key.path}: not as it was written, so it is made anew.")
         return None
-    index = _as_index(pa.ipc.open_file(data.slice(_DIGITS)).read_all())
+    index = Index.of(pa.ipc.open_file(data.slice(_DIGITS)).read_all())
     return index if index.digest == key.digest else None
 
 
-def _as_index(table):
-    metadata = {name.decode(): json.loads(value) for name, value in table.schema.metadata.items()}
-    return Index(table, **metadata)
+# -------------------------------------------------------------------------------------------- index, from the files
 
 
 def read_index(release, subset, parts=False):
@@ -2488,213 +3084,210 @@ def read_index(release, subset, parts=False):
     Raises MissingFileError where the images are not there, or for HQ the mapping, without which no split is known, and
     other ReleaseErrors where the files are at fault.
     """
-    return _as_index(_index_table(release, subset, parts))
-
-
-def _index_table(release, subset_name, parts):
-    """The table of an Index; its schema's metadata are the other fields, as JSON."""
-    subset = SUBSETS[subset_name]
-    roles = image_roles(subset_name, parts)
+    roles = image_roles(subset, parts)
     members = {role: find_members(release, role) for role in roles.values()}
     images = members[roles["image"]]
     if not len(images.numbers):
-        raise no_images(release, subset_name)
-    for found in members.values():
-        for note in found.notes:
-            logger.warning(f"{release.root}: {note}")
-    numbers = images.numbers
-    counts = {}
-    mapping = _optional(release, "mapping", lambda data, shown, _: read_mapping(data, shown), HQ, counts)
-    if subset is HQ:
-        if mapping is None:
-            raise MissingFileError(
-                f"{release.root}: no {FILES['mapping'].name}, without which the split of an HQ image is not known. Get "
-                f"this one file of 0.9 MB, {MAPPING_LINK}, and put it anywhere into that folder; progressive GAN's "
-                f"image_list.txt serves too. Or get all that is missing: celeba-dialog fetch "
-                f"{shlex.quote(release.root)} --subset hq --accept-agreement{_as_lines(release.notes_on('mapping'))}"
-            )
-        counterparts = mapping[numbers]
-        if (counterparts < 0).any():
-            name = subset.file_name(numbers[np.argmax(counterparts < 0)])
-            raise FormatError(
-                f"{release.named('mapping')}: no row for {name}, which is an image of "
-                f"{release.shown(release.sources['hq_images'][0].path)}, so its split is not known. {_AGAIN}"
-            )
-        part = part_of(counterparts)
-    else:
-        counterparts = np.full(subset.first + subset.images, -1, np.int32)
-        if mapping is not None:
-            counterparts[mapping[mapping >= 0]] = np.flatnonzero(mapping >= 0)
-        counterparts = counterparts[numbers]
-        part = part_of(numbers)
-        _copy(release, "partition", lambda data, shown, _: (None, read_partition(data, shown)), subset)
-    table, degrees, unlabeled, unlisted = _degrees(release, subset, numbers, part, counts)
+        raise no_images(release, subset)
+    for note in (note for found in members.values() for note in found.notes):
+        logger.warning(f"{release.root}: {note}")
+    texts = _Texts(release, SUBSETS[subset])
+    counterparts = texts.counterparts(images.numbers)
+    part = part_of(counterparts if subset == "hq" else images.numbers)
+    degrees, unlabeled, unlisted = texts.degrees(images.numbers, part)
     split = np.where(unlabeled, SPLITS.index(UNLABELED), part)
     order = np.argsort(split, kind="stable")
-    numbers, counterparts, split, degrees = numbers[order], counterparts[order], split[order], degrees[order]
+    numbers, counterparts, split = images.numbers[order], counterparts[order], split[order]
 
     columns = {"number": pa.array(numbers), "image": images.places.take(pa.array(order))}
-    if subset is HQ:
+    if subset == "hq":
         columns["mask"] = _places(members["hq_masks"], numbers)
-    columns |= {name: pa.array(degrees[:, index]) for index, name in enumerate(DEGREES)}
-    attributes = _attributes(release, subset, mapping, table, counts)[numbers]
+    columns |= {name: pa.array(degrees[order, index]) for index, name in enumerate(DEGREES)}
+    attributes = texts.attributes()[numbers]
     columns["attributes"] = pa.FixedSizeListArray.from_arrays(pa.array(attributes.ravel()), len(ATTRIBUTES))
-    columns |= _text_columns(release, subset, numbers, counts)
-    columns["identity"] = pa.array(_identities(release, subset, mapping, counts)[numbers])
-    columns["file_name"] = pa.array([subset.file_name(number) for number in numbers.tolist()])
-    other, column = (STANDARD, "celeba_file_name") if subset is HQ else (HQ, "hq_file_name")
-    columns[column] = pa.array(
-        [other.file_name(number) if number >= 0 else "" for number in counterparts.tolist()], pa.string()
-    )
+    columns |= texts.captions_and_requests(numbers)
+    columns["identity"] = pa.array(texts.identities()[numbers])
+    columns["file_name"] = _file_names(SUBSETS[subset], numbers)
+    columns["celeba_file_name" if subset == "hq" else "hq_file_name"] = _file_names(texts.other, counterparts)
     if parts:
         columns["parts"] = _part_lists(members["hq_parts"], numbers)
     bounds = np.searchsorted(split, range(len(SPLITS) + 1)).tolist()
-    counts |= {role: len(found.numbers) for role, found in members.items()}
+    counts = texts.counts | {role: len(found.numbers) for role, found in members.items()}
     metadata = {
         "splits": {SPLITS[i]: bounds[i : i + 2] for i in range(len(SPLITS)) if bounds[i] < bounds[i + 1]},
         "sources": {role: [source.path for source in release.sources.get(role, [])] for role in roles.values()},
-        "missing": missing_roles(release, subset_name, parts),
+        "missing": missing_roles(release, subset, parts),
         "counts": counts,
         "expected": {role: release.expected(role) for role in counts},
         "unlisted": unlisted,
-        "digest": release.digest(roles_of(subset_name, parts)),
+        "digest": release.digest(roles_of(subset, parts)),
     }
-    return pa.table(columns).replace_schema_metadata({key: json.dumps(value) for key, value in metadata.items()})
+    metadata = {key: json.dumps(value) for key, value in metadata.items()}
+    return Index.of(pa.table(columns).replace_schema_metadata(metadata))
 
 
-def needs(subset, parts=False):
-    """What a complete subset is made from: for each need the groups of roles any one of which serves it."""
-    groups = [[(role,)] for role in image_roles(subset, parts).values()]
-    if subset == "hq":
-        groups += [[("mapping",)], [("hq_labels",)], [("hq_identity",), ("standard_identity",)]]
-    else:
-        groups += [[("standard_labels",), ("labels_train", "labels_validation", "labels_test")]]
-        groups += [[("standard_identity",)], [("mapping",)]]
-    groups += [[(f"{subset}_attributes",)], [(f"{subset}_captions",)]]
-    return groups + [[(f"{subset}_requests",), (f"{subset}_requests_txt",)], [(f"{subset}_request_labels",)]]
+class _Texts:
+    """What the texts of a release say of a subset, compared with each other.
+
+    Tables are by file number, -1 or "" where there is nothing. Everything here raises ConflictError where two files
+    differ that should say the same, and what the readers raise.
+    """
+
+    def __init__(self, release, subset):
+        self.release, self.subset = release, subset
+        self.other = STANDARD if subset is HQ else HQ
+        self.counts = {}  # role -> rows or entries that were found
+        self.mapping = self.read("mapping")
+
+    def read(self, role):
+        """What the reader of a role makes of its file, None where there is none; notes in `counts` how much it has."""
+        value, count = self._read(role)
+        if count is not None:
+            self.counts[role] = count
+        return value
+
+    def copy(self, role):
+        """The same of a file that repeats what another says: one that cannot be read is left aside, with a warning."""
+        try:
+            return self._read(role)[0]
+        except ConflictError:
+            raise
+        except ReleaseError as error:
+            logger.warning(f"{error} It is left aside, because another file says the same.")
+            return None
+
+    def _read(self, role):
+        text = self.release.text(role)
+        if text is None:
+            return None, None
+        found = READERS[role](*text, SUBSETS[FILES[role].subset])
+        pa.default_memory_pool().release_unused()  # what splitting a text took, before the next one is read
+        return found
+
+    def counterparts(self, numbers):
+        """The file numbers in the other subset of the images `numbers`, -1 for none; in HQ, each has to have one."""
+        if self.subset is HQ:
+            if self.mapping is None:
+                raise _no_mapping(self.release)
+            found = self.mapping[numbers]
+            if (found < 0).any():
+                name = HQ.file_name(numbers[np.argmax(found < 0)])
+                images = self.release.shown(self.release.sources["hq_images"][0].path)
+                raise FormatError(
+                    f"{self.release.named('mapping')}: no row for {name}, which is an image of {images}, so its split "
+                    f"is not known. {_AGAIN}"
+                )
+            return found
+        table = np.full(STANDARD.first + STANDARD.images, -1, np.int32)
+        if self.mapping is not None:
+            table[self.mapping[self.mapping >= 0]] = np.flatnonzero(self.mapping >= 0)
+        self.copy("partition")  # compares itself
+        return table[numbers]
+
+    def degrees(self, numbers, part):
+        """(degrees, unlabeled, unlisted) of the images `numbers`, in `part` of CelebA's partition.
+
+        degrees: int8 (images, 5). unlabeled: bool (images,), whether a file of degrees covers the image and has none
+        for it. unlisted: {role: images that this file officially has degrees for, and here has not}.
+        """
+        subset = self.subset
+        covers = {f"{subset.name}_labels": np.full(len(numbers), True)}  # role -> which of the images it should list
+        if subset is STANDARD:
+            covers |= {f"labels_{name}": part == index for index, name in enumerate(PARTITION)}
+        self.degree_table = np.full((subset.first + subset.images, len(DEGREES)), -1, np.int8)
+        tables = {}
+        for role in covers:
+            found = self.copy(role) if f"{subset.name}_labels" in tables else self.read(role)
+            if found is not None:
+                for other in tables:
+                    check_agreement(self.release, "degrees", other, tables[other], role, found)
+                tables[role] = found
+                self.degree_table = np.where(found >= 0, found, self.degree_table)
+        degrees = self.degree_table[numbers]
+        covers = {role: covers[role] for role in tables}
+        unlabeled = (degrees == -1).all(axis=1) & np.any([np.full(len(numbers), False), *covers.values()], axis=0)
+        known = UNLABELED_NUMBERS[subset.name]
+        strange = unlabeled & ~np.isin(numbers, known)
+        of_test = strange & (part == PARTITION.index("test"))
+        if of_test.sum() <= subset.rows[-1] - len(known):  # which two of test lack them is not known
+            strange &= ~of_test
+        unlisted = {role: int((strange & covered).sum()) for role, covered in covers.items()}
+        return degrees, unlabeled, {role: count for role, count in unlisted.items() if count}
+
+    def attributes(self):
+        """Binary attributes: int8 (file numbers, 40). They have to fit the degrees, which are read before."""
+        role, other = f"{self.subset.name}_attributes", f"{self.other.name}_attributes"
+        attributes = self.read(role)
+        if attributes is None:
+            return np.full((self.subset.first + self.subset.images, len(ATTRIBUTES)), -1, np.int8)
+        theirs = self._of_counterparts(other, self.copy)
+        if theirs is not None:
+            check_agreement(self.release, "attributes", other, theirs, role, attributes)
+        for column, (degree, name) in enumerate(zip(self.degree_table.T, RELEASE_NAMES.values())):
+            check_fit(self.release, self.subset, column, degree, attributes[:, ATTRIBUTES.index(name)])
+        return attributes
+
+    def identities(self):
+        """Identities: int32; through the mapping, of the other subset, where the subset's own file is missing."""
+        role, other = f"{self.subset.name}_identity", f"{self.other.name}_identity"
+        own = self.read(role)
+        theirs = self._of_counterparts(other, self.read if own is None else self.copy)
+        if own is not None and theirs is not None:
+            check_agreement(self.release, "identities", other, theirs, role, own)
+        missing = np.full(self.subset.first + self.subset.images, -1, np.int32)
+        return next((found for found in (own, theirs) if found is not None), missing)
+
+    def _of_counterparts(self, role, read):
+        """What a file of the other subset says of the images of this one; None without the file or the mapping."""
+        theirs = None if self.mapping is None else read(role)
+        if theirs is None:
+            return None
+        found = np.full((self.subset.first + self.subset.images, *theirs.shape[1:]), -1, theirs.dtype)
+        hq = np.flatnonzero(self.mapping >= 0)
+        if self.subset is HQ:
+            found[hq] = theirs[self.mapping[hq]]
+        else:
+            found[self.mapping[hq]] = theirs[hq]
+        return found
+
+    def captions_and_requests(self, numbers):
+        """The columns of the index with the captions and requests of the images `numbers`, as Arrow arrays."""
+        columns = dict.fromkeys(("caption", *DEGREES, "request"), pa.repeat("", len(numbers)))
+        columns |= dict.fromkeys(_REQUEST_FIELDS, pa.repeat(pa.scalar(-1, pa.int8()), len(numbers)))
+        captions, requests, requests_txt, labels = (
+            f"{self.subset.name}_{kind}" for kind in ("captions", "requests", "requests_txt", "request_labels")
+        )
+        found = self.read(captions) or {}
+        texts = {}  # role -> requests
+        for role in (requests, requests_txt):
+            table = self.copy(role) if texts else self.read(role)
+            if table:
+                texts[role] = table["request"]
+                found = {"request": table["request"]} | found
+        structured = self.read(labels) or {}
+        if structured:
+            texts[labels] = structured.pop("text")
+        for role in list(texts)[1:]:
+            _check_texts_agree(self.release, next(iter(texts)), role, texts)
+        columns |= {name: values.take(pa.array(numbers)) for name, values in (found | structured).items()}
+        return {
+            "caption": columns["caption"],
+            "attribute_captions": _struct(columns, DEGREES),
+            "request": columns["request"],
+            "request_labels": _struct(columns, _REQUEST_FIELDS),
+        }
 
 
-def serving(groups, there):
-    """Of the groups of roles that serve one need, the first that is there, else the one of which most is there."""
-    whole = [group for group in groups if all(role in there for role in group)]
-    return whole[0] if whole else max(groups, key=lambda group: sum(role in there for role in group))
-
-
-def missing_roles(release, subset, parts=False):
-    """The roles that a complete subset needs and that a release has in no form."""
-    groups = [serving(groups, release.sources) for groups in needs(subset, parts)]
-    missing = [[role for role in group if role not in release.sources] for group in groups]
-    return [role for roles in missing for role in roles]
-
-
-# Kind of role -> what rows say without it.
-_WITHOUT = {
-    "images": "there are no rows",
-    "masks": "mask is None",
-    "parts": "parts is empty",
-    "labels": "bangs, eyeglasses, beard, smiling and age are -1",
-    "attributes": "attributes are -1",
-    "captions": "caption and attribute_captions are empty",
-    "requests": "request is empty",
-    "requests_txt": "request is empty",
-    "request_labels": "request_labels are -1",
-    "identity": "identity is -1",
-    "mapping": "there are no rows of hq, and hq_file_name of standard is empty",
-    "partition": "the splits are not checked",
-}
-
-
-def without(role):
-    """What the rows say without the file of a role, in the words of their columns."""
-    kind = role.removeprefix("hq_").removeprefix("standard_")
-    if kind.startswith("labels_"):
-        return f"{_WITHOUT['labels']} in the split {kind.removeprefix('labels_')}"
-    return _WITHOUT[kind]
-
-
-def no_images(release, *subsets):
-    """The MissingFileError of a release without images of some subsets, with what looks like them and is not read."""
-    roles = [f"{subset}_images" for subset in subsets]
-    which = f"{subsets[0]} images" if len(subsets) == 1 else "images"
-    files = " nor ".join(f"{FILES[role].name} nor a folder with {SUBSETS[FILES[role].subset].key}" for role in roles)
+def _no_mapping(release):
     return MissingFileError(
-        f"{release.root}: no {which} below it: neither {files}. {_HOW_TO_CHECK}{_as_lines(release.notes_on(*roles))}"
+        f"{release.root}: no {FILES['mapping'].name}, without which the split of an HQ image is not known. Get "
+        f"this one file of 0.9 MB, {MAPPING_LINK}, and put it anywhere into that folder; progressive GAN's "
+        f"image_list.txt serves too. Or get all that is missing: celeba-dialog fetch "
+        f"{shlex.quote(release.root)} --subset hq --accept-agreement{_as_lines(release.notes_on('mapping'))}"
     )
 
 
-def _as_lines(notes):
-    """Notes as further lines of a message."""
-    return "".join(f"\n  {note}" for note in notes[:_MOST_NOTES])
-
-
-def remarks(release, missing, subset, parts=False):
-    """What whoever loads a subset has to be told once, a line each: what was left aside, and what is missing."""
-    roles = roles_of(subset, parts)
-    aside = [note.path for note in release.notes_on(*roles) if note.aside]
-    lines = [f"{_some(aside)} left aside, because the official files are there."] if aside else []
-    for role in missing:
-        notes = [note for note in release.notes_on(role) if not note.aside]
-        lines.append(f"{FILES[role].name} not found, so {without(role)}.{_as_lines(notes)}")
-    return [f"{release.root}: {line} {_HOW_TO_CHECK}" for line in lines]
-
-
-def _optional(release, role, read, subset, counts=None):
-    """What a reader makes of a text or JSON file, None where it is not there; notes its number of rows in `counts`."""
-    text = release.text(role)
-    if text is None:
-        return None
-    value, count = read(*text, subset)
-    if counts is not None:
-        counts[role] = count
-    pa.default_memory_pool().release_unused()  # what splitting a text took, before the next one is read
-    return value
-
-
-def _degrees(release, subset, numbers, part, counts):
-    """(table, degrees, unlabeled, unlisted); the last three of the images `numbers`, in `part` of CelebA's partition.
-
-    table: int8 (file numbers, 5), -1 where missing. degrees: the rows of the images. unlabeled: bool (images,), whether
-    a file of degrees covers the image and has none for it. unlisted: {role: images that this file officially has
-    degrees for, and here has not}. Raises ConflictError where two files differ.
-    """
-    covers = {f"{subset.name}_labels": np.full(len(numbers), True)}  # role -> which of the images it should list
-    if subset is STANDARD:
-        covers |= {f"labels_{name}": part == index for index, name in enumerate(PARTITION)}
-    table = np.full((subset.first + subset.images, len(DEGREES)), -1, np.int8)
-    tables = {}
-    for role in covers:
-        if f"{subset.name}_labels" in tables:
-            found = _copy(release, role, read_degrees, subset)
-        else:
-            found = _optional(release, role, read_degrees, subset, counts)
-        if found is not None:
-            for other in tables:
-                _agree(release, "degrees", other, tables[other], role, found)
-            tables[role] = found
-            table = np.where(found >= 0, found, table)
-    degrees = table[numbers]
-    covers = {role: covers[role] for role in tables}
-    unlabeled = (degrees == -1).all(axis=1) & np.any([np.full(len(numbers), False), *covers.values()], axis=0)
-    strange = unlabeled & ~np.isin(numbers, subset.unlabeled)
-    of_test = strange & (part == PARTITION.index("test"))
-    if of_test.sum() <= subset.rows[-1] - len(subset.unlabeled):  # which two of test lack them is not known
-        strange &= ~of_test
-    unlisted = {role: int((strange & covered).sum()) for role, covered in covers.items()}
-    return table, degrees, unlabeled, {role: count for role, count in unlisted.items() if count}
-
-
-def _copy(release, role, read, subset):
-    """The same of a file that only repeats what another says: one that cannot be read is left aside, with a warning."""
-    try:
-        return _optional(release, role, read, subset)
-    except ConflictError:
-        raise
-    except ReleaseError as error:
-        logger.warning(f"{error} It is left aside, because another file says the same.")
-        return None
-
-
-def _agree(release, what, role, values, other_role, other_values):
+def check_agreement(release, what, role, values, other_role, other_values):
     """Raises ConflictError where two tables, by file number of the second role's subset, say different things."""
     values, other_values = (table.reshape(len(table), -1) for table in (values, other_values))
     differ = (values >= 0) & (other_values >= 0) & (values != other_values)
@@ -2708,108 +3301,7 @@ def _agree(release, what, role, values, other_role, other_values):
         )
 
 
-def _attributes(release, subset, mapping, table, counts):
-    """Binary attributes: int8 by file number, -1 where missing, compared with what the release says of them elsewhere.
-
-    `table` are the degrees by file number. Raises ConflictError where HQ and standard attributes or attributes and
-    degrees contradict each other.
-    """
-    role = f"{subset.name}_attributes"
-    attributes = _optional(release, role, read_attributes, subset, counts)
-    if attributes is None:
-        return np.full((subset.first + subset.images, len(ATTRIBUTES)), -1, np.int8)
-    theirs = _of_counterparts(release, "attributes", _copy, read_attributes, subset, mapping)
-    if theirs is not None:
-        _agree(release, "attributes", f"{_other(subset).name}_attributes", theirs, role, attributes)
-    for column, (degree, name) in enumerate(zip(table.T, RELEASE_NAMES.values())):
-        _fit(release, subset, column, degree, attributes[:, ATTRIBUTES.index(name)])
-    return attributes
-
-
-# How many of CelebA's binary labels may contradict the degree. In the real train and validation parts one in 182,618
-# does for Bangs, and none for Eyeglasses, No_Beard and Smiling; a file that is shifted by a row, or has two columns
-# swapped, contradicts an eighth to a half. Young goes with ages below 40 in 85%, shifted in 65%.
-_MOST_CONTRADICTIONS = 1 / 10_000
-_MOST_AGE_CONTRADICTIONS, _FEWEST_AGES = 1 / 4, 400
-
-
-def _fit(release, subset, column, degree, attribute):
-    """Raises ConflictError where a column of degrees and its binary attribute contradict each other too often."""
-    name = list(RELEASE_NAMES.values())[column]
-    known = (degree >= 0) & (attribute >= 0)
-    says = {"No_Beard": degree == 0, "Young": degree < 3}.get(name, degree > 0)
-    wrong = known & (says != (attribute == 1))
-    most = max(1, known.sum() * _MOST_CONTRADICTIONS)
-    if name == "Young":
-        most = known.sum() * _MOST_AGE_CONTRADICTIONS if known.sum() >= _FEWEST_AGES else np.inf
-    if wrong.sum() > most:
-        labels = [role for role in (f"{subset.name}_labels", *_LISTS) if role in release.sources][0]
-        first = int(np.argmax(wrong))
-        raise ConflictError(
-            f"{release.named(labels)} and {release.named(f'{subset.name}_attributes')} contradict each other on {name} "
-            f"in {int(wrong.sum()):,} of {int(known.sum()):,} images, first in {subset.file_name(first)}: degree "
-            f"{degree[first]}, attribute {'yes' if attribute[first] == 1 else 'no'}. Rows or columns of one of the two "
-            f"are not in their places. Download both again."
-        )
-
-
-_LISTS = tuple(f"labels_{name}" for name in PARTITION)
-
-
-def _other(subset):
-    return STANDARD if subset is HQ else HQ
-
-
-def _of_counterparts(release, kind, get, read, subset, mapping):
-    """What the other subset's file says of the images of this one, by file number, -1 where it says nothing.
-
-    `get` is `_copy` or `_optional`. None where there is no such file, or no mapping.
-    """
-    other = _other(subset)
-    theirs = None if mapping is None else get(release, f"{other.name}_{kind}", read, other)
-    if theirs is None:
-        return None
-    found = np.full((subset.first + subset.images, *theirs.shape[1:]), -1, theirs.dtype)
-    hq = np.flatnonzero(mapping >= 0)
-    if subset is HQ:
-        found[hq] = theirs[mapping[hq]]
-    else:
-        found[mapping[hq]] = theirs[hq]
-    return found
-
-
-def _text_columns(release, subset, numbers, counts):
-    """Captions and requests of the images `numbers`, as columns of the index.
-
-    Raises ConflictError where the forms in which the release has the text of a request differ.
-    """
-    columns = dict.fromkeys(("caption", *DEGREES, "request"), pa.repeat("", len(numbers)))
-    columns |= dict.fromkeys(_REQUEST_FIELDS, pa.repeat(pa.scalar(-1, pa.int8()), len(numbers)))
-    captions, requests, request_txt, labels = (
-        f"{subset.name}_{kind}" for kind in ("captions", "requests", "requests_txt", "request_labels")
-    )
-    found = _optional(release, captions, read_captions, subset, counts) or {}
-    texts = {}  # role -> requests by file number
-    for role, read in ((requests, read_requests), (request_txt, read_requests_txt)):
-        table = _copy(release, role, read, subset) if texts else _optional(release, role, read, subset, counts)
-        if table:
-            texts[role] = table["request"]
-            found = {"request": table["request"]} | found
-    structured = _optional(release, labels, read_request_labels, subset, counts) or {}
-    if structured:
-        texts[labels] = structured.pop("text")
-    for role in list(texts)[1:]:
-        _agree_on_texts(release, next(iter(texts)), role, texts)
-    columns |= {name: values.take(pa.array(numbers)) for name, values in (found | structured).items()}
-    return {
-        "caption": columns["caption"],
-        "attribute_captions": _struct(columns, DEGREES),
-        "request": columns["request"],
-        "request_labels": _struct(columns, _REQUEST_FIELDS),
-    }
-
-
-def _agree_on_texts(release, role, other, texts):
+def _check_texts_agree(release, role, other, texts):
     """Raises ConflictError where two files have different requests of an image; white space does not count."""
     one, two = texts[role], texts[other]
     differ = pc.and_(pc.not_equal(one, two), pc.and_(pc.not_equal(one, ""), pc.not_equal(two, "")))
@@ -2826,22 +3318,41 @@ def _agree_on_texts(release, role, other, texts):
         )
 
 
+# How many of CelebA's binary labels may contradict the degree. In the real train and validation parts one in 182,618
+# does for Bangs, and none for Eyeglasses, No_Beard and Smiling; a file that is shifted by a row, or has two columns
+# swapped, contradicts an eighth to a half. Young goes with ages below 40 in 85%, shifted in 65%.
+_MOST_CONTRADICTIONS = 1 / 10_000
+_MOST_AGE_CONTRADICTIONS, _FEWEST_AGES = 1 / 4, 400
+
+
+def check_fit(release, subset, column, degree, attribute):
+    """Raises ConflictError where a column of degrees and its binary attribute contradict each other too often."""
+    name = list(RELEASE_NAMES.values())[column]
+    known = (degree >= 0) & (attribute >= 0)
+    says = {"No_Beard": degree == 0, "Young": degree < 3}.get(name, degree > 0)
+    wrong = known & (says != (attribute == 1))
+    most = max(1, known.sum() * _MOST_CONTRADICTIONS)
+    if name == "Young":
+        most = known.sum() * _MOST_AGE_CONTRADICTIONS if known.sum() >= _FEWEST_AGES else np.inf
+    if wrong.sum() > most:
+        roles = (f"{subset.name}_labels", *(f"labels_{part}" for part in PARTITION))
+        labels = next(role for role in roles if role in release.sources)
+        first = int(np.argmax(wrong))
+        raise ConflictError(
+            f"{release.named(labels)} and {release.named(f'{subset.name}_attributes')} contradict each other on {name} "
+            f"in {int(wrong.sum()):,} of {int(known.sum()):,} images, first in {subset.file_name(first)}: degree "
+            f"{degree[first]}, attribute {'yes' if attribute[first] == 1 else 'no'}. Rows or columns of one of the two "
+            f"are not in their places. Download both again."
+        )
+
+
 def _struct(columns, names):
     return pa.StructArray.from_arrays([columns[name] for name in names], names=list(names))
 
 
-def _identities(release, subset, mapping, counts):
-    """Identities by file number; through the mapping, of the other subset, where the subset's own file is missing.
-
-    Raises ConflictError where the two differ.
-    """
-    role = f"{subset.name}_identity"
-    own = _optional(release, role, read_identity, subset, counts)
-    theirs = _of_counterparts(release, "identity", _optional if own is None else _copy, read_identity, subset, mapping)
-    if own is not None and theirs is not None:
-        _agree(release, "identities", f"{_other(subset).name}_identity", theirs, role, own)
-    missing = np.full(subset.first + subset.images, -1, np.int32)
-    return next((found for found in (own, theirs) if found is not None), missing)
+def _file_names(subset, numbers):
+    """File names as an Arrow array, "" for -1."""
+    return pa.array([subset.file_name(number) if number >= 0 else "" for number in numbers.tolist()], pa.string())
 
 
 def _places(members, numbers):
@@ -2863,6 +3374,44 @@ def _part_lists(members, numbers):
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
 
 
+# -------------------------------------------------------------------------------------------------- what is missing
+
+_MOST_NOTES = 10  # shown in one message
+
+
+def missing_roles(release, subset, parts=False):
+    """The roles that a complete subset needs and that a release has in no form."""
+    groups = [serving(groups, release.sources) for groups in needs(subset, parts)]
+    missing = [[role for role in group if role not in release.sources] for group in groups]
+    return [role for roles in missing for role in roles]
+
+
+def no_images(release, *subsets):
+    """The MissingFileError of a release without images of some subsets, with what looks like them and is not read."""
+    roles = [f"{subset}_images" for subset in subsets]
+    which = f"{subsets[0]} images" if len(subsets) == 1 else "images"
+    files = " nor ".join(f"{FILES[role].name} nor a folder with {SUBSETS[FILES[role].subset].keys}" for role in roles)
+    return MissingFileError(
+        f"{release.root}: no {which} below it: neither {files}. {_HOW_TO_CHECK}{_as_lines(release.notes_on(*roles))}"
+    )
+
+
+def _as_lines(notes):
+    """Notes as further lines of a message."""
+    return "".join(f"\n  {note}" for note in notes[:_MOST_NOTES])
+
+
+def remarks(release, missing, subset, parts=False):
+    """What whoever loads a subset has to be told once, a line each: what was left aside, and what is missing."""
+    roles = roles_of(subset, parts)
+    aside = [note.path for note in release.notes_on(*roles) if note.aside]
+    lines = [f"{_some(aside)} left aside, because the official files are there."] if aside else []
+    for role in missing:
+        notes = [note for note in release.notes_on(role) if not note.aside]
+        lines.append(f"{FILES[role].name} not found, so {without(role)}.{_as_lines(notes)}")
+    return [f"{release.root}: {line} {_HOW_TO_CHECK}" for line in lines]
+
+
 def unlisted_lines(index):
     """A sentence for each file of degrees that lists fewer images than it should."""
     return [
@@ -2870,6 +3419,26 @@ def unlisted_lines(index):
         f"{UNLABELED}. It is cut off or edited. {_AGAIN}"
         for role, count in index.unlisted.items()
     ]
+
+
+def warn(release, index, key):
+    """Logs what whoever loads a subset has to know of the release, its `remarks` once in a process."""
+    for line in remarks(release, index.missing, key.subset, key.parts):
+        _warn_once(line)
+    for line in unlisted_lines(index):
+        logger.warning(f"{release.root}: {line} {_HOW_TO_CHECK}")
+
+
+@functools.cache
+def _warn_once(line):
+    logger.warning(line)
+
+
+# -------------------------------------------------------------------------------------------------------------- rows
+
+READ_ROWS = 32  # rows that the builder reads at once: 3 MB of HQ images
+FULL_SHARDS = {"train": 64, "validation": 8, "test": 8, UNLABELED: 1}
+_FEWEST_ROWS = 8  # a shard holds at least so many, unless the split is smaller
 
 
 def shard_count(split, rows):
@@ -2884,404 +3453,21 @@ def shard_ranges(split, first, last):
     return list(zip(bounds[:-1], bounds[1:]))
 
 
-# ------------------------------------------------------------------------------------------------- images and masks
-# Whoever reads a row (the loader, build, verify) walks the segments of its JPEG and the chunks of its PNGs: kind, whole
-# to the end, size, colours, palette, orientation. That takes microseconds. Pixels take a hundred times that and are
-# looked at where a row is made from them (resized configs, masks without the whole official palette), and all of them
-# by `check --deep`: a class above 18 under the official palette, or grey in a part mask, is found there alone.
+def read_rows(key, first, last, count, sizes):
+    """The rows of an index from `first` to the one before `last`, at most `count` at a time.
 
-_PALETTE = bytes(value for color in MASK_COLORS.values() for value in color)
-_HQ_COPIES = ((512, 512), (256, 256))  # smaller copies of the HQ images, which is all that some have
-_SEGMENT = struct.Struct(">HH").unpack_from  # marker and length of a JPEG segment
-_FRAME = struct.Struct(">BHHB").unpack_from  # bits of a sample, height, width and components of a JPEG
-_CHUNK = struct.Struct(">L4s").unpack_from  # length and kind of a PNG chunk
-_CRC = struct.Struct(">L").unpack_from
-_FRAMES = {*range(0xFFC0, 0xFFD0)} - {0xFFC4, 0xFFC8, 0xFFCC}
-_TABLES = {0xFFC4, 0xFFCC, 0xFFDB, 0xFFDD, 0xFFFE, *range(0xFFE0, 0xFFF0)}  # and comments, and what applications add
-_USUAL_FRAMES = {0xFFC0, 0xFFC1, 0xFFC2}  # baseline, extended, progressive; not lossless or arithmetic
-_JPEG_COLORS = {1: "grey", 4: "CMYK"}
-_GREY, _RGB, _INDEXED = 0, 2, 3  # colour types of a PNG
-_MAY_TURN = (b"Raw profile type exif", b"exif", b"XML:com.adobe.xmp", b"xmp")  # texts in which Pillow looks for EXIF
-_ORIENTATION = 0x0112  # in EXIF: 1 for upright, 2 to 8 for turned or mirrored
-_STARTS = (
-    (re.compile(rb"\xff\xd8"), "a JPEG"),
-    (re.compile(rb"\x89PNG"), "a PNG"),
-    (re.compile(rb"RIFF.{4}WEBP", re.S), "a WebP"),
-    (re.compile(rb"PK\x03\x04"), "a zip"),
-    (re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)", re.I), "a web page"),
-    (re.compile(rb"\Z"), "an empty file"),
-)
-
-
-def _undecodable(kind, name, why):
-    return FormatError(f"{name}: the {kind} cannot be decoded: {why}. {_AGAIN}")
-
-
-def _another_kind(data, kind, name):
-    """The FormatError for bytes that do not start as a JPEG or PNG does."""
-    what = next((what for start, what in _STARTS if start.match(data)), None)
-    what = f"this is {what}" if what else f"it starts with {data[:8]!r}"
-    return _undecodable(kind, name, f"{what}, no {kind}")
-
-
-def _pixels(size):
-    return f"{size[0]}×{size[1]} pixels"
-
-
-def jpeg_header(data, name):
-    """((width, height), whether it may hold an orientation) of a JPEG in RGB, without decoding it.
-
-    Raises FormatError for what is no JPEG, is cut off, or is of a kind or in colours that the release does not have.
+    Yields (a slice of `index.table`, its images as `read_images` gives them). Raises ChangedReleaseError where an image
+    cannot be read because the release is another by now, and what `read_images` raises.
     """
-    if data[:2] != b"\xff\xd8":
-        raise _another_kind(data, "JPEG", name)
-    at, frame, may_turn = 2, None, False
-    try:
-        while True:
-            marker, length = _SEGMENT(data, at)
-            if marker == 0xFFDA:  # the pixels follow
-                break
-            if marker == 0xFFFF:  # a byte of fill
-                at += 1
-                continue
-            if marker == 0xFFE1:  # EXIF or XMP
-                may_turn = True
-            elif marker in _FRAMES and frame is None:
-                frame = (marker, *_FRAME(data, at + 4))
-            elif marker not in _TABLES:
-                raise _undecodable("JPEG", name, f"marker {marker:04X} at byte {at:,}")
-            at += 2 + length
-    except struct.error:
-        raise _undecodable("JPEG", name, "it is cut off") from None
-    # In pixels, FF is followed by 0 or a restart marker. What follows the end is of no account.
-    if not data.endswith(b"\xff\xd9") and data.find(b"\xff\xd9", at) < 0:
-        raise _undecodable("JPEG", name, "it is cut off")
-    if frame is None:
-        raise _undecodable("JPEG", name, "it does not say its size")
-    marker, bits, height, width, components = frame
-    if marker not in _USUAL_FRAMES or bits != 8:
-        raise FormatError(
-            f"{name}: a JPEG of a kind that few programs decode (frame {marker:04X}, {bits} bits), expected baseline "
-            f"or progressive of 8 bits. {_AGAIN}"
-        )
-    if components != 3:
-        colors = _JPEG_COLORS.get(components, f"{components} colours")
-        raise FormatError(f"{name}: a JPEG in {colors}, expected RGB. {_AGAIN}")
-    return (width, height), may_turn
-
-
-class PngHeader(NamedTuple):
-    """What a PNG says of itself."""
-
-    size: tuple  # (width, height)
-    bits: int  # of a sample
-    color: int  # its colour type: _GREY, _RGB, _INDEXED, or one with alpha
-    palette: bytes  # red, green and blue of each colour; empty where there is none
-    may_turn: bool  # whether it may hold an orientation
-
-
-def png_header(data, name):
-    """The PngHeader of a PNG, without decoding it. Raises FormatError for what is no PNG, is cut off or damaged."""
-    if data[:8] != b"\x89PNG\r\n\x1a\n":
-        raise _another_kind(data, "PNG", name)
-    at, kind, chunks, may_turn = 8, None, {}, False
-    try:
-        while kind != b"IEND":
-            length, kind = _CHUNK(data, at)
-            content, end = at + 8, at + 8 + length
-            if (zlib.crc32(data[at + 4 : end]),) != _CRC(data, end):
-                raise _undecodable("PNG", name, f"the checksum of its {kind!r} at byte {at:,} does not fit")
-            if kind == b"IHDR" or kind == b"PLTE":
-                if list(chunks) != ([] if kind == b"IHDR" else [b"IHDR"]):
-                    raise _undecodable("PNG", name, f"{kind!r} at byte {at:,}, where none is due")
-                chunks[kind] = data[content:end]
-            elif kind == b"IDAT":
-                chunks[kind] = None
-            elif kind != b"IEND":
-                may_turn = may_turn or kind == b"eXIf" or data.startswith(_MAY_TURN, content)
-            at = end + 4
-    except struct.error:
-        raise _undecodable("PNG", name, "it is cut off") from None
-    if len(chunks.get(b"IHDR", b"")) != 13 or b"IDAT" not in chunks:
-        raise _undecodable("PNG", name, "it has no header or no pixels")
-    width, height, bits, color = struct.unpack_from(">LLBB", chunks[b"IHDR"])
-    palette = chunks.get(b"PLTE", b"")
-    if len(palette) % 3 or (color == _INDEXED and not palette):
-        raise _undecodable("PNG", name, f"its palette is of {len(palette)} bytes")
-    return PngHeader((width, height), bits, color, palette, may_turn)
-
-
-@contextlib.contextmanager
-def _opened(data, kind, name):
-    """A Pillow image of some bytes. Raises FormatError for what cannot be one, before or while it is decoded."""
-    try:
-        with PillowImage.open(io.BytesIO(data), formats=[kind]) as image:
-            if max(image.size) > _MAX_SIDE:
-                raise FormatError(f"{name}: {_pixels(image.size)}, where none here has over {_MAX_SIDE:,}. {_AGAIN}")
-            yield image
-    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
-        raise _undecodable(kind, name, error) from None
-
-
-def _check_upright(data, kind, name):
-    """Raises FormatError for an image with an orientation in its EXIF or XMP.
-
-    `datasets` turns such an image when it decodes it, but not the mask that belongs to it, and other readers of the
-    same bytes turn nothing. No official image has one.
-    """
-    with _opened(data, kind, name) as image:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    if orientation in range(2, 9):
-        raise FormatError(
-            f"{name}: its EXIF says to turn or mirror it (orientation {orientation}), which some readers do and others "
-            f"do not, and its mask or image would no longer fit. Remove the tag, or get the official file."
-        )
-
-
-def check_image(data, sizes, subset, name):
-    """(width, height) of a JPEG that can serve, told from its header.
-
-    Args:
-        sizes: what is wanted of it: sides in pixels, None for the image as it is.
-        subset: HQ or STANDARD.
-
-    Raises FormatError for one of another size or kind, or with an orientation. Smaller copies of HQ images serve where
-    all that is wanted is as small.
-    """
-    own, may_turn = jpeg_header(data, name)
-    if own != subset.side and not _serves(data, own, sizes):
-        raise FormatError(f"{name}: {_pixels(own)}, expected {_pixels(subset.side)}. {_what_size(own, subset)}")
-    if may_turn:
-        _check_upright(data, "JPEG", name)
-    return own
-
-
-def _serves(data, own, sizes):
-    """Whether a JPEG of another size than the official one serves all the same."""
-    if own in _HQ_COPIES and None not in sizes and max(sizes) <= own[0]:
-        return True
-    return _is_drawing(data, own)
-
-
-def _is_drawing(data, own):
-    """Whether a JPEG of the size `own` is a drawing for tests, which is to be taken for an HQ image."""
-    return own[0] == own[1] and DRAWING.format(own[0]).encode() in data[:1024]
-
-
-def _what_size(own, subset):
-    """What an image of another size is, and what to do."""
-    if subset is STANDARD:
-        what = "a cropped or resized copy" if own[0] == own[1] else "likely from the uncropped CelebA (img_celeba)"
-        return f"This is {what}; the rows are made from the aligned images, {FILES['standard_images'].name}."
-    official = f"the official {FILES['hq_images'].name}"
-    if own in _HQ_COPIES:
-        configs = [name for name, options in CONFIGS.items() if options.get("image_size", HQ.side[0]) <= own[0]]
-        return f"{' and '.join(configs)} can be made from these smaller copies; the others need {official}."
-    what = " This is the size of a standard image." if own == STANDARD.side else ""
-    return f"Get {official}.{what}"
-
-
-def decode_image(data, name):
-    """The pixels of a JPEG, as a Pillow image in RGB. Raises FormatError for one that does not decode."""
-    with _opened(data, "JPEG", name) as image:
-        return image.convert("RGB")
-
-
-def resize_image(image, side):
-    """The JPEG, as bytes, of a Pillow image at `side` pixels square: Lanczos, quality 95, no chroma subsampling."""
-    file = io.BytesIO()
-    image.resize((side, side), PillowImage.Resampling.LANCZOS).save(file, "JPEG", quality=95, subsampling=0)
-    return file.getvalue()
-
-
-def sized_image(data, sizes, subset, name):
-    """{size: bytes} of a JPEG: untouched for None and for the side it has. Arguments and errors: see `check_image`."""
-    own = check_image(data, sizes, subset, name)
-    image = None
-    result = {}
-    for size in sizes:
-        if size is None or own == (size, size):
-            result[size] = data
-        else:
-            image = image or decode_image(data, name)
-            result[size] = resize_image(image, size)
-    return result
-
-
-def _check_mask(data, name):
-    """The PngHeader of a mask or part mask. Raises FormatError for one of another size or with an orientation."""
-    header = png_header(data, name)
-    if header.size != (MASK_SIDE, MASK_SIDE):
-        raise FormatError(
-            f"{name}: {_pixels(header.size)}, expected {_pixels((MASK_SIDE, MASK_SIDE))}. This is no official mask, "
-            f"and resizing one is not undone. {_AGAIN}"
-        )
-    if header.may_turn:
-        _check_upright(data, "PNG", name)
-    return header
-
-
-def sized_mask(data, size, name):
-    """A mask as the dataset has it, see `palette_mask` and `resize_mask`; size is None for its own.
-
-    Raises FormatError for one that is no official mask and cannot be turned back into one. In a mask that has the
-    official palette, the pixels are looked at only where it is resized.
-    """
-    header = _check_mask(data, name)
-    return _palette_mask(data, header, name) if size is None else resize_mask(data, size, name)
-
-
-def sized_part(data, size, name):
-    """A binary part mask as the dataset has it, see `resize_part`; size is None for its own, and the pixels unseen.
-
-    Raises FormatError for one that is no official part mask.
-    """
-    header = _check_mask(data, name)
-    if (header.color, header.bits) not in ((_GREY, 1), (_GREY, 8), (_RGB, 8)):
-        raise FormatError(
-            f"{name}: a PNG of colour type {header.color} and {header.bits} bits, expected a binary mask in grey or "
-            f"RGB. {_AGAIN}"
-        )
-    return data if size is None else resize_part(data, size, name)
-
-
-def palette_mask(data, name):
-    """A mask as a PNG whose pixel values are the class indices: the same bytes where it is one already.
-
-    A mask re-saved as RGB in the official colours, with another palette or as grey indices is turned back, without
-    loss. Raises FormatError for any other.
-    """
-    return _palette_mask(data, png_header(data, name), name)
-
-
-def _palette_mask(data, header, name):
-    own = _has_official_palette(header)
-    if own and len(header.palette) >= len(_PALETTE) and header.bits == 8:
-        return data
-    indices = mask_indices(data, name)
-    return data if own else encode_mask(indices)
-
-
-def _has_official_palette(header):
-    """Whether the indices of a PNG are the classes, as far as its palette goes."""
-    return header.color == _INDEXED and _PALETTE.startswith(header.palette[: len(_PALETTE)])
-
-
-def mask_indices(data, name):
-    """The class indices of a mask, uint8 (height, width). Raises FormatError for one that holds anything else."""
-    header = png_header(data, name)
-    if header.bits == 16 and header.color != _GREY:  # Pillow keeps the high byte of each, which may be 0 in all
-        raise FormatError(f"{name}: colours of 16 bits, expected a palette mask. {_AGAIN}")
-    with _opened(data, "PNG", name) as image:
-        if image.mode == "P":
-            own, colors = _has_official_palette(header), len(header.palette) // 3
-            _check_below(np.asarray(image), min(colors, len(MASK_CLASSES)) if own else colors, name)
-            image = image if own else image.convert("RGB")
-        elif image.mode == "RGBA":
-            image = image.convert("RGB")
-        elif image.mode in ("1", "LA"):
-            image = image.convert("L")
-        pixels = np.asarray(image)
-    if pixels.ndim == 3:
-        if (pixels != pixels[..., :1]).any():
-            return _classes_of_colors(pixels, name)
-        pixels = pixels[..., 0]  # grey saved as RGB: of the official colours only black is grey
-    elif header.color == _GREY and header.bits in (1, 2, 4):  # Pillow stretches grey of few bits to 0-255
-        pixels = pixels // (255 // (2**header.bits - 1))
-    _check_below(pixels, len(MASK_CLASSES), name)
-    return pixels.astype(np.uint8, copy=False)  # from 16 bits
-
-
-def _check_below(pixels, count, name):
-    if pixels.size and pixels.max() >= count:
-        raise FormatError(f"{name}: holds class {pixels.max()}, expected 0 to {count - 1}. {_AGAIN}")
-
-
-def _classes_of_colors(pixels, name):
-    codes = pixels.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
-    colors = np.array([(red << 16) + (green << 8) + blue for red, green, blue in MASK_COLORS.values()])
-    order = np.argsort(colors)
-    indices = order[np.minimum(np.searchsorted(colors[order], codes), len(colors) - 1)].astype(np.uint8)
-    if (colors[indices] != codes).any():
-        strange = pixels[colors[indices] != codes][0].tolist()
-        raise FormatError(
-            f"{name}: the colour {strange} is none of the {len(colors)} official ones. If this copy was saved with "
-            f"loss, set every pixel to the nearest of them (celeba_dialog.MASK_COLORS) and save it as PNG; else "
-            f"get the official {FILES['hq_masks'].name}."
-        )
-    return indices
-
-
-def encode_mask(indices):
-    """The PNG of class indices, uint8 (height, width), with the official palette."""
-    image = PillowImage.fromarray(indices)
-    image.putpalette(_PALETTE)
-    file = io.BytesIO()
-    image.save(file, "PNG", optimize=False)
-    return file.getvalue()
-
-
-def resize_mask(data, side, name):
-    """A mask of `side` pixels square by nearest neighbour, still class indices; never larger than it was."""
-    image = PillowImage.fromarray(mask_indices(data, name))
-    if max(image.size) <= side:
-        return palette_mask(data, name)
-    return encode_mask(np.asarray(image.resize((side, side), PillowImage.Resampling.NEAREST)))
-
-
-def resize_part(data, side, name):
-    """A binary part mask of `side` pixels square by nearest neighbour, in its own mode; never larger than it was.
-
-    Raises FormatError for one that is not black and white.
-    """
-    with _opened(data, "PNG", name) as image:
-        colors = image.getcolors(2)  # None for more
-        if colors is None or not {color for _, color in colors} <= {0, 255, (0, 0, 0), (255, 255, 255)}:
-            found = "more than two values" if colors is None else sorted(color for _, color in colors)
-            raise FormatError(f"{name}: holds {found}, expected a binary mask of 0 and 255. {_AGAIN}")
-        if max(image.size) <= side:
-            return data
-        file = io.BytesIO()
-        image.resize((side, side), PillowImage.Resampling.NEAREST).save(file, "PNG")
-    return file.getvalue()
-
-
-# ---------------------------------------------------------------------------------------------------------- features
-
-
-def features_of(subset, parts=False):
-    """The `datasets.Features` of a subset, on whatever version of `datasets` is installed.
-
-    image: JPEG, RGB, 1024×1024 (hq) or 178×218 pixels. mask (hq): PNG, palette, 512×512, pixel values 0-18 in the
-    order of MASK_CLASSES, or None. bangs … age: degree 0-5, -1 where the image is not labelled. attributes: forty of
-    0 or 1 in the order of ATTRIBUTES, all -1 where missing. Texts: empty where missing. identity: -1 where missing.
-        request_labels: -1 where there is no request, in value and target also where they do not apply.
-    """
-    columns = {"image": datasets.Image()}
-    if subset == "hq":
-        columns["mask"] = datasets.Image()  # no `mode`: Pillow would turn the indices into colours
-    columns |= {name: datasets.ClassLabel(names=list(classes)) for name, classes in DEGREES.items()}
-    columns["attributes"] = datasets.Sequence(datasets.ClassLabel(names=["no", "yes"]), length=len(ATTRIBUTES))
-    columns["caption"] = datasets.Value("string")
-    columns["attribute_captions"] = {name: datasets.Value("string") for name in DEGREES}
-    columns["request"] = datasets.Value("string")
-    columns["request_labels"] = {
-        "attribute": datasets.ClassLabel(names=list(DEGREES)),
-        "mode": datasets.ClassLabel(names=list(REQUEST_MODES)),
-        "direction": datasets.ClassLabel(names=list(REQUEST_DIRECTIONS)),
-        "value": datasets.Value("int8"),
-        "target": datasets.Value("int8"),
-    }
-    columns["identity"] = datasets.Value("int32")
-    columns["file_name"] = datasets.Value("string")
-    columns["celeba_file_name" if subset == "hq" else "hq_file_name"] = datasets.Value("string")
-    if parts:
-        # A list of a dict, because Sequence of a dict is turned inside out, and List is unknown before 4.0.
-        columns["parts"] = [{"part": datasets.ClassLabel(names=list(PARTS)), "mask": datasets.Image()}]
-    return datasets.Features(columns)
-
-
-# -------------------------------------------------------------------------------------------------------------- rows
+    index = open_index(key)
+    for start in range(first, last, count):
+        rows = index.table.slice(start, min(count, last - start))
+        try:
+            images = read_images(index, rows, sizes)
+        except ReleaseError:
+            check_unchanged(key)  # of an older release's index, the file that was read is not to blame
+            raise
+        yield rows, images
 
 
 def read_images(index, rows, sizes):
@@ -3294,7 +3480,7 @@ def read_images(index, rows, sizes):
 
     Returns {size: {"image": [bytes], "mask": [bytes or None], "parts": [[(index into PARTS, bytes)]]}}, with the
     columns that the index has. Raises FormatError for an image or mask that is not what the dataset promises; what is
-    looked at is said above `jpeg_header`.
+    looked at is said under "images and masks".
     """
     columns = {"image": _read_photos(index, rows["image"].combine_chunks(), sizes)}
     if "mask" in rows.column_names:
@@ -3305,9 +3491,13 @@ def read_images(index, rows, sizes):
 
 
 def _read_photos(index, places, sizes):
-    role = "hq_images" if "hq_images" in index.sources else "standard_images"
+    role = _photo_role(index)
     found = [sized_image(data, sizes, SUBSETS[FILES[role].subset], name) for data, name in index.read(role, places)]
     return {size: [photo[size] for photo in found] for size in sizes}
+
+
+def _photo_role(index):
+    return "hq_images" if "hq_images" in index.sources else "standard_images"
 
 
 def _read_masks(index, places, sizes):
@@ -3329,166 +3519,9 @@ def _read_parts(index, lists, sizes):
 
 def check_side(index, size):
     """Raises FormatError where the first image shows that none of `size`, None for the release's own, can be made."""
-    role = "hq_images" if "hq_images" in index.sources else "standard_images"
+    role = _photo_role(index)
     ((data, name),) = index.read(role, index.table["image"].slice(0, 1).combine_chunks())
     check_image(data, [size], SUBSETS[FILES[role].subset], name)
-
-
-def mask_name(number):
-    """The official file name of a palette mask."""
-    return f"{number}.png"
-
-
-def part_name(number, part):
-    """The official file name of a binary part mask; `part` is an index into PARTS."""
-    return f"{number:05d}_{PARTS[part]}.png"
-
-
-# ------------------------------------------------------------------------------------------------- configs and builder
-
-_HOW_TO_GET_IT = (
-    f"To download the official files: celeba-dialog fetch RELEASE --accept-agreement, or by hand from {AGREEMENT_URL}"
-)
-_HOW_TO_CHECK = "To see what is there and what is missing: celeba-dialog check RELEASE"
-
-
-def find_root(data_dir=None):
-    """Where the release lies: `data_dir`, else $CELEBA_DIALOG_RELEASE. Raises MissingFileError for neither."""
-    root = data_dir or os.environ.get(RELEASE_VARIABLE)
-    if not root:
-        raise MissingFileError(
-            f"No CelebA-Dialog files given. Pass data_dir=RELEASE, the folder with the official files, or set "
-            f"{RELEASE_VARIABLE}. {_HOW_TO_GET_IT}"
-        )
-    return normal_path(root)
-
-
-def _own_digest():
-    """Changes with this file, so that rows cached by another version of it are not served."""
-    global _own
-    if _own is None:
-        with open(__file__, "rb") as file:
-            _own = hashlib.sha256(file.read()).hexdigest()
-    return _own
-
-
-_own = None
-
-
-@dataclass
-class CelebADialogConfig(datasets.BuilderConfig):
-    """One way to look at the release.
-
-    Args:
-        subset: "hq" or "standard".
-        image_size: side in pixels to which images are resized (hq only), 1 to 1024; None for the release's own bytes.
-        parts: whether rows have the binary part masks (hq only).
-    """
-
-    version: datasets.Version = datasets.Version(__version__)
-    subset: str = "hq"
-    image_size: int | None = None
-    parts: bool = False
-
-    def check(self):
-        """Raises UsageError for a combination that does not exist."""
-        if self.subset not in SUBSETS:
-            raise UsageError(f"subset is {self.subset!r}, expected hq or standard.")
-        if self.image_size is not None:
-            if isinstance(self.image_size, bool) or not isinstance(self.image_size, int):
-                raise UsageError(f"image_size is {self.image_size!r}, expected a number of pixels.")
-            if self.subset != "hq" or not 1 <= self.image_size <= HQ.side[0]:
-                raise UsageError(
-                    f"image_size is {self.image_size} for {self.name}: only HQ images can be resized, to a side "
-                    f"from 1 to {HQ.side[0]} pixels."
-                )
-        if self.parts and self.subset != "hq":
-            raise UsageError(f"parts is set for {self.name}: only HQ images have part masks.")
-
-    def create_config_id(self, config_kwargs, custom_features=None):
-        """The name of the cache folder, with a digest of the release, so that changed files are never served stale."""
-        self.check()
-        config_kwargs = dict(config_kwargs)
-        data_dir = config_kwargs.get("data_dir") or os.environ.get(RELEASE_VARIABLE)
-        if data_dir:
-            root = find_root(data_dir)
-            config_kwargs["data_dir"] = root
-            config_kwargs["release"] = Release(root).digest(roles_of(self.subset, self.parts))
-        return super().create_config_id(config_kwargs, custom_features)
-
-
-CONFIGS = {
-    "hq": dict(description="30,000 images of 1024×1024 pixels with palette masks."),
-    "hq_512": dict(image_size=512, description="hq with images of 512×512 pixels."),
-    "hq_256": dict(image_size=256, description="hq with images and masks of 256×256 pixels."),
-    "hq_parts": dict(parts=True, description="hq with the binary part masks."),
-    "standard": dict(subset="standard", description="202,599 images of 178×218 pixels."),
-}
-
-
-class CelebADialog(datasets.GeneratorBasedBuilder):
-    """CelebA-Dialog, read from the official files where they lie.
-
-    `data_dir` is the folder that holds them somewhere below it, or its fsspec URL; without it, $CELEBA_DIALOG_RELEASE.
-    Configs: hq (the default), hq_512, hq_256, hq_parts, standard; `image_size=N` for other sizes of hq. Columns:
-    see `features_of`. Raises ReleaseError where the files are at fault.
-    """
-
-    VERSION = datasets.Version(__version__)
-    BUILDER_CONFIG_CLASS = CelebADialogConfig
-    BUILDER_CONFIGS = [CelebADialogConfig(name=name, **options) for name, options in CONFIGS.items()]
-    DEFAULT_CONFIG_NAME = "hq"
-    DEFAULT_WRITER_BATCH_SIZE = 100  # rows held in memory while preparing: 10 MB of HQ images
-
-    def _info(self):
-        return datasets.DatasetInfo(
-            description=DESCRIPTION,
-            features=features_of(self.config.subset, self.config.parts),
-            homepage=HOMEPAGE,
-            license=LICENSE_NAME,
-            citation=CITATION,
-        )
-
-    def _split_generators(self, dl_manager):
-        root = find_root(self.config.data_dir)
-        release = Release(root)
-        subset, parts = self.config.subset, self.config.parts
-        key = index_key(release, subset, parts, self._cache_dir_root)
-        index = open_index(key, release)
-        check_side(index, self.config.image_size)
-        for line in remarks(release, index.missing, subset, parts):
-            _warn_once(line)
-        for line in unlisted_lines(index):
-            logger.warning(f"{root}: {line} {_HOW_TO_CHECK}")
-        return [
-            datasets.SplitGenerator(
-                name=split,
-                # The list is the list of shards; everything else must not be one.
-                gen_kwargs={"ranges": shard_ranges(split, *rows), "key": key},
-            )
-            for split, rows in index.splits.items()
-        ]
-
-    def _generate_examples(self, ranges, key):
-        index = open_index(key)
-        size = self.config.image_size
-        for first, last in ranges:
-            for start in range(first, last, READ_ROWS):
-                rows = index.table.slice(start, min(READ_ROWS, last - start))
-                try:
-                    images = read_images(index, rows, [size])[size]
-                except ReleaseError:
-                    check_unchanged(key)  # of an older release's index, the file that was read is not to blame
-                    raise
-                yield from zip(rows["number"].to_pylist(), examples(rows, images))
-
-
-@functools.cache
-def _warn_once(line):
-    logger.warning(line)
-
-
-READ_ROWS = 32  # rows read at once: 3 MB of HQ images
 
 
 def examples(rows, images):
@@ -3507,44 +3540,3 @@ def examples(rows, images):
                 for part, mask in images["parts"][position]
             ]
         yield example
-
-
-# ----------------------------------------------------------------------------------------------------------- register
-
-
-def register():
-    """Makes `load_dataset("celeba_dialog", …, data_dir=RELEASE)` read the release with the builder above.
-
-    For `datasets` 4.0 and later, which refuse loading scripts; earlier versions work too. Only this one name is
-    touched. Without `data_dir` and $CELEBA_DIALOG_RELEASE the name means what it means without this call: the Parquet
-    folder `celeba_dialog/` in the working directory. Calling it again changes nothing. Raises EnvironmentFault where
-    this version of `datasets` has no place to register a name.
-    """
-    # Relies on what `load_dataset` calls to turn a name into a builder, in every version from 2.19 to 5.2:
-    # datasets.load.dataset_module_factory(path, …, data_dir=…), returning DatasetModule(module path, hash, keywords).
-    try:
-        import datasets.load as load
-
-        original = load.dataset_module_factory
-        module_class = load.DatasetModule
-    except (ImportError, AttributeError) as error:
-        raise EnvironmentFault(
-            f"datasets {datasets.__version__} has no place to register a name ({error}). Build the Parquet folder "
-            f"instead, which every version loads by name: celeba-dialog build RELEASE celeba_dialog"
-        ) from error
-    if getattr(original, "registers", None) == "celeba_dialog":
-        return
-
-    def dataset_module_factory(path, *args, **kwargs):
-        if str(path) != "celeba_dialog":
-            return original(path, *args, **kwargs)
-        if kwargs.get("data_dir") or os.environ.get(RELEASE_VARIABLE):
-            return module_class(__name__, _own_digest(), {"dataset_name": "celeba_dialog"})
-        if not os.path.isdir("celeba_dialog"):
-            find_root()  # raises: neither a release nor a built folder
-        return original(path, *args, **kwargs)
-
-    dataset_module_factory.registers = "celeba_dialog"
-    for module in (load, getattr(datasets, "inspect", None)):
-        if hasattr(module, "dataset_module_factory"):
-            module.dataset_module_factory = dataset_module_factory

@@ -19,6 +19,7 @@ from celeba_dialog import CONFIGS
 from celeba_dialog import DEGREES
 from celeba_dialog import FILES
 from celeba_dialog import HQ
+from celeba_dialog import READERS
 from celeba_dialog import STANDARD
 from celeba_dialog import SUBSETS
 from celeba_dialog import UNLABELED
@@ -165,30 +166,6 @@ def _refusal(release, indexes, lines, name):
     except CelebADialogError as error:
         return str(error).replace(f"{release.root}: ", "").replace(f"{release.root}/", "")
     return lines["hq_parts"]["note"] if parts and lines["hq_parts"]["state"] == "damaged" else ""
-
-
-# Role -> its reader; what is not here is a source of images.
-READERS = {
-    "hq_labels": celeba_dialog.read_degrees,
-    "hq_attributes": celeba_dialog.read_attributes,
-    "hq_captions": celeba_dialog.read_captions,
-    "hq_requests": celeba_dialog.read_requests,
-    "hq_requests_txt": celeba_dialog.read_requests_txt,
-    "hq_request_labels": celeba_dialog.read_request_labels,
-    "hq_identity": celeba_dialog.read_identity,
-    "mapping": lambda data, shown, subset: celeba_dialog.read_mapping(data, shown),
-    "standard_labels": celeba_dialog.read_degrees,
-    "labels_train": celeba_dialog.read_degrees,
-    "labels_validation": celeba_dialog.read_degrees,
-    "labels_test": celeba_dialog.read_degrees,
-    "standard_attributes": celeba_dialog.read_attributes,
-    "standard_identity": celeba_dialog.read_identity,
-    "partition": lambda data, shown, subset: (None, celeba_dialog.read_partition(data, shown)),
-    "standard_captions": celeba_dialog.read_captions,
-    "standard_requests": celeba_dialog.read_requests,
-    "standard_requests_txt": celeba_dialog.read_requests_txt,
-    "standard_request_labels": celeba_dialog.read_request_labels,
-}
 
 
 def _checksum_note(release, role, sources):

@@ -37,7 +37,7 @@ def serve():
     from conversion import __main__ as cli
     from conversion.machine import pool
 
-    celeba_dialog._own_digest()  # of the module as it was imported, even if someone saves another meanwhile
+    celeba_dialog.code_digest()  # of the module as it was imported, even if someone saves another meanwhile
     cli.parser()
     huggingface_hub.DatasetCard  # noqa: B018, imported when looked at
     "x".encode("utf-8-sig")  # and these

@@ -216,16 +216,16 @@ def test_the_real_files_agree():
 
     for column, name in enumerate(celeba_dialog.RELEASE_NAMES.values()):
         attribute = attributes[:, ATTRIBUTES.index(name)]
-        celeba_dialog._fit(Named(), standard, column, degrees[:, column], attribute)
+        celeba_dialog.check_fit(Named(), standard, column, degrees[:, column], attribute)
         moved = degrees[:, column].copy()
         moved[1:] = degrees[:-1, column]
         with pytest.raises(ConflictError, match=name):
-            celeba_dialog._fit(Named(), standard, column, moved, attribute)
+            celeba_dialog.check_fit(Named(), standard, column, moved, attribute)
         for other in range(5):
             if other != column and 4 not in (other, column):
                 with pytest.raises(ConflictError, match=name):
-                    celeba_dialog._fit(Named(), standard, column, degrees[:, other], attribute)
-    celeba_dialog._agree(Named(), "attributes", "standard_attributes", attributes[mapping], "hq_attributes", theirs)
+                    celeba_dialog.check_fit(Named(), standard, column, degrees[:, other], attribute)
+    celeba_dialog.check_agreement(Named(), "attributes", "standard_attributes", attributes[mapping], "hq_attributes", theirs)
 
 
 def test_requests_in_three_forms(copy):

@@ -30,9 +30,9 @@ ROOT = Path(celeba_dialog.__file__).parent
 @pytest.fixture(autouse=True)
 def forgetful():
     """Each test begins and ends as a process that has opened no index."""
-    celeba_dialog._indexes.clear()
+    celeba_dialog.indexes.clear()
     yield
-    celeba_dialog._indexes.clear()
+    celeba_dialog.indexes.clear()
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def opened(root, cache, config="standard"):
 
 def forgotten(call, *arguments):
     """What a call gives in a process that has opened no index."""
-    celeba_dialog._indexes.clear()
+    celeba_dialog.indexes.clear()
     return call(*arguments)
 
 
@@ -87,7 +87,7 @@ def test_a_stream_that_is_older_than_its_release(forget, copy, demo, tmp_path):
     assert names(new["train"]) == [row["file_name"] for row in demo.splits("standard")["train"]]
     for split in ("validation", "test", "train"):
         if forget:
-            celeba_dialog._indexes.clear()
+            celeba_dialog.indexes.clear()
         try:
             found = names(old[split])
         except ChangedReleaseError as error:
@@ -104,7 +104,7 @@ def test_nor_when_nothing_was_kept(forget, copy, tmp_path):
     pack(at(copy, "standard_images"), entries)
     for path in (tmp_path / "celeba_dialog_index").glob("*.index"):
         path.unlink()
-    celeba_dialog._indexes.clear()
+    celeba_dialog.indexes.clear()
     for split in old:
         with pytest.raises(ChangedReleaseError, match="Load it again"):
             names(old[split])
@@ -191,8 +191,8 @@ def test_so_many_indexes_are_kept_and_no_more(copy, tmp_path):
     left = (tmp_path / "celeba_dialog_index").glob("*.tmp")
     assert another.exists() and sum(path.name.startswith(key.family) for path in left) == 1
     kept = sorted(map(str, (tmp_path / "celeba_dialog_index").glob("*.index")))
-    assert kept == sorted(paths[-celeba_dialog._KEPT_INDEXES :])
-    assert len(celeba_dialog._indexes) <= celeba_dialog._KEPT_INDEXES
+    assert kept == sorted(paths[-celeba_dialog.KEPT_INDEXES :])
+    assert len(celeba_dialog.indexes) <= celeba_dialog.KEPT_INDEXES
 
 
 # ----------------------------------------------------------------------------------------------------- a damaged cache
@@ -232,7 +232,7 @@ def test_a_thousand_damages_to_a_cached_index(tmp_path, warnings):
         data = damage(rng, sound)
         changed += data != sound
         Path(key.path).write_bytes(data)
-        found = forgotten(celeba_dialog._load_index, key)
+        found = forgotten(celeba_dialog.load_index, key)
         assert found is None or data == sound, trial
         if trial % 50 == 0:
             assert celeba_dialog.open_index(key).table.equals(right.table, check_metadata=True)

@@ -118,7 +118,7 @@ def test_mapping():
 
 def test_splits():
     path = REAL / "standard/list_eval_partition.txt"
-    assert celeba_dialog.read_partition(path.read_bytes(), path.name) == 202599
+    assert celeba_dialog.read_partition(path.read_bytes(), path.name) == (None, 202599)
     partition = {number(name): int(split) for name, split in words(path)}
     standard = np.arange(1, 202600)
     assert celeba_dialog.part_of(standard).tolist() == [partition[n] for n in standard.tolist()]

@@ -490,11 +490,11 @@ def test_a_cached_index_is_not_trusted(folder, small, commands, tmp_path):
     assert key.path == str(index)
     table = celeba_dialog.open_index(key).table
     wrong = table.set_column(table.column_names.index("age"), "age", pa.array([5] * len(table), pa.int8()))
-    celeba_dialog._keep_index(key, wrong)
-    assert set(celeba_dialog._load_index(key).table["age"].to_pylist()) == {5}
+    celeba_dialog.keep_index(key, wrong)
+    assert set(celeba_dialog.load_index(key).table["age"].to_pylist()) == {5}
     for path in (folder / "standard").glob("*.parquet"):
         name = f"standard/{path.name}"
         rewrite(folder, name, lambda rows: [row | {"age": 5} for row in rows])
     done = commands.run("verify", folder, small, "--config=standard", cache=cache)
     assert done.status == 1 and ": column age: 5, the release has " in done.text
-    assert set(celeba_dialog._load_index(key).table["age"].to_pylist()) != {5}
+    assert set(celeba_dialog.load_index(key).table["age"].to_pylist()) != {5}

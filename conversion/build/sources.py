@@ -38,7 +38,7 @@ class Sources:
             for source in release.sources.get(role, []):
                 entry = {"role": role, "path": release.shown(source.path), "size": source.size}
                 if source.path.endswith("/"):
-                    names = sorted(row[2] for row in celeba_dialog.folder_members(source))
+                    names = celeba_dialog.image_files(source)
                     lines = [f"{self._hash(source.path + name)}  {name}\n" for name in names]
                     entry["files"] = len(names)
                     entry["sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
