@@ -499,17 +499,16 @@ def part_of(standard_number):
     return np.searchsorted(PARTITION_ENDS, standard_number)
 
 
-# Subset -> the roles that its annotations come from, may come from or are compared with.
+# Subset -> the roles of its texts, and of those of the other one that say something of its images.
 ANNOTATIONS = {
-    "hq": (
-        "hq_labels hq_attributes hq_captions hq_requests hq_requests_txt hq_request_labels hq_identity mapping "
-        "standard_attributes standard_identity"
-    ).split(),
-    "standard": (
-        "standard_labels labels_train labels_validation labels_test standard_attributes standard_captions "
-        "standard_requests standard_requests_txt standard_request_labels standard_identity partition mapping "
-        "hq_attributes hq_identity"
-    ).split(),
+    name: [
+        role for role, file in FILES.items() if file.subset == name and not role.endswith(("images", "masks", "parts"))
+    ]
+    + [role for role in roles if FILES[role].subset != name]
+    for name, roles in (
+        ("hq", ("standard_attributes", "standard_identity")),
+        ("standard", ("mapping", "hq_attributes", "hq_identity")),
+    )
 }
 
 
@@ -628,7 +627,8 @@ class Release:
         for index, (folder, names) in enumerate(_tree(self.root)):
             if index == 0 and DEMO_README in names:
                 self.demo = _demo(read_range(folder + DEMO_README, 0, 8192))
-            for found in _look_through(folder, names):
+            listed = _sort_out(folder, _folder_files(folder, names), (_own_name(folder),))
+            for found in _look_through(folder, listed):
                 if isinstance(found, Note):
                     notes.append(found)
                 else:
@@ -798,28 +798,19 @@ def _tree(root):
         what = "is a file, not a folder" if os.path.exists(root) else "no such folder"
         raise MissingFileError(f"{root}: {what}. Pass the folder that holds the official files. {_HOW_TO_GET_IT}")
     seen = set()
-    pending = [root]
-    while pending:
-        folder = pending.pop()
-        try:
-            status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(folder) as entries:
-                entries = [(entry.name, _is_folder(entry)) for entry in entries if _counts(entry.name)]
-        except OSError as error:
-            raise EnvironmentFault(f"{folder}: cannot be listed: {error.strerror}.") from error
-        yield folder + "/", sorted(name for name, is_folder in entries if is_folder is False)
-        pending += sorted((os.path.join(folder, name) for name, is_folder in entries if is_folder), reverse=True)
+    for folder, folders, names in os.walk(root, onerror=_cannot_list, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(filter(_counts, folders))
+        # Among the names are links to nowhere, devices and pipes, which reading would wait for.
+        yield folder + "/", sorted(name for name in names if _counts(name) and os.path.isfile(f"{folder}/{name}"))
 
 
-def _is_folder(entry):
-    """True for a folder, False for a file, None for what is neither: a link to nowhere, a device, a pipe."""
-    try:
-        return True if entry.is_dir() else False if entry.is_file() else None
-    except OSError:  # a link that leads in a circle
-        return None
+def _cannot_list(error):
+    raise EnvironmentFault(f"{error.filename}: cannot be listed: {error.strerror}.") from error
 
 
 def _remote_tree(root):
@@ -846,58 +837,47 @@ def _counts(name):
     return not name.startswith(".") and name != "__MACOSX"
 
 
-def _look_through(folder, names):
-    """What the files of one folder hold of a release: Sources of texts, _Images and Notes."""
-    images, pictures = {}, []
-    for name in names:
-        base = urllib.parse.unquote(name) if is_url(folder) else name
-        image = _image_name(os.fsencode(base))
-        if image:
-            kind, number, _ = image
-            if kind not in images:
-                images[kind] = _Images(folder, kind, (_own_name(folder),))
-            images[kind].add(number, (0, name, 0, -1, -1, -1, -1))
-            images[kind].names.append(name)
-        elif base.lower().endswith(".zip"):
-            yield from _look_into(folder + name, _stem_and_ending(base)[0])
-        elif _PICTURE.fullmatch(os.fsencode(base)):
-            pictures.append(name)
+def _look_through(path, found, status=None):
+    """What a folder or a zip holds of a release: yields Sources of texts, _Images and Notes.
+
+    `found` is what `_sort_out` makes of its files, `status` what `_status` says of the zip.
+    """
+    images, others, pictures = found
+    for group in images:
+        yield group if group.role else group.note()
+    zips = []
+    for base, member in others:
+        is_zip = base.lower().endswith(".zip")
+        if status and is_zip:
+            zips.append(base)
+        elif status:
+            yield from _text_source(path, base, member, status)
+        elif is_zip:
+            yield from _look_into(path + member[1], _stem_and_ending(base)[0])
         else:
-            yield from _text_source(folder + name, base)
-    for found in images.values():
-        yield found if found.role else found.note()
+            yield from _text_source(path + member[1], base)
+    if zips:
+        yield _note_of_zips(path, zips)
     if len(pictures) >= _MANY and not images:
         text = f"{len(pictures):,} pictures, not read: their names, {_some(pictures)}, are no file numbers."
-        yield Note(("hq_images", "standard_images"), folder, text, moot=True)
+        yield Note(("hq_images", "standard_images"), path, text, moot=True)
 
 
 _MANY = 10  # pictures in a folder that are worth a note
 
 
 def _look_into(path, stem):
-    """What a zip holds, like `_look_through`. One that cannot be opened is a Source with a problem, or a Note."""
-    size, stamp = _status(path)
+    """The same of a zip. One that cannot be opened is a Source with a problem, or a Note."""
+    status = _status(path)
     try:
-        images, others = _zip_contents(path, size, stamp, stem)
+        yield from _look_through(path, _zip_contents(path, *status, stem), status)
     except DamagedFileError as error:
         problem = str(error).removeprefix(f"{path}: ")
         roles = _likely_roles(stem)
         if roles:
-            yield Source(roles[0], path, size, stamp, problem, rank=0 if stem in _OFFICIAL_NAMES[roles[0]] else 2)
+            yield Source(roles[0], path, *status, problem, rank=0 if stem in _OFFICIAL_NAMES[roles[0]] else 2)
         elif _CELEBA.fullmatch(stem):
             yield Note((), path, problem)
-        return
-    for found in images:
-        yield found if found.role else found.note()
-    zips = []
-    for member in others:
-        base = member[1].rsplit("/", 1)[-1]
-        if base.lower().endswith(".zip"):
-            zips.append(base)
-        else:
-            yield from _text_source(path, base, member, (size, stamp))
-    if zips:
-        yield _note_of_zips(path, zips)
 
 
 def _note_of_zips(path, zips):
@@ -918,7 +898,7 @@ DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
 
 @functools.lru_cache(maxsize=64)  # a process looks through the same release several times
 def _zip_contents(path, size, stamp, stem):
-    """The _Images of a zip, and the MEMBERs of other files in it that may be of use. `stamp` is there for the cache.
+    """What `_sort_out` makes of a zip. `stamp` is there for the cache.
 
     Of a zip of official name, `stem`, the end of the directory is enough where it names nothing but images of its role:
     all of it would take a second.
@@ -929,37 +909,38 @@ def _zip_contents(path, size, stamp, stem):
     if in_tail < 0 and role:
         part = tail[max(0, tail.find(b"PK\x01\x02")) : in_tail + length]
         with contextlib.suppress(DamagedFileError):  # what looks like the start of an entry may be none
-            images, others = _sort_entries(path, (size, stamp), (stem,), _zip_entries(part, None, ahead, size, path))
-            if images and not others and all(found.role == role for found in images):
-                return images, others
+            found = _sort_out(path, _zip_files(part, None, ahead, start, path), (stem,), (size, stamp))
+            if found[0] and not any(found[1:]) and all(images.role == role for images in found[0]):
+                return found
     directory = tail[in_tail : in_tail + length] if in_tail >= 0 else read_range(path, start, length)
     called = (stem,) if role else (None, stem)
-    return _sort_entries(path, (size, stamp), called, _zip_entries(directory, count, ahead, size, path))
+    return _sort_out(path, _zip_files(directory, count, ahead, start, path), called, (size, stamp))
 
 
-def _sort_entries(path, status, called, entries):
-    """The _Images and other MEMBERs of some entries of a zip's directory.
+def _sort_out(path, listed, called, status=None):
+    """(_Images, [(base name, MEMBER)] of other files that may be of use, names of other pictures) of a folder or zip.
 
-    `called` is what `_Images.called` gets, with the name of the folder of the images in the place of None.
+    Args:
+        listed: its files, as `_zip_files` and `_folder_files` give them.
+        called: names that its images go by; None stands for that of their folder in a zip.
+        status: (size, stamp) of a zip.
     """
-    images, others, names = {}, [], {}
-    for name, *place, flags in entries:
-        folder, base = _folder_and_base(name)
+    images, others, pictures, names = {}, [], [], {}
+    for folder, base, member in listed:
         image = _image_name(base)
         if image:
             kind, number, _ = image
             if folder not in names:
-                own = _own_name(folder.decode("utf-8", "replace"))
-                names[folder] = tuple(own if other is None else other for other in called)
+                names[folder] = tuple(_own_name(folder.decode("utf-8", "replace")) if n is None else n for n in called)
             key = kind, names[folder]
             if key not in images:
                 images[key] = _Images(path, *key, status)
-            images[key].add(number, (0, name.decode("utf-8", "replace"), *place))
-        elif base:
-            text = _printable(name.decode("utf-8", "replace"))
-            if _may_serve(text.rsplit("/", 1)[-1]):
-                others.append((0, text, *place[:-1], 99 if flags & 1 else place[-1]))  # no method has that number
-    return list(images.values()), others
+            images[key].add(number, member)
+        elif _PICTURE.fullmatch(base):
+            pictures.append(member[1])
+        elif _may_serve(text := _printable(base.decode("utf-8", "replace"))):
+            others.append((text, member))
+    return list(images.values()), others, pictures
 
 
 # --- texts
@@ -1184,6 +1165,8 @@ class _Images:
         self.count += 1
         self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
         self.last = member
+        if not self.status:
+            self.names.append(member[1])
 
     def is_called(self, role):
         """Whether they bear an official name of a role."""
@@ -1496,7 +1479,9 @@ _MAX_ENTRIES = 1_000_000  # of a zip: three times as many as the largest officia
 _MAX_DIRECTORY = 256 << 20  # bytes of one zip directory: six times the largest official one
 
 # One image or text: which source, its name there, and in a zip the place of its local header, its packed and unpacked
-# size in bytes, its CRC-32 and its method. For a file in a folder, 0 and four times -1.
+# size in bytes, its CRC-32 and its method of packing: 0 stored, 8 deflated, or _ENCRYPTED. For a file in a folder the
+# offset is 0 and the rest -1.
+_ENCRYPTED = -2
 MEMBER = pa.struct(
     [
         ("source", pa.int32()),
@@ -1549,18 +1534,19 @@ def _no_zip(path, size):
 _ENTRY = struct.Struct("<8xHH4xLLLHHH8xL").unpack_from
 
 
-def _zip_entries(directory, count, ahead, size, shown):
-    """(name, offset, packed size, size, CRC-32, method, flags) of the entries of a zip's directory, the name as bytes.
+def _zip_files(directory, count, ahead, start, shown):
+    """(folder and base name, both bytes, MEMBER) of the files that the directory of a zip names, but for hidden ones.
 
     Args:
         directory: its bytes.
         count: how many entries there are; None for as many as there are bytes.
         ahead: bytes in front of the zip.
-        size: bytes of the file.
+        start: where the directory begins in the file.
 
-    Raises DamagedFileError for an entry that cannot be.
+    Raises DamagedFileError for an entry that cannot be, and at the end for members that overlap.
     """
     at = index = 0
+    spans = []
     try:
         while index < count if count is not None else at < len(directory):
             if directory[at : at + 4] != b"PK\x01\x02":
@@ -1573,15 +1559,29 @@ def _zip_entries(directory, count, ahead, size, shown):
             if 0xFFFFFFFF in (packed, unpacked, offset):
                 extra = directory[extra_at : extra_at + extra_length]
                 unpacked, packed, offset = _zip64(extra, unpacked, packed, offset)
-            at = extra_at + extra_length + comment_length
-            if offset + ahead + packed > size:
+            at, offset = extra_at + extra_length + comment_length, offset + ahead
+            spans.append((offset, offset + 30 + name_length + packed))
+            if offset + packed > start:
                 raise struct.error
-            yield name, offset + ahead, packed, unpacked, crc, method, flags
             index += 1
+            folder, _, base = name.replace(b"\\", b"/").rpartition(b"/")
+            if base and base[:1] != b"." and not _is_hidden(folder):
+                method = _ENCRYPTED if flags & 1 else method
+                name = _printable(name.decode("utf-8", "replace"))
+                yield folder, base, (0, name, offset, packed, unpacked, crc, method)
     except (struct.error, IndexError):
         raise DamagedFileError(
             f"{shown}: the zip's directory is damaged at entry {index:,} of {count or 0:,}. {_AGAIN}"
         ) from None
+    spans.sort()
+    if any(end > offset for (_, end), (offset, _) in zip(spans, [*spans[1:], (start, 0)])):
+        raise DamagedFileError(f"{shown}: members of the zip overlap, which no honest zip does. {_AGAIN}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_hidden(folder):
+    """Whether a folder in a zip is one that macOS adds, or hidden."""
+    return any(part == b"__MACOSX" or (part[:1] == b"." and part.strip(b".")) for part in folder.split(b"/"))
 
 
 def _zip64(extra, unpacked, packed, offset):
@@ -1594,17 +1594,6 @@ def _zip64(extra, unpacked, packed, offset):
             return tuple(wide.pop(0) if value == 0xFFFFFFFF else value for value in (unpacked, packed, offset))
         at += 4 + length
     raise struct.error
-
-
-def _folder_and_base(name):
-    """The folder and the base name of a zip member, as bytes; no base name for what macOS adds and what is hidden."""
-    folder, _, base = name.replace(b"\\", b"/").rpartition(b"/")
-    return folder, b"" if base[:1] == b"." or _is_hidden(folder) else base
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_hidden(folder):
-    return any(part == b"__MACOSX" or (part[:1] == b"." and part.strip(b".")) for part in folder.split(b"/"))
 
 
 def read_members(places, sources):
@@ -1773,18 +1762,28 @@ def _images_of(source, index, shown, unserved):
     Raises FormatError for an image that is packed as none is.
     """
     rows, others = [], []
-    for base, encrypted, *member in _folder_files(source) if source.path.endswith("/") else _zip_files(source, shown):
+    for base, member in _files_of(source, shown):
         image = _image_name(base)
         if image and image[0] in source.kinds:
-            _check_packing(encrypted, *member, shown)
-            rows.append((image[1], image[2], index, *member))
+            _check_packing(member, shown)
+            rows.append((image[1], image[2], index, *member[1:]))
         elif _PICTURE.fullmatch(base) and (not image or image[0] in unserved):
-            others.append(member[0])
+            others.append(member[1])
     return rows, others
 
 
-def _folder_files(source):
-    """(base name as bytes, whether it is encrypted, name, 0, -1, -1, -1, -1) of the files in a folder."""
+def _files_of(source, shown):
+    """(base name as bytes, MEMBER) of the files in a folder, or in those folders of a zip that count for a Source."""
+    if not source.path.endswith("/"):
+        start, length, count, ahead, _ = _end_of_zip(source.path, source.size)
+        wanted = {}
+        for folder, base, member in _zip_files(read_range(source.path, start, length), count, ahead, start, shown):
+            if folder not in wanted:
+                own = _own_name(folder.decode("utf-8", "replace"))
+                wanted[folder] = source.folders is None or own in source.folders
+            if wanted[folder]:
+                yield base, member
+        return
     try:
         if is_url(source.path):
             names = [path.rsplit("/", 1)[-1] for path in filesystem(source.path).ls(source.path, detail=False)]
@@ -1792,37 +1791,20 @@ def _folder_files(source):
             names = os.listdir(source.path)
     except OSError as error:
         raise _fault(source.path, error) from error
+    for _, base, member in _folder_files(source.path, filter(_counts, names)):
+        yield base, member
+
+
+def _folder_files(folder, names):
+    """The same of the files in a folder as `_zip_files` gives of a zip."""
     for name in names:
-        if _counts(name):
-            base = urllib.parse.unquote(name) if is_url(source.path) else name
-            yield os.fsencode(base), False, name, 0, -1, -1, -1, -1
+        base = urllib.parse.unquote(name) if is_url(folder) else name
+        yield b"", os.fsencode(base), (0, name, 0, -1, -1, -1, -1)
 
 
-def _zip_files(source, shown):
-    """(base name as bytes, whether it is encrypted, name, offset, packed size, size, CRC-32, method) of the files in
-    the folders of a zip that count.
-
-    Raises DamagedFileError for a zip whose members overlap.
-    """
-    start, length, count, ahead, _ = _end_of_zip(source.path, source.size)
-    directory = read_range(source.path, start, length)
-    spans, wanted = np.empty((count, 2), np.int64), {}
-    for index, (name, offset, packed, *place, flags) in enumerate(
-        _zip_entries(directory, count, ahead, source.size, shown)
-    ):
-        spans[index] = offset, offset + 30 + len(name) + packed
-        folder, base = _folder_and_base(name)
-        if folder not in wanted:
-            wanted[folder] = source.folders is None or _own_name(folder.decode("utf-8", "replace")) in source.folders
-        if base and wanted[folder]:
-            yield base, flags & 1, _printable(name.decode("utf-8", "replace")), offset, packed, *place
-    spans = spans[np.argsort(spans[:, 0], kind="stable")]
-    if count and ((spans[:-1, 1] > spans[1:, 0]).any() or spans[-1, 1] > start or spans[0, 0] < 0):
-        raise DamagedFileError(f"{shown}: members of the zip overlap, which no honest zip does. {_AGAIN}")
-
-
-def _check_packing(encrypted, name, offset, packed, size, crc, method, shown):
-    if encrypted:
+def _check_packing(member, shown):
+    _, name, _, packed, size, _, method = member
+    if method == _ENCRYPTED:
         raise FormatError(f"{shown}: {name} is encrypted. Use the official zip, which is not.")
     if method not in (0, 8, -1):
         raise FormatError(
@@ -2624,32 +2606,24 @@ def read_json(data, shown):
             repeated.extend((found, key) for key, value in pairs if not _same(value, found[key]))
         return found
 
+    collects = gc.isenabled()
+    gc.disable()  # which would look through a million new objects again and again, a third of the time
     try:
-        with _no_collection():
-            found = json.loads(text, object_pairs_hook=each_once)
+        found = json.loads(text, object_pairs_hook=each_once)
     except json.JSONDecodeError as error:
         raise _no_json(error, shown) from None
     except RecursionError:
         raise FormatError(f"{shown}: nested far too deeply. {_AGAIN}") from None
     except ValueError:  # Python's limit, so that nobody waits for ever
         raise FormatError(f"{shown}: a number of thousands of digits. {_AGAIN}") from None
+    finally:
+        if collects:
+            gc.enable()
     if repeated:
         inside, key = repeated[0]
         entry = [f"key {name!r}: " for name, value in found.items() if value is inside or _holds(value, inside)]
         raise FormatError(f"{shown}: {''.join(entry[:1])}key {key!r} stands twice, with different values. {_AGAIN}")
     return found
-
-
-@contextlib.contextmanager
-def _no_collection():
-    """Without Python's search for cycles, which would look through a million new objects again and again."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _same(one, other):

@@ -225,7 +225,9 @@ def test_the_real_files_agree():
             if other != column and 4 not in (other, column):
                 with pytest.raises(ConflictError, match=name):
                     celeba_dialog.check_fit(Named(), standard, column, degrees[:, other], attribute)
-    celeba_dialog.check_agreement(Named(), "attributes", "standard_attributes", attributes[mapping], "hq_attributes", theirs)
+    celeba_dialog.check_agreement(
+        Named(), "attributes", "standard_attributes", attributes[mapping], "hq_attributes", theirs
+    )
 
 
 def test_requests_in_three_forms(copy):
