@@ -570,8 +570,8 @@ def without(role):
 # ----------------------------------------------------------------------------------------------------------- release
 # Which file below a folder is which. A text is known by its name, and its subset by its content, because people keep
 # the HQ captions as `captions.json` and rename folders. Images are known by their names and, where these leave a doubt,
-# by one of them. A zip is looked through like a folder. What bears an official name is the truth, and other copies are
-# left aside. Of whatever looks like a file of the release and is not read there is a note.
+# by a look at one of them. A zip is looked through like a folder. A file of official name is preferred, and its copies
+# are left aside. Whatever looks like a file of the release and is not read gets a Note.
 
 
 class Source(NamedTuple):
@@ -585,7 +585,7 @@ class Source(NamedTuple):
     kinds: tuple = ()  # of images: the kinds of names that count, see `_image_name`
     folders: tuple | None = None  # of images in a zip: what the folders are called that count, None for all
     member: tuple | None = None  # of a text in a zip: its MEMBER
-    rank: int = 0  # 0 for an official name, 1 for one with another ending, 2 for any other
+    rank: int = 0  # 0 for an official name, 1 for one with another ending, 2 for any other name
 
     @property
     def is_file(self):
@@ -600,8 +600,8 @@ class Note(NamedTuple):
     path: str
     text: str
     aside: bool = False  # whether it is a copy beside the official file
-    moot: bool = False  # whether it is of no interest once all these roles are served
-    holds: tuple = ()  # roles whose official zip lies in it, where it cannot be read
+    moot: bool = False  # whether it stops mattering once all these roles are served
+    holds: tuple = ()  # roles whose official zip lies inside this zip, where it cannot be read
 
     def __str__(self):
         return f"{self.path}: {self.text}"
@@ -623,33 +623,32 @@ class Release:
     def __init__(self, root):
         self.root = normal_path(root)
         self.demo, self.sources = {}, {}
-        images, files, notes = {}, {}, []  # the first two by role
+        found = {_Images: [], Source: [], Note: []}
         for index, (folder, names) in enumerate(_tree(self.root)):
             if index == 0 and DEMO_README in names:
                 self.demo = _demo(read_range(folder + DEMO_README, 0, 8192))
             listed = _sort_out(folder, _folder_files(folder, names), (_own_name(folder),))
-            for found in _look_through(folder, listed):
-                if isinstance(found, Note):
-                    notes.append(found)
-                else:
-                    (images if isinstance(found, _Images) else files).setdefault(found.role, []).append(found)
-        sizes = _sizes(files)
+            for thing in _look_through(folder, listed):
+                found[type(thing)].append(thing)
         for role in FILES:
-            if role in _OFFICIAL_NAMES:
-                wrapped = [note.path for note in notes if role in note.holds]
-                found, left = _choose_images(
-                    role, sizes.get(role, ()), images.get(role, []), files.get(role, []), wrapped, self.shown
-                )
-            else:
-                found, left = _choose_texts(role, files.get(role, []), self.shown)
-            notes += left
-            if found and self.expected(role):
-                self.sources[role] = sorted(found, key=lambda source: source.path)
+            sources, notes = self._choose(role, found)
+            found[Note] += notes
+            if sources and self.expected(role):
+                self.sources[role] = sorted(sources, key=lambda source: source.path)
         self.notes = [
             note._replace(path=self.shown(note.path))
-            for note in sorted(notes, key=lambda note: (note.aside, note.path))
+            for note in sorted(found[Note], key=lambda note: (note.aside, note.path))
             if not (note.moot and set(note.roles) <= set(self.sources))
         ]
+
+    def _choose(self, role, found):
+        """(Sources, Notes): what of all that was found, {type: list}, serves a role, and why the rest does not."""
+        sources = [source for source in found[Source] if source.role == role]
+        if role not in _OFFICIAL_NAMES:
+            return _choose_texts(role, sources, self.shown)
+        images = [images for images in found[_Images] if images.role == role]
+        wrapped = [note.path for note in found[Note] if role in note.holds]
+        return _choose_images(role, _sizes(role, found[Source]), images, sources, wrapped, self.shown)
 
     def shown(self, path):
         """A path as the person knows it: below the release's root."""
@@ -657,7 +656,7 @@ class Release:
         return _printable(urllib.parse.unquote(below) if is_url(path) else below)
 
     def source_name(self, source):
-        """What a source is called in messages: its path, and for a text in a zip the member too."""
+        """The name of a source in messages: its path below the root, and for a text in a zip the member too."""
         return self.shown(_whole_name(source.path, source.member))
 
     def named(self, role):
@@ -665,7 +664,7 @@ class Release:
         return self.source_name(self.sources[role][0])
 
     def notes_on(self, *roles):
-        """The notes on what might serve one of some roles."""
+        """The notes on files that might serve one of these roles."""
         return [note for note in self.notes if not note.roles or set(note.roles) & set(roles)]
 
     def expected(self, role):
@@ -770,7 +769,7 @@ def code_digest():
 
 
 def _printable(text):
-    """A name without what would move the cursor of a terminal or split a line."""
+    """A name with `?` for what would move the cursor of a terminal or break the line."""
     return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -779,7 +778,7 @@ def _whole_name(path, member):
 
 
 def _some(names):
-    """Some names in words, the first three where there are many."""
+    """Names for a message: the first three, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
@@ -850,12 +849,12 @@ def _look_through(path, found, status=None):
         is_zip = base.lower().endswith(".zip")
         if status and is_zip:
             zips.append(base)
-        elif status:
-            yield from _text_source(path, base, member, status)
         elif is_zip:
             yield from _look_into(path + member[1], _stem_and_ending(base)[0])
+        elif status:
+            yield from _look_at(path, base, member, status)
         else:
-            yield from _text_source(path + member[1], base)
+            yield from _look_at(path + member[1], base)
     if zips:
         yield _note_of_zips(path, zips)
     if len(pictures) >= _MANY and not images:
@@ -863,7 +862,7 @@ def _look_through(path, found, status=None):
         yield Note(("hq_images", "standard_images"), path, text, moot=True)
 
 
-_MANY = 10  # pictures in a folder that are worth a note
+_MANY = 10  # a folder with at least so many pictures, none of them read, gets a Note
 
 
 def _look_into(path, stem):
@@ -892,7 +891,7 @@ def _note_of_zips(path, zips):
     return Note(roles, path, text, moot=bool(roles), holds=holds)
 
 
-# Google Drive's own of a folder or a selection: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip", in two numberings.
+# What Google Drive makes of a folder or a selection, numbered in two ways: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip".
 DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
 
 
@@ -962,9 +961,9 @@ _TEXT_NAMES = (
 )
 _ANY_KEY = re.compile(rb"(?<![0-9])([0-9]{1,6})\.(?:jpe?g|png)", re.I)
 _ALSO_OFFICIAL = {"image_list": None}  # progressive GAN's own list, which has the columns of the mapping
-_MAPS = re.compile(rb"orig_file|(?m:^[0-9]+[ \t,]+[0-9]+[ \t,]+[0-9]{6}\.jpg)")  # in a mapping of whatever name
+_MAPS = re.compile(rb"orig_file|(?m:^[0-9]+[ \t,]+[0-9]+[ \t,]+[0-9]{6}\.jpg)")  # what a mapping of another name holds
 
-# What browsers, file managers, Drive and whoever splits a zip put behind a name.
+# What browsers, file managers, Drive and tools that split a zip add to a name.
 _ADDED = re.compile(
     r"([ _-]*\([0-9]+\)|( -)? copy( [0-9]+)?|[ -][1-9]"
     r"|-[0-9]{8}t[0-9]{6}z(-[0-9]+)?-[0-9]{3}|-0[0-9]{2}|[-_. ]part[-_ ]?[0-9]+)+$"
@@ -983,7 +982,7 @@ _UNREAD = {
 
 
 def _stem_and_ending(base):
-    """The parts of a file's name, in lower case; the stem without what is often added, and with `_` for `-` and ` `."""
+    """(stem, ending) of a file name in lower case; the stem without such additions, and with `_` for `-` and blanks."""
     base = base.lower()
     if base.endswith(".json.txt"):  # where Windows hides endings
         base = base[: -len(".txt")]
@@ -996,50 +995,51 @@ def _plain(name):
 
 
 def _text_roles(stem, ending=None):
-    """The roles that a text may serve, by its name; with `ending` only if that is read. Empty for another file."""
+    """The roles that a text may serve, by its name; () for another file, and for an `ending` that is not read."""
     for pattern, endings, roles in _TEXT_NAMES:
         if (ending is None or ending in endings) and re.fullmatch(pattern, stem):
             return roles
     return ()
 
 
-def _text_source(path, base, member=None, status=None):
-    """What a file that is neither an image nor a zip is for the release: yields a Source, a Note or nothing.
+def _look_at(path, base, member=None, status=None):
+    """What a file that is neither an image nor a zip is to the release: yields a Source, a Note or nothing.
 
     `member` is the MEMBER of one that lies in the zip `path`, and `status` what `_status` says of that zip.
     """
     stem, ending = _stem_and_ending(base)
     roles = _text_roles(stem, ending)
-    if not roles:
-        note = _unread(base)
-        if note:
-            yield note._replace(path=_whole_name(path, member))
-        return
-    size, stamp = status or _status(path)
+    found = _look_at_text(path, base, member, status or _status(path), roles) if roles else _unread(base)
+    if isinstance(found, Note):
+        yield found._replace(path=_whole_name(path, member))
+    elif found:
+        official = _official_stems(roles if found.problem else [found.role]) | _ALSO_OFFICIAL
+        rank = 2 if stem not in official else 0 if ending == official[stem] else 1
+        if found.problem and rank == 2:
+            names = " or ".join(FILES[role].name for role in roles)
+            yield Note(roles, _whole_name(path, member), f"is no {names}: {found.problem}")
+        else:
+            yield found._replace(rank=rank)
+
+
+def _look_at_text(path, base, member, status, roles):
+    """The Source of a text whose name allows some roles: its first bytes tell which. None where they show another file."""
     head, problem = _head_of_text(path, member)
     text = decoded(head, "ignore").encode()
-    first = _ANY_KEY.search(text)
-    if "mapping" in roles and stem not in _official_stems(roles) and not _MAPS.search(text):
-        return  # of something else
-    if first:
-        subset = "standard" if len(first[1]) == STANDARD.digits and "mapping" not in roles else "hq"
-    else:  # no file name in it: of no use, but what it was meant to be matters for the message
-        subset = "hq" if "hq" in base.lower() or "(hq)" in path.lower() else "standard"
-        problem = problem or _what_is(head, member[4] if member else size)
-    role = next((role for role in roles if FILES[role].subset == subset), roles[0] if problem else None)
-    if role is None:
-        return
-    official = _official_stems(roles if problem else [role]) | _ALSO_OFFICIAL
-    rank = 2 if stem not in official else 0 if ending == official[stem] else 1
-    if problem and rank == 2:
-        names = " or ".join(FILES[role].name for role in roles)
-        yield Note(roles, _whole_name(path, member), f"is no {names}: {problem}")
-    else:
-        yield Source(role, path, size, stamp, problem, member=member, rank=rank)
+    key = _ANY_KEY.search(text)
+    if "mapping" in roles and _stem_and_ending(base)[0] not in _official_stems(roles) and not _MAPS.search(text):
+        return None
+    if not key:  # useless, but the message is to name the file that it was meant to be
+        problem = problem or _what_is(head, member[4] if member else status[0])
+    is_standard = len(key[1]) == STANDARD.digits if key else "hq" not in base.lower() and "(hq)" not in path.lower()
+    fitting = [role for role in roles if role == "mapping" or (FILES[role].subset == "standard") == is_standard]
+    if not fitting and not problem:
+        return None
+    return Source((fitting or roles)[0], path, *status, problem, member=member)
 
 
 def _head_of_text(path, member):
-    """(first bytes of a text, why it cannot be read or "")."""
+    """(first bytes of a text, "" or why it cannot be read)."""
     if member and member[6] not in (0, 8):
         return b"", "encrypted in this zip, or packed by a method that is not read. Unpack it there."
     try:
@@ -1054,7 +1054,7 @@ def _official_stems(roles):
 
 
 def _may_serve(base):
-    """Whether a member of a zip is to be looked at, by its base name."""
+    """Whether a file is to be looked at, by its base name."""
     stem, ending = _stem_and_ending(base)
     return ending == "zip" or _text_roles(stem, ending) or _unread(base)
 
@@ -1100,13 +1100,13 @@ _OFFICIAL_NAMES = {
     "hq_parts": ("celebamask_hq_mask_anno",),
     "standard_images": ("img_align_celeba",),
 }
-_LIKELY_NAMES = {  # what they may be called besides; for what cannot be opened
+_LIKELY_NAMES = {  # how else they may be called, for a zip that cannot be opened
     "hq_images": "images?([^a-z].*)?|celeba_?hq_img.*",
     "standard_images": "img_(align_)?celeba.*",
     "hq_masks": ".*palette.*",
     "hq_parts": ".*(mask_anno|parts?|binary).*",
 }
-_CELEBA = re.compile("celeb.*")  # may hold anything of the release
+_CELEBA = re.compile("celeb.*")  # a zip of such a name may hold anything of the release
 _SHARE = re.compile("[0-9]+|train|val|valid|validation|test|female|male", re.I)  # a folder with some of the images
 
 _IMAGE_NAME = re.compile(
@@ -1117,7 +1117,7 @@ _PICTURE = re.compile(rb".+\.(jpe?g|png|webp|bmp|gif|tiff?)", re.I | re.S)
 
 
 def _image_name(base):
-    """(kind, number, part or -1) that the base name of an image tells, as bytes; None for another name.
+    """(kind, number, part) that the base name of an image, as bytes, tells; part is -1 for none. None for another name.
 
     Kinds: `six` for a JPEG named by six digits, as the standard images are, `short` for one named by another number of
     them, as the HQ images are, with or without zeros in front; `part` for a part mask; else `png`, `webp` and so on.
@@ -1137,7 +1137,7 @@ def _image_name(base):
 
 
 def _own_name(folder):
-    """What a folder of images is called, like a stem: not `0`, `train` and so on, but the folder around these."""
+    """The name of a folder of images, spelled like a stem; of `CelebA/train/0` it is `celeba`."""
     parts = ["", *folder.replace("\\", "/").strip("/").split("/")]
     while _SHARE.fullmatch(parts[-1]):
         parts.pop()
@@ -1210,7 +1210,8 @@ class _Images:
         return width == height and (width >= 512 or self.is_called("hq_images") or "hq" in self.called[0])
 
     def fit(self, sizes):
-        """How well they fit, 0 the best, None for not at all: images by size, masks by whether they hold indices."""
+        """How well they fit: images by the place of their size in `sizes`, masks 0 where they hold indices, else 1.
+        None for images of another size."""
         size, mode = self.look
         if self.kind == "png":
             return int(mode not in ("P", "L"))
@@ -1218,14 +1219,15 @@ class _Images:
 
     @property
     def together(self):
-        """The path without what tells shares of one whole from each other, or a zip from what was unpacked from it."""
+        """The path that shares of one set have in common, and a zip with what was unpacked from it: without endings
+        such as `/train`, `/0` and `.zip`."""
         path = re.sub("[.]zip$", "", self.path, flags=re.I).rstrip("/")
         while _SHARE.fullmatch(path.rsplit("/", 1)[-1]):
             path = path.rsplit("/", 1)[0]
         return path
 
     def note(self, why="the release's own images are JPEGs, and its palette masks PNGs of indices", aside=False):
-        """A Note on them that says why they are not read; without a reason, on copies of another form."""
+        """The Note that says why they are not read."""
         what = {"part": "part masks", "six": "JPEGs", "short": "JPEGs"}.get(self.kind, f"{self.kind.upper()} copies")
         size = f" of {_pixels(self.look[0])}" if self.look[0] else ""
         where = f"{self.path}: {self.called[0]}/" if self.status and len(self.called) > 1 else self.path
@@ -1233,45 +1235,50 @@ class _Images:
         return Note((role,), where, f"{self.count:,} {what}{size}, not read: {why.removesuffix('.')}.", aside)
 
 
-def _sizes(files):
-    """Role -> (width, height) of images that can serve it, the best first; `files` are the Sources of texts by role.
+def _sizes(role, texts):
+    """The (width, height) of images that can serve a role, the best first; () for masks. `texts` are Sources.
 
     Smaller copies of HQ images may also be those of an experiment: they serve where texts for them are there.
     """
-    has_texts = any(role.startswith("hq_") and role not in _OFFICIAL_NAMES for role in files)
-    return {"hq_images": (HQ.side, *(_HQ_COPIES if has_texts else ())), "standard_images": (STANDARD.side,)}
+    if role == "standard_images":
+        return (STANDARD.side,)
+    has_texts = any(source.role.startswith("hq_") and source.role not in _OFFICIAL_NAMES for source in texts)
+    return (HQ.side, *(_HQ_COPIES if has_texts else ())) if role == "hq_images" else ()
 
 
 def _choose_images(role, sizes, found, damaged, wrapped, shown):
-    """(Sources, Notes): which of the _Images found for a role serve it, and why the others do not.
+    """(Sources, Notes): which of the _Images `found` for a role serve it, and why the others do not.
 
     Args:
-        sizes: (width, height) of images that can serve, the best first; () for masks.
+        sizes: what `_sizes` says.
         damaged: Sources of zips that cannot be opened.
         wrapped: paths of zips that hold the official zip, which cannot be read there.
-        shown: a function that makes of a path one for messages.
-
-    What bears an official name is the truth and the rest is left aside, and so is a folder of such a name whose images
-    have another size.
+        shown: a function that makes a path one for messages.
     """
     official = [images for images in found if images.is_called(role)]
     broken = [source for source in damaged if source.rank == 0]
-    truth = [images.path for images in official] + [source.path for source in broken] + wrapped
-    if not truth:
+    if not official and not broken and not wrapped:
         return _choose_by_look(role, sizes, found, damaged, shown)
-    if sizes and len(official) > 1:
-        first = min(official, key=lambda images: (images.look[0] != sizes[0], not images.status))
-        official = [images for images in official if images.status or images.look[0] in (first.look[0], None)]
-        truth = [first.path]
+    official = _of_best_size(official, sizes)
+    first = [*[each.path for each in (*official, *broken)], *wrapped][0]
     has = "bears the official name" if official or broken else "holds the official zip"
-    why = f"left aside, because {shown(truth[0])} {has}"
+    why = f"left aside, because {shown(first)} {has}"
     notes = [images.note(why, aside=True) for images in found if images not in official]
     notes += [Note((role,), source.path, source.problem) for source in damaged if source.rank]
     return [*_image_sources(role, official), *broken], notes
 
 
+def _of_best_size(official, sizes):
+    """Of _Images that bear an official name, the best first and those that go with it: not folders of another size."""
+    if not sizes or len(official) < 2:
+        return official
+    best = min(official, key=lambda images: (images.look[0] != sizes[0], not images.status))
+    others = [images for images in official if images.status or images.look[0] in (best.look[0], None)]
+    return [best, *(images for images in others if images is not best)]
+
+
 def _choose_by_look(role, sizes, found, damaged, shown):
-    """The same where nothing bears an official name: what fits best serves, and has to lie in one place."""
+    """`_choose_images` where nothing bears an official name: what fits best serves, and has to lie in one place."""
     fits = {images: images.fit(sizes) for images in found}
     best = min((fit for fit in fits.values() if fit is not None), default=None)
     chosen, notes = [], []
@@ -1409,7 +1416,7 @@ def _fault(path, error):
     return EnvironmentFault(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error!r}.")
 
 
-# What file systems call a thing that changes with a file.
+# Keys under which file systems tell something that changes with a file.
 _TELLS_CHANGES = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "created", "Content-MD5")
 
 
@@ -1428,7 +1435,7 @@ def _status(path):
 
 
 def _content_stamp(path, size):
-    """For a server that tells no such thing: a digest of the file, of a zip of its end, where it has CRCs of images."""
+    """The stamp where a server tells none of these: a digest of the file; of a zip, of its end with the CRCs of images."""
     length = min(size, _END) if path.lower().endswith(".zip") else size
     return hashlib.sha256(read_range(path, max(0, size - length), length)).hexdigest()
 
@@ -1472,7 +1479,7 @@ def _other_kind(head):
 # -------------------------------------------------------------------------------------------------------------- zips
 # An image is a byte range in a zip, or a file in a folder. The directory of a zip is read by our own loop: for the
 # 202,599 standard images the standard library's takes five times as long and holds 200 MB of objects. Nothing is
-# extracted, so what a member's folder is called cannot matter.
+# extracted, so no path in a zip can do harm.
 
 _END = 22 + 65535  # bytes that the end record of a zip and its comment may take
 _MAX_ENTRIES = 1_000_000  # of a zip: three times as many as the largest official one has
@@ -1633,7 +1640,7 @@ def _read_member(path, member):
     """The bytes of one image or text, a MEMBER of the zip or folder `path`."""
     try:
         places = pa.array([dict(zip((field.name for field in MEMBER), member))], MEMBER)
-    except OverflowError:  # of 64 bits
+    except OverflowError:  # a size or place beyond 64 bits
         raise DamagedFileError(f"{path}: {member[1]} claims to be larger than any file. {_AGAIN}") from None
     return read_members(places, [path])[0]
 
@@ -1648,7 +1655,7 @@ def _start(path, member=None, length=4096):
     return _inflate(body, length, path, member) if method == 8 else body
 
 
-# A member's bytes stand behind a header of 30 bytes, the name, and an extra field of a length that it alone knows.
+# The bytes of a member follow a header of 30 bytes, its name, and an extra field whose length only this header tells.
 
 
 def _local_bodies(path, members):
@@ -1664,7 +1671,7 @@ def _local_bodies(path, members):
 
 
 def _remote_bodies(path, members):
-    """The same, all asked for at once: an extra field nearly always takes less than 64 bytes."""
+    """The same from a server, all asked for at once: an extra field nearly always takes less than 64 bytes."""
     found = read_ranges(path, [(member[2], 30 + len(member[1].encode()) + 64 + member[3]) for member in members])
     for data, member in zip(found, members):
         start = _header_length(data, path, member)
@@ -1796,7 +1803,7 @@ def _files_of(source, shown):
 
 
 def _folder_files(folder, names):
-    """The same of the files in a folder as `_zip_files` gives of a zip."""
+    """Like `_zip_files`, for the files of a folder."""
     for name in names:
         base = urllib.parse.unquote(name) if is_url(folder) else name
         yield b"", os.fsencode(base), (0, name, 0, -1, -1, -1, -1)
@@ -1935,7 +1942,7 @@ def jpeg_header(data, name):
             at += 2 + length
     except struct.error:
         raise _undecodable("JPEG", name, "it is cut off") from None
-    # In pixels, FF is followed by 0 or a restart marker. What follows the end is of no account.
+    # In pixels, FF is followed by 0 or a restart marker. What follows the end does not matter.
     if not data.endswith(b"\xff\xd9") and data.find(b"\xff\xd9", at) < 0:
         raise _undecodable("JPEG", name, "it is cut off")
     return _size_of_frame(frame, name), may_turn
@@ -2068,7 +2075,7 @@ def png_header(data, name):
 
 
 def _png_chunks(data, name):
-    """(kind, where its content begins, where that ends) of the chunks of a PNG, whose checksums are looked at."""
+    """(kind, where its content begins, where that ends) of the chunks of a PNG, whose checksums are tested."""
     at, kind = 8, None
     try:
         while kind != b"IEND":
@@ -2216,11 +2223,13 @@ def resize_part(data, side, name):
 # the next section, takes (bytes, shown name, subset) and gives arrays by file number, with -1 or "" where the file says
 # nothing, and how many rows or entries say something.
 
-NO_NUMBER = -(1 << 31)  # stands for a word that says nothing in a column of numbers
-_NOTHING = r"(?i)^\s*(none|null|nan|n/?a|-1)?\s*$"  # every way to say that there is no label; for `re` and Arrow alike
-_NO_LINE_END = re.compile("[\0-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")  # what ends a line for some programs, or nowhere
+NO_NUMBER = -(1 << 31)  # in a column of numbers, where the file has `None` or the like
+_NOTHING = r"(?i)^\s*(none|null|nan|n/?a|-1)?\s*$"  # how files say that there is no label; for `re` and Arrow
+_NO_LINE_END = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f\x85\u2028\u2029]"
+)  # ends a line for some programs, or belongs in no text
 _HEADER_WORD = re.compile("(?=.*[A-Za-z])[A-Za-z0-9_ -]+")
-_FILE_COLUMN = re.compile("(?i)im|pic|photo|file|name|id|key")  # what a header calls the file names
+_FILE_COLUMN = re.compile("(?i)im|pic|photo|file|name|id|key")  # what headers call the column of file names
 _LONGEST_REQUEST = 65536  # bytes
 
 
@@ -2436,7 +2445,7 @@ def _spellings(names):
     return {_spelled(name): name for name in names}
 
 
-# How people spell the names of the five degrees. Of the binary attributes, `No_Beard` is what it says.
+# Spelling -> column, of the five degrees.
 _DEGREE_SPELLINGS = _spellings(RELEASE_NAMES.values()) | RELEASE_NAMES
 
 
@@ -2561,7 +2570,7 @@ def read_requests_txt(data, shown, subset):
 
 
 def _told(texts):
-    """An Arrow array of texts with "" for all that says nothing."""
+    """An Arrow array of texts with "" in the place of `None`, `n/a` and so on."""
     return pc.if_else(pc.match_substring_regex(texts, _NOTHING), "", texts)
 
 
@@ -2579,10 +2588,10 @@ def _any_text(texts):
 # -------------------------------------------------------------------------------------------------------------- JSON
 # The standard library reads it, and its objects become columns.
 
-# A mark -> how many of it a JSON file may hold: some times what the largest official one does, so that what is made of
-# the text cannot fill a machine's memory.
+# How often a JSON file may hold each of these: several times as often as the largest official one does, so that what is
+# made of the text cannot fill the memory.
 _JSON_MOST = {"{": 1_000_000, "[": 1_000_000, ",": 10_000_000}
-_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character
+_SURROGATE = re.compile("[\ud800-\udfff]")  # one half of a character that is made of two
 
 
 def read_json(data, shown):
@@ -2607,14 +2616,14 @@ def read_json(data, shown):
         return found
 
     collects = gc.isenabled()
-    gc.disable()  # which would look through a million new objects again and again, a third of the time
+    gc.disable()  # the collector would look through a million new objects again and again: a third of the time
     try:
         found = json.loads(text, object_pairs_hook=each_once)
     except json.JSONDecodeError as error:
         raise _no_json(error, shown) from None
     except RecursionError:
         raise FormatError(f"{shown}: nested far too deeply. {_AGAIN}") from None
-    except ValueError:  # Python's limit, so that nobody waits for ever
+    except ValueError:  # Python refuses numbers of so many digits
         raise FormatError(f"{shown}: a number of thousands of digits. {_AGAIN}") from None
     finally:
         if collects:
@@ -2854,7 +2863,7 @@ def _codes(names, values, key, codes, shown):
     )
 
 
-# Role -> what reads its file, for those that are texts.
+# Role of a text -> its reader.
 READERS = {
     "mapping": read_mapping,
     "partition": read_partition,
@@ -3030,7 +3039,7 @@ def keep_index(key, table):
 
 
 def _age(entry):
-    """Sorts files, the newest first."""
+    """Sorts the files of a folder, the newest first."""
     with contextlib.suppress(OSError):
         return -entry.stat(follow_symlinks=False).st_mtime_ns
     return 0
@@ -3059,34 +3068,21 @@ def read_index(release, subset, parts=False):
     other ReleaseErrors where the files are at fault.
     """
     roles = image_roles(subset, parts)
-    members = {role: find_members(release, role) for role in roles.values()}
-    images = members[roles["image"]]
-    if not len(images.numbers):
+    members = {column: find_members(release, role) for column, role in roles.items()}
+    numbers = members["image"].numbers
+    if not len(numbers):
         raise no_images(release, subset)
     for note in (note for found in members.values() for note in found.notes):
         logger.warning(f"{release.root}: {note}")
     texts = _Texts(release, SUBSETS[subset])
-    counterparts = texts.counterparts(images.numbers)
-    part = part_of(counterparts if subset == "hq" else images.numbers)
-    degrees, unlabeled, unlisted = texts.degrees(images.numbers, part)
+    counterparts = texts.counterparts(numbers)
+    part = part_of(counterparts if subset == "hq" else numbers)
+    degrees, unlabeled, unlisted = texts.degrees(numbers, part)
     split = np.where(unlabeled, SPLITS.index(UNLABELED), part)
     order = np.argsort(split, kind="stable")
-    numbers, counterparts, split = images.numbers[order], counterparts[order], split[order]
-
-    columns = {"number": pa.array(numbers), "image": images.places.take(pa.array(order))}
-    if subset == "hq":
-        columns["mask"] = _places(members["hq_masks"], numbers)
-    columns |= {name: pa.array(degrees[order, index]) for index, name in enumerate(DEGREES)}
-    attributes = texts.attributes()[numbers]
-    columns["attributes"] = pa.FixedSizeListArray.from_arrays(pa.array(attributes.ravel()), len(ATTRIBUTES))
-    columns |= texts.captions_and_requests(numbers)
-    columns["identity"] = pa.array(texts.identities()[numbers])
-    columns["file_name"] = _file_names(SUBSETS[subset], numbers)
-    columns["celeba_file_name" if subset == "hq" else "hq_file_name"] = _file_names(texts.other, counterparts)
-    if parts:
-        columns["parts"] = _part_lists(members["hq_parts"], numbers)
-    bounds = np.searchsorted(split, range(len(SPLITS) + 1)).tolist()
-    counts = texts.counts | {role: len(found.numbers) for role, found in members.items()}
+    bounds = np.searchsorted(split[order], range(len(SPLITS) + 1)).tolist()
+    columns = _columns(texts, members, numbers[order], counterparts[order], degrees[order])
+    counts = texts.counts | {roles[column]: len(found.numbers) for column, found in members.items()}
     metadata = {
         "splits": {SPLITS[i]: bounds[i : i + 2] for i in range(len(SPLITS)) if bounds[i] < bounds[i + 1]},
         "sources": {role: [source.path for source in release.sources.get(role, [])] for role in roles.values()},
@@ -3098,6 +3094,23 @@ def read_index(release, subset, parts=False):
     }
     metadata = {key: json.dumps(value) for key, value in metadata.items()}
     return Index.of(pa.table(columns).replace_schema_metadata(metadata))
+
+
+def _columns(texts, members, numbers, counterparts, degrees):
+    """The columns of an Index: what the images `numbers` have, in their order. `members` are those of each column."""
+    columns = {"number": pa.array(numbers), "image": _places(members["image"], numbers)}
+    if "mask" in members:
+        columns["mask"] = _places(members["mask"], numbers)
+    columns |= {name: pa.array(degrees[:, index]) for index, name in enumerate(DEGREES)}
+    attributes = texts.attributes()[numbers]
+    columns["attributes"] = pa.FixedSizeListArray.from_arrays(pa.array(attributes.ravel()), len(ATTRIBUTES))
+    columns |= texts.captions_and_requests(numbers)
+    columns["identity"] = pa.array(texts.identities()[numbers])
+    columns["file_name"] = _file_names(texts.subset, numbers)
+    columns[f"{'celeba' if texts.subset is HQ else 'hq'}_file_name"] = _file_names(texts.other, counterparts)
+    if "parts" in members:
+        columns["parts"] = _part_lists(members["parts"], numbers)
+    return columns
 
 
 class _Texts:
