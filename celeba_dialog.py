@@ -891,7 +891,7 @@ def _note_of_zips(path, zips):
     return Note(roles, path, text, moot=bool(roles), holds=holds)
 
 
-# What Google Drive makes of a folder or a selection, numbered in two ways: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip".
+# The zips that Google Drive makes of a folder or a selection: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip"; two forms.
 DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
 
 
@@ -1023,7 +1023,7 @@ def _look_at(path, base, member=None, status=None):
 
 
 def _look_at_text(path, base, member, status, roles):
-    """The Source of a text whose name allows some roles: its first bytes tell which. None where they show another file."""
+    """The Source of a text whose name allows some roles: its first bytes tell which. None for another file."""
     head, problem = _head_of_text(path, member)
     text = decoded(head, "ignore").encode()
     key = _ANY_KEY.search(text)
@@ -1435,7 +1435,7 @@ def _status(path):
 
 
 def _content_stamp(path, size):
-    """The stamp where a server tells none of these: a digest of the file; of a zip, of its end with the CRCs of images."""
+    """The stamp where a server tells none of these: a digest of the file, or of the end of a zip, where it has CRCs."""
     length = min(size, _END) if path.lower().endswith(".zip") else size
     return hashlib.sha256(read_range(path, max(0, size - length), length)).hexdigest()
 
