@@ -19,10 +19,12 @@ from PIL import Image
 
 from celeba_dialog import ATTRIBUTES
 from celeba_dialog import FILES
+from celeba_dialog import MASK_CLASSES
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
 from conversion import __main__ as command_line
-from conversion.demo import faces
+from conversion.demo import drawing
+from conversion.demo import people
 from conversion.demo.command import write_release
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -386,25 +388,25 @@ def test_right_and_left_are_the_persons_own(default):
                 assert np.nonzero(mask == left)[1].mean() > 256 > np.nonzero(mask == right)[1].mean()
 
 
-def people(male, column, seed, **others):
+def by_degree(male, column, seed, **others):
     """One person with every degree of a column, all else equal."""
     degrees = dict(bangs=0, eyeglasses=0, beard=0, smiling=1, age=2) | others
     character, day = random.Random(seed), random.Random(seed)  # noqa: S311
-    person = faces.invent(character, day, male, degrees)
+    person = people.invent(character, day, male, degrees)
     person = dataclasses.replace(person, hat=None, goatee=False, style="short" if male else "bun", receding=False)
     return [dataclasses.replace(person, **{column: degree}) for degree in range(6)]
 
 
 def drawn(person, side=512):
     """(picture, mask) as arrays."""
-    layers = faces.draw(person)
-    picture = faces.picture(person, layers, faces.HQ_VIEW, (side, side))
-    return np.array(picture).astype(int), np.array(faces.mask(layers))
+    layers = drawing.draw(person)
+    picture = drawing.picture(person, layers, drawing.HQ_VIEW, (side, side))
+    return np.array(picture).astype(int), np.array(drawing.mask(layers))
 
 
 @pytest.mark.parametrize("male, seed", [(False, 1), (True, 2), (False, 3)])
 def test_bangs_cover_the_forehead_by_degree(male, seed):
-    masks = [drawn(person)[1][:, 196:317] for person in people(male, "bangs", seed)]
+    masks = [drawn(person)[1][:, 196:317] for person in by_degree(male, "bangs", seed)]
     bare = masks[0]
     brows = np.nonzero((bare == 6) | (bare == 7))[0].min()
     hairline = np.array([np.nonzero(column[:brows] == HAIR)[0].max() for column in bare.T])
@@ -417,7 +419,7 @@ def test_bangs_cover_the_forehead_by_degree(male, seed):
 @pytest.mark.parametrize("seed", [4, 5])
 def test_smile_opens_by_degree(seed):
     opening, teeth = [], []
-    for person in people(True, "smiling", seed):
+    for person in by_degree(True, "smiling", seed):
         picture, mask = drawn(person)
         mouth = mask == MOUTH
         opening.append(mouth.sum())
@@ -429,7 +431,7 @@ def test_smile_opens_by_degree(seed):
 @pytest.mark.parametrize("seed", [6, 7])
 def test_corners_of_the_mouth_rise_with_a_smile(seed):
     heights = []
-    for person in people(True, "smiling", seed)[:2]:
+    for person in by_degree(True, "smiling", seed)[:2]:
         mask = drawn(person)[1]
         y, x = np.nonzero((mask == 11) | (mask == 12))
         ends = y[(x < x.min() + 4) | (x > x.max() - 4)].mean()
@@ -440,7 +442,7 @@ def test_corners_of_the_mouth_rise_with_a_smile(seed):
 @pytest.mark.parametrize("male, seed", [(False, 8), (True, 9)])
 def test_glasses_by_degree(male, seed):
     """Frames from rimless to thick; one sees the eyes through lenses but not through those of sunglasses."""
-    pictures, masks = zip(*(drawn(person) for person in people(male, "eyeglasses", seed)), strict=True)
+    pictures, masks = zip(*(drawn(person) for person in by_degree(male, "eyeglasses", seed)), strict=True)
     eyes = (masks[0] == L_EYE) | (masks[0] == R_EYE)
     changed = [(abs(picture - pictures[0]).max(axis=2) > 40) & ~eyes for picture in pictures]
     frames = [change.sum() for change in changed]
@@ -454,7 +456,7 @@ def test_glasses_by_degree(male, seed):
 
 @pytest.mark.parametrize("seed", [10, 11])
 def test_beard_grows_by_degree(seed):
-    pictures, masks = zip(*(drawn(person) for person in people(True, "beard", seed)), strict=True)
+    pictures, masks = zip(*(drawn(person) for person in by_degree(True, "beard", seed)), strict=True)
     below = np.arange(512)[:, None] > np.nonzero(masks[0] == 2)[0].max()
     changed = [(abs(picture - pictures[0]).sum(axis=2) * below).sum() for picture in pictures]
     assert changed == sorted(changed) and len(set(changed)) == 6
@@ -465,7 +467,7 @@ def test_beard_grows_by_degree(seed):
 @pytest.mark.parametrize("male, seed", [(False, 12), (True, 13)])
 def test_age_shows(male, seed):
     """Children are small and round with large eyes; lines come with the years, and gray hair at the end."""
-    aged = [dataclasses.replace(person, gray=person.age == 5) for person in people(male, "age", seed)]
+    aged = [dataclasses.replace(person, gray=person.age == 5) for person in by_degree(male, "age", seed)]
     pictures, masks = zip(*(drawn(person) for person in aged), strict=True)
     eyes = [(mask == L_EYE).sum() for mask in masks]
     assert eyes[0] > 1.2 * eyes[1] and eyes[1] > eyes[2] > eyes[5]
@@ -506,7 +508,7 @@ def test_standard_images_show_the_same_face(default):
     """The HQ picture, brought to the scale and place of the standard one, is nearly that."""
     _, rows = default
     standard = {row["file_name"]: row for row in rows["standard"]}
-    view = faces.STANDARD_VIEW
+    view = drawing.STANDARD_VIEW
     scale = 178 / (view[2] - view[0])
     corner = round((-512 - view[0]) * scale), round((0 - view[1]) * scale)
     side = round(1024 * scale)
@@ -519,11 +521,11 @@ def test_standard_images_show_the_same_face(default):
 
 def test_mask_and_picture_are_one_drawing():
     """Where the mask says hat, the picture has the hat's shapes: painted in plain colors the two agree."""
-    person = dataclasses.replace(people(True, "bangs", 14)[3], hat="beanie", eyeglasses=3)
-    layers = [layer for layer in faces.draw(person) if layer.part]
-    layers = [layer._replace(color=(12 * faces.MASK_CLASSES.index(layer.part),) * 3) for layer in layers]
-    picture = np.array(faces.picture(person, layers, faces.HQ_VIEW, (512, 512), finer=1))[:, :, 0] // 12
-    assert (picture == np.array(faces.mask(faces.draw(person)))).mean() > 0.995
+    person = dataclasses.replace(by_degree(True, "bangs", 14)[3], hat="beanie", eyeglasses=3)
+    layers = [layer for layer in drawing.draw(person) if layer.part]
+    layers = [layer._replace(color=(12 * MASK_CLASSES.index(layer.part),) * 3) for layer in layers]
+    picture = np.array(drawing.picture(person, layers, drawing.HQ_VIEW, (512, 512), finer=1))[:, :, 0] // 12
+    assert (picture == np.array(drawing.mask(drawing.draw(person)))).mean() > 0.995
 
 
 # --------------------------------------------------------------------------------------------- the same, and the place

@@ -8,7 +8,7 @@ import pytest
 from celeba_dialog import CelebADialogError
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
-from conversion.demo import command as demo_command
+from conversion.demo import people
 from conversion.demo.command import write_release
 from conversion.look import preview as preview_module
 from conversion.look import sheet
@@ -51,7 +51,7 @@ def nothing_drawn(monkeypatch):
     def drawn(*_, **__):
         pytest.fail("it was drawn before OUT was looked at")
 
-    monkeypatch.setattr(demo_command, "_cast", drawn)
+    monkeypatch.setattr(people, "cast", drawn)
     monkeypatch.setattr(sheet, "contact_sheet", drawn)
     monkeypatch.setattr(preview_module.rows, "open_rows", drawn)
 

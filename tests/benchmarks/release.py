@@ -20,7 +20,8 @@ from celeba_dialog import HQ
 from celeba_dialog import PARTITION
 from celeba_dialog import PARTITION_ENDS
 from celeba_dialog import STANDARD
-from conversion.demo import command as demo
+from conversion.demo import people
+from conversion.demo import release as demo
 from conversion.machine import files
 
 POOL = {HQ: 48, STANDARD: 96}  # drawings
@@ -48,12 +49,11 @@ def release(scale, cache):
 
 def write(root, scale):
     """Write a release below `root`, about 4.6 GB at scale 1."""
-    cast = demo._cast(POOL[HQ], POOL[STANDARD], 0)
-    pool = demo._entries(cast, 0, HQ.side[0])
+    pool = demo.entries(people.cast(POOL[HQ], POOL[STANDARD], 0), 0, HQ.side[0])
     numbers = file_numbers(scale)
     standard = _standard(pool["standard"], numbers)
     entries = {"hq": _hq(pool["hq"], numbers, standard), "standard": standard}
-    for role, text in demo._texts(entries).items():
+    for role, text in demo.texts(entries).items():
         path = root / FILES[role].path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
@@ -98,7 +98,7 @@ def _standard(pool, numbers):
     entries = []
     for index, (number, _, split) in enumerate(numbers):
         entry = labeled[index % len(labeled)]
-        row = {"file_name": STANDARD.file_name(number), "split": split, "identity": 1 + index % demo.IDENTITIES}
+        row = {"file_name": STANDARD.file_name(number), "split": split, "identity": 1 + index % people.IDENTITIES}
         entries.append(entry._replace(row=entry.row | row))
     return entries
 

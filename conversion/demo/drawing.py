@@ -6,7 +6,6 @@ release: `r_eye` is on the left of the picture.
 """
 
 import random
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -25,15 +24,6 @@ STANDARD_VIEW = (-570, -227, 570, 1169)
 EYES, BROWS, HAIRLINE = 480, 402, 235  # heights; the forehead is what lies between brows and hairline
 APART = 125  # from the axis to the middle of an eye
 
-SKINS = (
-    (255, 228, 210),
-    (250, 212, 184),
-    (240, 194, 158),
-    (222, 168, 126),
-    (190, 134, 94),
-    (150, 100, 70),
-    (108, 72, 54),
-)
 HAIRS = {
     "black": ((42, 36, 44), (30, 32, 44), (52, 40, 38)),
     "brown": ((96, 60, 42), (126, 82, 54), (78, 50, 40)),
@@ -41,174 +31,8 @@ HAIRS = {
     "red": ((186, 84, 48), (158, 64, 48), (206, 108, 56)),
     "gray": ((172, 174, 182), (206, 208, 214), (228, 228, 230)),
 }
-IRISES = ((74, 48, 34), (96, 68, 40), (62, 104, 92), (58, 104, 152), (88, 120, 70), (40, 34, 36))
-CLOTHES = ((64, 92, 150), (190, 74, 70), (66, 128, 108), (232, 176, 70), (120, 86, 146), (60, 64, 78), (226, 222, 212))
-BACKGROUNDS = ((178, 214, 222), (246, 214, 170), (200, 220, 184), (232, 196, 200), (206, 200, 230), (240, 230, 206))
-FRAMES = ((32, 30, 34), (112, 66, 38), (150, 36, 44), (34, 58, 110))
-DARK_METALS, LIGHT_METALS = ((70, 70, 78), (150, 104, 40)), ((236, 196, 96), (214, 218, 226))
+OVER_EARS = ("bob", "long", "wavy")  # styles of hair
 GOLD, SILVER, PEARL = (230, 182, 62), (204, 208, 216), (250, 244, 232)
-
-SHORT_STYLES = ("short", "buzz", "quiff", "curly")
-LONG_STYLES = ("bob", "long", "wavy", "bun", "pigtails", "braids", "afro")
-UNDER_HATS = ("short", "buzz", "bob", "long", "wavy", "braids")
-WAVY_STYLES = ("wavy", "curly", "afro")
-STRAIGHT_STYLES = ("bob", "long", "short", "bun", "pigtails")
-OVER_EARS = ("bob", "long", "wavy")
-HATS = ("beanie", "cap", "sun", "bowler", "beret")
-GARMENTS = ("round", "stripes", "v", "hood", "shirt")
-PATTERNS = ("plain", "halo", "dots", "stripes", "hills", "window", "leaves")
-
-
-@dataclass
-class Person:
-    """All that a face is drawn from: its degrees (0-5) and its looks."""
-
-    male: bool
-    bangs: int
-    eyeglasses: int
-    beard: int
-    smiling: int
-    age: int
-    # what a person keeps
-    skin: tuple
-    natural_hair: str
-    tone: int  # which of the tones of a hair colour
-    iris: tuple
-    wide: float  # width of the face, 1 is usual
-    nose: float  # size of the nose, 1 is usual
-    pointy: bool  # the nose
-    lips: float  # fullness, 1 is usual
-    narrow: bool  # the eyes
-    arched: bool  # the brows
-    bushy: bool  # the brows
-    freckles: bool
-    attractive: bool  # a label of CelebA that a drawing cannot show: tossed up
-    # what changes
-    style: str  # of the hair
-    parting: float  # -1 left, 0 middle, 1 right
-    receding: bool
-    gray: bool
-    goatee: bool
-    makeup: bool
-    rosy: bool
-    hat: str | None
-    earrings: str | None
-    necklace: str | None
-    necktie: bool
-    garment: str
-    cloth: tuple
-    accent: tuple
-    lens: str
-    frame: tuple
-    pattern: str
-    backdrop: tuple
-    blurry: bool
-    grain: int  # seeds the small irregularities of the drawing
-
-
-def invent(character, day, male, degrees, blurry=False):
-    """A person with these degrees: the random generator `character` decides what someone keeps, `day` the rest."""
-    age = degrees["age"]
-    child = age == 0
-    keeps = {
-        "skin": character.choice(SKINS),
-        "natural_hair": character.choice(("black", "black", "brown", "brown", "blond", "red")),
-        "tone": character.randrange(3),
-        "iris": character.choice(IRISES),
-        "wide": character.uniform(0.95, 1.05) + (0.06 if character.random() < 0.2 else 0),
-        "nose": character.choice((0.85, 1, 1, 1.25)),
-        "pointy": character.random() < 0.3,
-        "lips": character.choice((0.8, 1, 1, 1.35)),
-        "narrow": character.random() < 0.2,
-        "arched": character.random() < 0.4,
-        "bushy": character.random() < (0.4 if male else 0.1),
-        "freckles": character.random() < 0.25,
-        "attractive": character.random() < 0.5,
-    }
-    styles = SHORT_STYLES if male else LONG_STYLES
-    if male and age > 2 and not degrees["bangs"] and day.random() < 0.4:
-        styles = ("bald",)
-    hat = day.choice(HATS) if day.random() < 0.2 else None
-    if hat:
-        styles = [style for style in styles if style in (*UNDER_HATS, "bald")]
-    metals = DARK_METALS if sum(keeps["skin"]) > 450 else LIGHT_METALS  # a thin frame needs the contrast
-    makeup = not male and not child and day.random() < 0.5
-    necktie = male and age > 1 and degrees["beard"] < 4 and day.random() < 0.35
-    necklace = day.choice(("chain", "pearls", "pendant")) if not male and day.random() < 0.4 else None
-    return Person(
-        male,
-        **degrees,
-        **keeps,
-        style=day.choice(styles),
-        parting=day.choice((-1, 0, 1)),
-        receding=male and age > 2 and not degrees["bangs"] and day.random() < 0.4,
-        gray=age == 5 or (age == 4 and day.random() < 0.4),
-        goatee=degrees["beard"] == 3 and day.random() < 0.4,
-        makeup=makeup,
-        rosy=day.random() < (0.5 if child or not male else 0.1),
-        hat=hat,
-        earrings=day.choice(("studs", "hoops", "drops")) if not male and day.random() < 0.45 else None,
-        necklace=necklace,
-        necktie=necktie,
-        garment="shirt" if necktie else "v" if necklace else day.choice(GARMENTS),
-        cloth=day.choice(CLOTHES),
-        accent=day.choice(CLOTHES),
-        lens=day.choice(("round", "square", "drop")),
-        frame=day.choice(metals if degrees["eyeglasses"] in (2, 4) else FRAMES),
-        pattern=day.choice(PATTERNS),
-        backdrop=day.choice(BACKGROUNDS),
-        blurry=blurry,
-        grain=day.randrange(1 << 30),
-    )
-
-
-def attributes(person):
-    """The names of CelebA's binary attributes that hold for a person: the drawn ones, and the degrees as yes or no."""
-    hair = None if person.style == "bald" else "gray" if person.gray else person.natural_hair
-    holds = {
-        "5_o_Clock_Shadow": person.beard in (1, 2),
-        "Arched_Eyebrows": person.arched,
-        "Attractive": person.attractive,
-        "Bags_Under_Eyes": person.age > 2,
-        "Bald": person.style == "bald",
-        "Bangs": person.bangs > 0,
-        "Big_Lips": person.lips > 1,
-        "Big_Nose": person.nose > 1,
-        "Black_Hair": hair == "black",
-        "Blond_Hair": hair == "blond",
-        "Blurry": person.blurry,
-        "Brown_Hair": hair == "brown",
-        "Bushy_Eyebrows": person.bushy,
-        "Chubby": person.wide > 1.05,
-        "Double_Chin": person.wide > 1.05 and person.age > 2,
-        "Eyeglasses": person.eyeglasses > 0,
-        "Goatee": person.goatee,
-        "Gray_Hair": hair == "gray",
-        "Heavy_Makeup": person.makeup,
-        "High_Cheekbones": person.smiling > 2,
-        "Male": person.male,
-        "Mouth_Slightly_Open": person.smiling > 1,
-        "Mustache": person.beard > 1,
-        "Narrow_Eyes": person.narrow,
-        "No_Beard": person.beard == 0,
-        "Oval_Face": person.wide < 1,
-        "Pale_Skin": person.skin == SKINS[0],
-        "Pointy_Nose": person.pointy,
-        "Receding_Hairline": person.receding and person.style != "bald",
-        "Rosy_Cheeks": person.rosy,
-        "Sideburns": person.beard > 2 and not person.goatee,
-        "Smiling": person.smiling > 0,
-        "Straight_Hair": person.style in STRAIGHT_STYLES,
-        "Wavy_Hair": person.style in WAVY_STYLES,
-        "Wearing_Earrings": person.earrings is not None,
-        "Wearing_Hat": person.hat is not None,
-        "Wearing_Lipstick": person.makeup,
-        "Wearing_Necklace": person.necklace is not None,
-        "Wearing_Necktie": person.necktie,
-        "Young": person.age < 3,
-    }
-    return {name for name, value in holds.items() if value}
-
 
 # ------------------------------------------------------------------------------------------------------------- shapes
 

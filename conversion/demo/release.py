@@ -1,0 +1,320 @@
+"""The files of a demo: members of its cast become rows of the dataset, rows become the official texts and zips."""
+
+import io
+import json
+import os
+import zipfile
+from typing import NamedTuple
+
+from celeba_dialog import ATTRIBUTES
+from celeba_dialog import DEGREE_MEANINGS
+from celeba_dialog import DEMO_HOLDS
+from celeba_dialog import DEMO_MARKER as MARKER
+from celeba_dialog import DEMO_README as README
+from celeba_dialog import DRAWING
+from celeba_dialog import FILES
+from celeba_dialog import HQ
+from celeba_dialog import MASK_CLASSES
+from celeba_dialog import PARTITION
+from celeba_dialog import PARTS
+from celeba_dialog import PARTS_PER_FOLDER
+from celeba_dialog import RELEASE_NAMES
+from celeba_dialog import REQUEST_DIRECTIONS
+from celeba_dialog import REQUEST_MODES
+from celeba_dialog import STANDARD
+from celeba_dialog import UNLABELED
+from celeba_dialog import part_of
+
+from ..machine import files
+from . import drawing
+from . import people
+from . import sentences
+from .people import COLUMNS
+
+METADATA = f"{STANDARD.folder}/metadata.txt"
+
+# Folders inside the zips.
+PALETTE_FOLDER = (
+    "mnt/lustre/share/zqhuang/datasets_face/Face-Diffusion-raw-datasets/CelebA-Dialog-combined/mask/"
+    "CelebAMask-HQ-mask-color-palette"
+)
+PART_FOLDER = "CelebAMask-HQ-mask-anno"
+
+# What a request asks for -> its key in the release.
+REQUEST_KEYS = {
+    "mode": "request_mode",
+    "attribute": "attribute",
+    "direction": "score_change_direction",
+    "value": "score_change_value",
+    "target": "target_score",
+}
+
+README_TEXT = """\
+It has the layout of the official release, so that the commands and the loader can be tried without it:
+file names, columns, line ends and blemishes are those of the official files, and everything in them is
+invented. The two folders hold fewer images than the official ones; their numbers are a sample.
+
+This folder is recognised by the first line of this file and may be replaced by a later demo.
+"""
+
+METADATA_TEXT = (
+    f"{MARKER}\n\nFiles\n"
+    + "".join(f"- {file.name}: {file.what}\n" for file in FILES.values() if file.subset == "standard")
+    + "\nDegrees\n"
+    + "".join(
+        f"{RELEASE_NAMES[column]}\n" + "".join(f"  {degree}  {text}\n" for degree, text in enumerate(meanings))
+        for column, meanings in DEGREE_MEANINGS.items()
+    )
+)
+
+# -------------------------------------------------------------------------------------------------------------- rows
+
+
+class Entry(NamedTuple):
+    """One image as the dataset's row, and its sentences as the release's JSON has them (None where unlabeled)."""
+
+    row: dict
+    captions: dict | None
+    request: dict | None
+
+
+def entries(members, seed, side):
+    """Draw the members: {subset name: entries in the order of the file number}. HQ images are `side` pixels wide."""
+    found = {"hq": {}, "standard": {}}
+    for member in files.progress(members, desc="drawing", unit="faces"):
+        layers = drawing.draw(member.person)
+        if member.hq_number is not None:
+            picture = drawing.picture(member.person, layers, drawing.HQ_VIEW, (side, side))
+            columns = {
+                "image": _image(_jpeg(picture), HQ, member.hq_number),
+                "celeba_file_name": STANDARD.file_name(member.number),
+                **_mask_columns(drawing.mask(layers), member.hq_number),
+            }
+            found["hq"][member.hq_number] = _entry(HQ, member, member.hq_number, columns, seed)
+        if member.in_standard:
+            picture = drawing.picture(member.person, layers, drawing.STANDARD_VIEW, STANDARD.side, finer=4)
+            columns = {
+                "image": _image(_jpeg(picture), STANDARD, member.number),
+                "hq_file_name": "" if member.hq_number is None else HQ.file_name(member.hq_number),
+            }
+            found["standard"][member.number] = _entry(STANDARD, member, member.number, columns, seed)
+    return {name: [by_number[number] for number in sorted(by_number)] for name, by_number in found.items()}
+
+
+def _entry(subset, member, number, columns, seed):
+    """The entry of a member in a subset, given the columns that only this subset has."""
+    holds = people.attributes(member.person)
+    row = columns | {
+        "attributes": [int(attribute in holds) for attribute in ATTRIBUTES],
+        "identity": member.identity,
+        "file_name": subset.file_name(number),
+        "split": member.split if member.labeled else UNLABELED,
+    }
+    if not member.labeled:
+        row |= dict.fromkeys(COLUMNS, -1) | {"caption": "", "attribute_captions": dict.fromkeys(COLUMNS, "")}
+        row |= {"request": "", "request_labels": dict.fromkeys(REQUEST_KEYS, -1)}
+        return Entry(row, None, None)
+
+    rng = people.generator(seed, "sentences", subset.name, number)
+    overall, each = sentences.captions(member.person, rng)
+    request, asked = sentences.request(member.person, rng)
+    row |= {column: getattr(member.person, column) for column in COLUMNS}
+    row["caption"] = overall
+    row["attribute_captions"] = {column: each.get(column) or "" for column in COLUMNS}
+    row["request"] = request
+    row["request_labels"] = {
+        "attribute": COLUMNS.index(asked["attribute"]),
+        "mode": REQUEST_MODES.index(asked["mode"]),
+        "direction": REQUEST_DIRECTIONS.index(asked["direction"] or "none"),
+        "value": -1 if asked["value"] is None else asked["value"],
+        "target": -1 if asked["target"] is None else asked["target"],
+    }
+    captions = {
+        "attribute_wise_captions": {RELEASE_NAMES[column]: text for column, text in each.items()},
+        "overall_caption": overall,
+    }
+    return Entry(row, captions, _request_annotation(request, asked, rng))
+
+
+def _request_annotation(request, asked, rng):
+    """A request in the JSON of structured requests, sometimes without a key: that says what null says."""
+    annotation = {"text": request, "user_mode": "start_pureRequest"}
+    annotation |= {key: asked[name] for name, key in REQUEST_KEYS.items()}
+    annotation["attribute"] = RELEASE_NAMES[asked["attribute"]]
+    if rng.random() < 0.2:
+        del annotation[next(key for key in reversed(annotation) if annotation[key] is None)]
+    return annotation
+
+
+def _image(content, subset, number):
+    return {"bytes": content, "path": subset.file_name(number)}
+
+
+def _mask_columns(mask, number):
+    """The palette mask and the part masks cut from it; a part that nobody sees has no file."""
+    parts = []
+    for index, part in enumerate(PARTS):
+        white = MASK_CLASSES.index(part)
+        found = mask.point([255 if value == white else 0 for value in range(256)], "L")
+        if found.getbbox():
+            parts.append({"part": index, "mask": {"bytes": _png(found), "path": f"{number:05d}_{part}.png"}})
+    return {"mask": {"bytes": _png(mask), "path": f"{number}.png"}, "parts": parts}
+
+
+def _jpeg(image):
+    official = image.size in (HQ.side, STANDARD.side)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90, comment="" if official else DRAWING.format(image.width))
+    return file.getvalue()
+
+
+def _png(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+# ------------------------------------------------------------------------------------------------------------- texts
+
+
+def texts(entries):
+    """The files of the release that are text: {role: content}, in the shape of the official ones.
+
+    Of the rows it needs no images. A list of degrees without a row is left out: the release has no empty file.
+    """
+    hq, standard = ([entry.row for entry in entries[subset]] for subset in ("hq", "standard"))
+    return {
+        **_sentence_texts("hq", entries["hq"]),
+        **_sentence_texts("standard", entries["standard"]),
+        **_degree_texts(hq, standard),
+        **_attribute_texts(hq, standard),
+        **_identity_and_origin_texts(hq, standard),
+    }
+
+
+def _sentence_texts(subset, entries):
+    labeled = {entry.row["file_name"]: entry for entry in entries if entry.captions}
+    requests = {name: entry.row["request"] for name, entry in labeled.items()}
+    return {
+        f"{subset}_captions": _json({name: entry.captions for name, entry in labeled.items()}),
+        f"{subset}_requests": _json(requests),
+        f"{subset}_requests_txt": _lines("\t".join(pair) for pair in requests.items()),
+        f"{subset}_request_labels": _json({name: entry.request for name, entry in labeled.items()}),
+    }
+
+
+def _degree_texts(hq, standard):
+    header = ("img_name", *RELEASE_NAMES.values())
+    found = {
+        "hq_labels": _lines("\t".join(cells) for cells in (header, *_degree_cells(hq))),
+        "standard_labels": _lines((" ".join(header), *_spaced_degrees(standard))),
+    }
+    for split in PARTITION:
+        found[f"labels_{split}"] = _lines(_spaced_degrees(row for row in standard if row["split"] == split))
+    return {role: text for role, text in found.items() if text}
+
+
+def _degree_cells(rows):
+    """File name and degrees of each row, as text; the unlabeled image is not in the files of degrees."""
+    labeled = (row for row in rows if row["split"] != UNLABELED)
+    return [(row["file_name"], *(str(row[column]) for column in COLUMNS)) for row in labeled]
+
+
+def _spaced_degrees(rows):
+    return [" ".join(cells) + " " for cells in _degree_cells(rows)]
+
+
+def _attribute_texts(hq, standard):
+    """The forty attributes as 1 and -1."""
+    names = " ".join(ATTRIBUTES)
+    hq_lines = [row["file_name"] + " " + _signs(row, " {}") for row in hq]
+    standard_lines = [row["file_name"] + _signs(row, " {:2d}") for row in standard]
+    return {
+        "hq_attributes": _lines((str(len(hq)), names, *hq_lines)),
+        "standard_attributes": _lines((str(len(standard)), names + " ", *standard_lines), "\r\n"),
+    }
+
+
+def _signs(row, form):
+    return "".join(form.format(1 if holds else -1) for holds in row["attributes"])
+
+
+def _identity_and_origin_texts(hq, standard):
+    """Who is on the images, which part of CelebA they are in, and which image of CelebA an HQ image was made from."""
+    parts = (f"{row['file_name']} {part_of(_number(row['file_name']))}" for row in standard)
+    origins = (
+        f"{_number(row['file_name']):<11}{_number(row['celeba_file_name']) - 1:<11}{row['celeba_file_name']}"
+        for row in hq
+    )
+    return {
+        "hq_identity": _lines(f"{row['file_name']} {row['identity']}" for row in hq),
+        "standard_identity": _lines((f"{row['file_name']} {row['identity']}" for row in standard), "\r\n"),
+        "partition": _lines(parts, "\r\n"),
+        "mapping": _lines(("idx        orig_idx   orig_file", *origins)),
+    }
+
+
+def _json(value):
+    return json.dumps(value, indent=4)
+
+
+def _lines(lines, end="\n"):
+    return "".join(line + end for line in lines)
+
+
+def _number(file_name):
+    return int(file_name.removesuffix(".jpg"))
+
+
+# ------------------------------------------------------------------------------------------------------------- files
+
+
+def write(root, entries, arguments):
+    """Write the release below `root`; `arguments` are those of the command, for its README."""
+    contents, archives = texts(entries), _archives(entries)
+    counts = {role: text.count(".jpg") for role, text in contents.items()}  # every row and entry names one image
+    counts |= {role: len(members) for role, (members, _) in archives.items()}
+    readme = (
+        f"{MARKER}\n\n{README_TEXT}\nIt is whole with\n"
+        + "".join(DEMO_HOLDS.format(counts.get(role, 0), file.holds, file.path) for role, file in FILES.items())
+        + f"\nWritten by: celeba-dialog demo OUT {arguments}\n"
+    )
+    for role, (members, compression) in archives.items():
+        _write_zip(_place(root, FILES[role].path), members, compression)
+    by_path = {FILES[role].path: text for role, text in contents.items()} | {METADATA: METADATA_TEXT, README: readme}
+    for path, text in by_path.items():
+        with open(_place(root, path), "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+
+
+def _archives(entries):
+    """The zips of the release: {role: ((folder inside the zip, image) of every member, compression)}."""
+    hq, standard = ([entry.row for entry in entries[subset]] for subset in ("hq", "standard"))
+    parts = [
+        (f"{PART_FOLDER}/{_number(row['file_name']) // PARTS_PER_FOLDER}", part["mask"])
+        for row in hq
+        for part in row["parts"]
+    ]
+    return {
+        "hq_images": ([("image", row["image"]) for row in hq], zipfile.ZIP_STORED),
+        "hq_masks": ([(PALETTE_FOLDER, row["mask"]) for row in hq], zipfile.ZIP_DEFLATED),
+        "hq_parts": (parts, zipfile.ZIP_DEFLATED),
+        "standard_images": ([("img_align_celeba", row["image"]) for row in standard], zipfile.ZIP_DEFLATED),
+    }
+
+
+def _write_zip(path, members, compression):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for folder, image in members:
+            member = zipfile.ZipInfo(f"{folder}/{image['path']}")  # dated 1980, always the same
+            member.compress_type = compression
+            member.external_attr = 0o644 << 16
+            member.create_system = 3  # Unix, whatever this runs on
+            archive.writestr(member, image["bytes"])
+
+
+def _place(root, path):
+    """The local path of a file of the release, its folder made."""
+    path = os.path.join(root, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    return path
