@@ -103,9 +103,8 @@ def entries(members, seed, side):
 
 def _entry(subset, member, number, columns, seed):
     """The entry of a member in a subset, given the columns that only this subset has."""
-    holds = people.attributes(member.person)
     row = columns | {
-        "attributes": [int(attribute in holds) for attribute in ATTRIBUTES],
+        "attributes": [int(attribute in member.person.attributes) for attribute in ATTRIBUTES],
         "identity": member.identity,
         "file_name": subset.file_name(number),
         "split": member.split if member.labeled else UNLABELED,

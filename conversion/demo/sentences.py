@@ -47,19 +47,13 @@ PHRASES = {
         ("over sixty", "older than sixty"),
     ),
 }
-MORE = {
-    "bangs": "make the bangs longer",
-    "eyeglasses": "go for heavier glasses",
-    "beard": "let the beard grow",
-    "smiling": "make the smile bigger",
-    "age": "make the face older",
-}
-LESS = {
-    "bangs": "make the bangs shorter",
-    "eyeglasses": "go for lighter glasses",
-    "beard": "trim the beard",
-    "smiling": "make the smile smaller",
-    "age": "make the face younger",
+# Column -> what to ask for to raise its degree, and to lower it.
+CHANGES = {
+    "bangs": ("make the bangs longer", "make the bangs shorter"),
+    "eyeglasses": ("go for heavier glasses", "go for lighter glasses"),
+    "beard": ("let the beard grow", "trim the beard"),
+    "smiling": ("make the smile bigger", "make the smile smaller"),
+    "age": ("make the face older", "make the face younger"),
 }
 STEPS = ("one step", "two steps", "three steps", "four steps", "five steps")
 OPENINGS = ("Please {}.", "Could you {}?", "I would like you to {}.", "Now {}.", "It would be nice if you could {}.")
@@ -110,8 +104,8 @@ def request(person, rng):
         goal = rng.choice(PHRASES[column][wanted])
         deed = f"make this face look {goal}" if column == "age" else f"give this face {goal}"
     else:
-        asked["direction"] = "positive" if wanted > degree else "negative"
-        deed = (MORE if wanted > degree else LESS)[column]
+        more, less = CHANGES[column]
+        asked["direction"], deed = ("positive", more) if wanted > degree else ("negative", less)
         if mode == "change_definite":
             asked["value"] = abs(wanted - degree)
             deed += " by " + STEPS[asked["value"] - 1]
