@@ -65,38 +65,24 @@ def examine(release, deep=False):
     """
     lines, members = {}, {}
     for role in files.progress(FILES, total=len(FILES), desc="check", unit="files"):
-        lines[role], members[role] = _examine_file(release, role)
-    members = {role: found for role, found in members.items() if found}
-    notes = [*release.notes, *(note for found in members.values() for note in found.notes)]
-    indexes = _indexes(release)
-    needed = {role for subset in SUBSETS for role in _taken(subset, False, release)}
-    for role, line in lines.items():
-        if role not in needed and line["state"] == "missing":
-            line["state"] = "not needed"
-        elif role in needed and line["state"] != "complete":
-            line["next"] = f"{registry.link(role)} -> {FILES[role].path}"
-    refused = {name: _refusal(release, indexes, lines, name) for name in CONFIGS}
+        lines[role], found = _examine_file(release, role)
+        if found:
+            members[role] = found
+    indexes, faults = _read_indexes(release)
+    needed = _mark_needed(release, lines)
+    refused = {name: _refusal(release, name, indexes, faults, lines) for name in CONFIGS}
     damaged = _decode_all(release, members) if deep else None
-    found = {subset: index for subset, index in indexes.items() if not isinstance(index, CelebADialogError)}
     whole = all(lines[role]["state"] == "complete" for role in needed)
     return {
         "release": release.root,
         "complete": whole and not damaged and not any(refused[name] for name in SUBSETS),
         "demo": {subset: release.expected(f"{subset}_images") for subset in SUBSETS} if release.demo else None,
-        "configs": {
-            name: [FILES[role].path for role in _taken(*family(name), release) if lines[role]["state"] != "complete"]
-            for name in CONFIGS
-        },
+        "configs": {name: _lacking(release, name, lines) for name in CONFIGS},
         "refused": refused,
         "files": list(lines.values()),
-        "splits": {
-            subset: {split: last - first for split, (first, last) in index.splits.items()}
-            for subset, index in found.items()
-        },
-        "values": {subset: _values(index) for subset, index in found.items()},
-        "notes": [line for index in found.values() for line in celeba_dialog.unlisted_lines(index)]
-        + [str(note) for note in notes if not note.aside],
-        "left_aside": [str(note) for note in notes if note.aside],
+        "splits": {subset: _split_sizes(index) for subset, index in indexes.items()},
+        "values": {subset: _values(index) for subset, index in indexes.items()},
+        **_notes(release, members, indexes),
         "damaged_images": damaged,
     }
 
@@ -122,10 +108,41 @@ def _examine_file(release, role):
     return line, members
 
 
-def _taken(subset, parts, release):
+def _taken(release, subset, parts):
     """The roles that the rows of a subset are made from."""
     needs = celeba_dialog.needs(subset, parts)
     return [role for groups in needs for role in celeba_dialog.serving(groups, release.sources)]
+
+
+def _mark_needed(release, lines):
+    """Writes into the lines which files are not needed, and where to get those that are; returns the roles needed."""
+    needed = {role for subset in SUBSETS for role in _taken(release, subset, False)}
+    for role, line in lines.items():
+        if role not in needed and line["state"] == "missing":
+            line["state"] = "not needed"
+        elif role in needed and line["state"] != "complete":
+            line["next"] = f"{registry.link(role)} -> {FILES[role].path}"
+    return needed
+
+
+def _lacking(release, config, lines):
+    """The paths of the files that a config lacks to be complete."""
+    return [FILES[role].path for role in _taken(release, *family(config)) if lines[role]["state"] != "complete"]
+
+
+def _notes(release, members, indexes):
+    """{"notes": on what is not read, "left_aside": on copies beside the official files}, a list of texts each."""
+    notes = [*release.notes, *(note for found in members.values() for note in found.notes)]
+    unlisted = [line for index in indexes.values() for line in celeba_dialog.unlisted_lines(index)]
+    return {
+        "notes": unlisted + [str(note) for note in notes if not note.aside],
+        "left_aside": [str(note) for note in notes if note.aside],
+    }
+
+
+def _split_sizes(index):
+    """{split: number of images}."""
+    return {split: last - first for split, (first, last) in index.splits.items()}
 
 
 def _values(index):
@@ -142,27 +159,26 @@ def _values(index):
     } | ({"mask": last - rows["mask"].null_count} if "mask" in rows.column_names else {})
 
 
-def _indexes(release):
-    """{subset: its Index, or the CelebADialogError that stands against one}."""
-    indexes = {}
+def _read_indexes(release):
+    """({subset: Index}, {subset: the CelebADialogError for which it has none})."""
+    indexes, faults = {}, {}
     for subset in SUBSETS:
         try:
             indexes[subset] = celeba_dialog.read_index(release, subset)
         except CelebADialogError as error:
-            indexes[subset] = error
-    return indexes
+            faults[subset] = error
+    return indexes, faults
 
 
-def _refusal(release, indexes, lines, name):
+def _refusal(release, config, indexes, faults, lines):
     """Why a config cannot be built at all, empty where it can."""
-    subset, parts = family(name)
+    subset, parts = family(config)
     if f"{subset}_images" not in release.sources:
         return f"no {subset} images"
-    index = indexes[subset]
     try:
-        if isinstance(index, CelebADialogError):
-            raise index
-        celeba_dialog.check_side(index, CONFIGS[name].get("image_size"))
+        if subset in faults:
+            raise faults[subset]
+        celeba_dialog.check_side(indexes[subset], CONFIGS[config].get("image_size"))
     except CelebADialogError as error:
         return str(error).replace(f"{release.root}: ", "").replace(f"{release.root}/", "")
     return lines["hq_parts"]["note"] if parts and lines["hq_parts"]["state"] == "damaged" else ""
@@ -244,17 +260,21 @@ def _verdict(report):
         images = " and ".join(f"{count:,}" for count in report["demo"].values())
         return [f"a demo of {images} images: every file is there and sound; sizes are not those of the release"]
     verdicts = {}
-    for name, lacks in report["configs"].items():
-        verdict = "can be built"
-        if report["refused"][name]:
-            verdict = f"cannot be built: {report['refused'][name]}"
-        elif lacks:
-            lines = [line for line in report["files"] if line["file"] in lacks]
-            few = [_count(line) for line in lines if line["state"] == "partial" and line["role"].endswith("_images")]
-            without = [celeba_dialog.without(line["role"]) for line in lines if line["state"] == "missing"]
-            verdict += ", incomplete: " + ("; ".join([*few, *without]) or "some files are not whole")
-        verdicts.setdefault(verdict, []).append(name)
+    for name in report["configs"]:
+        verdicts.setdefault(_verdict_on(report, name), []).append(name)
     return [f"config{'s' * (len(names) > 1)} {', '.join(names)}: {verdict}" for verdict, names in verdicts.items()]
+
+
+def _verdict_on(report, config):
+    """Whether a config can be built, and what it would lack."""
+    if report["refused"][config]:
+        return f"cannot be built: {report['refused'][config]}"
+    lines = [line for line in report["files"] if line["file"] in report["configs"][config]]
+    if not lines:
+        return "can be built"
+    few = [_count(line) for line in lines if line["state"] == "partial" and line["role"].endswith("_images")]
+    without = [celeba_dialog.without(line["role"]) for line in lines if line["state"] == "missing"]
+    return "can be built, incomplete: " + ("; ".join([*few, *without]) or "some files are not whole")
 
 
 def _count(line):
@@ -263,24 +283,36 @@ def _count(line):
 
 def _to_do(report):
     """What is missing or not whole, and what to do about it."""
-    release, lines = shlex.quote(report["release"]), []
+    release, lines = shlex.quote(report["release"]), _to_download(report)
+    if lines and report["demo"]:
+        return [f"This demo is not whole. Next: celeba-dialog demo {release} writes it anew.", *lines]
+    build = _to_build(report, release)
+    if lines:
+        lines.insert(0, f"Next: celeba-dialog fetch {release} --accept-agreement, or by hand, into any folder below:")
+        return lines + [f"Or, of what is there: {command}" for command in build]
+    return [f"Next: {command}" for command in build]
+
+
+def _to_download(report):
+    """The files that are missing or not whole, and where they are to be had."""
+    lines = []
     for line in report["files"]:
         if line["next"]:
             lines.append(f"  {line['next']} ({line['state']})")
             if line["state"] == "damaged" and not any(line["note"] in why for why in report["refused"].values()):
                 lines.append(f"      {line['note']}")
-    if lines and report["demo"]:
-        return [f"This demo is not whole. Next: celeba-dialog demo {release} writes it anew.", *lines]
-    if lines:
-        lines.insert(0, f"Next: celeba-dialog fetch {release} --accept-agreement, or by hand, into any folder below:")
-    ready = [name for name, why in report["refused"].items() if not why]
-    ready = [name for name in ready if name in SUBSETS or "hq" not in ready]  # the others are views of hq
-    if ready:
-        configs = "" if set(ready) == set(SUBSETS) else "".join(f" --config {name}" for name in ready)
-        incomplete = " --allow-incomplete" if any(report["configs"][name] for name in ready) else ""
-        start = "Or, of what is there" if lines else "Next"
-        lines.append(f"{start}: celeba-dialog build {release} celeba_dialog{configs}{incomplete}")
     return lines
+
+
+def _to_build(report, release):
+    """The command that builds what can be built, in a list; an empty one where nothing can be."""
+    ready = [name for name, why in report["refused"].items() if not why]
+    ready = [name for name in ready if name in SUBSETS or "hq" not in ready]  # the others are made from hq
+    if not ready:
+        return []
+    configs = "" if set(ready) == set(SUBSETS) else "".join(f" --config {name}" for name in ready)
+    incomplete = " --allow-incomplete" if any(report["configs"][name] for name in ready) else ""
+    return [f"celeba-dialog build {release} celeba_dialog{configs}{incomplete}"]
 
 
 def _some(notes):
@@ -294,19 +326,32 @@ def _table(report, subset):
     for line in report["files"]:
         file = FILES[line["role"]]
         if file.subset == subset.name and line["found"]:
-            count = "" if line["count"] is None else _count(line)
-            lines.append(f"  {line['state']:<11}{file.name:<42}{count}".rstrip())
-            lines += [f"{'':<13}found as {found}" for found in line["found"] if found != file.path]
-            if line["note"] and not line["next"]:
-                lines.append(f"{'':<13}{line['note']}")
+            lines += _file_lines(line)
         elif file.subset == subset.name and line["state"] == "not needed":
             others.append(file.name)
     if others:
         lines.append(f"  not needed: {', '.join(others)}")
     if subset.name in report["splits"]:
-        counts = report["splits"][subset.name].items()
-        lines.append(f"  images: {', '.join(f'{split} {count:,}' for split, count in counts)}")
-        annotated = sum(count for split, count in counts if split != UNLABELED)
-        less = [f"{name} {count:,}" for name, count in report["values"][subset.name].items() if count < annotated]
-        lines.append(f"  of the {annotated:,} annotated, with a value: {', '.join([*less, 'all other columns all'])}")
+        lines += _image_lines(report["splits"][subset.name], report["values"][subset.name])
     return lines
+
+
+def _file_lines(line):
+    """A file that is there: its state, its count, where it was found and what there is to note."""
+    file = FILES[line["role"]]
+    count = "" if line["count"] is None else _count(line)
+    lines = [f"  {line['state']:<11}{file.name:<42}{count}".rstrip()]
+    lines += [f"{'':<13}found as {found}" for found in line["found"] if found != file.path]
+    if line["note"] and not line["next"]:
+        lines.append(f"{'':<13}{line['note']}")
+    return lines
+
+
+def _image_lines(splits, values):
+    """The images of each split, and the columns that not every annotated image has a value in."""
+    annotated = sum(count for split, count in splits.items() if split != UNLABELED)
+    less = [f"{name} {count:,}" for name, count in values.items() if count < annotated]
+    return [
+        f"  images: {', '.join(f'{split} {count:,}' for split, count in splits.items())}",
+        f"  of the {annotated:,} annotated, with a value: {', '.join([*less, 'all other columns all'])}",
+    ]

@@ -25,9 +25,9 @@ from celeba_dialog import UsageError
 
 from .build.manifest import BESIDE_SHARDS
 from .build.manifest import MANIFEST
+from .build.manifest import all_shards
 from .build.manifest import parse_manifest
 from .build.manifest import read_manifest
-from .build.manifest import shards_of
 from .machine import files
 
 REQUIRED = ("README.md", MANIFEST)
@@ -154,20 +154,9 @@ def local_files(folder):
         raise UsageError(f"{folder}: no such folder. Give the folder that `celeba-dialog build` wrote.")
     try:
         found = _regular_files(folder)
-        configs = read_manifest(folder)["configs"]
-        shards = _shards(configs)
-        problems = [_stray(folder, path) for path in sorted(found.keys() - shards.keys() - set(BESIDE_SHARDS))]
-        for path in [*REQUIRED, *shards]:
-            if path not in found:
-                problems.append(f"{folder}: {path} is missing. Run build again.")
-            elif path in shards and os.path.getsize(found[path]) != shards[path][0]:
-                problems.append(
-                    f"{found[path]}: {os.path.getsize(found[path])} bytes, the manifest has {shards[path][0]}. "
-                    "Run build again."
-                )
-        if problems:
-            raise ReleaseError("\n".join(problems))
-
+        manifest = read_manifest(folder)
+        shards = {shard["path"]: shard for shard in all_shards(manifest)}
+        _refuse_other_files(folder, found, shards)
         local = {}
         total = sum(os.path.getsize(path) for path in found.values())
         with files.progress(total=total, desc="checksums", unit="B", unit_scale=True) as bar:
@@ -176,14 +165,14 @@ def local_files(folder):
                 bar.update(local[path].size)
     except OSError as error:
         raise EnvironmentFault(f"{error.filename or folder}: cannot be read: {error.strerror}.") from error
-    for path, (_, sha256) in shards.items():
-        if local[path].sha256 != sha256:
-            problems.append(
-                f"{local[path].path}: its SHA-256 is {local[path].sha256}, the manifest has {sha256}. Run build again."
-            )
+    problems = [
+        f"{local[path].path}: its SHA-256 is {local[path].sha256}, the manifest has {shard['sha256']}. Run build again."
+        for path, shard in shards.items()
+        if local[path].sha256 != shard["sha256"]
+    ]
     if problems:
         raise ReleaseError("\n".join(problems))
-    return local, list(configs)
+    return local, list(manifest["configs"])
 
 
 def _regular_files(folder):
@@ -202,9 +191,19 @@ def _regular_files(folder):
     return {path: os.path.join(folder, path) for path, kind in kinds.items() if kind == "file"}
 
 
-def _shards(configs):
-    """{path: (size, SHA-256)} of the shards in a manifest's configs."""
-    return {shard["path"]: (shard["size"], shard["sha256"]) for entry in configs.values() for shard in shards_of(entry)}
+def _refuse_other_files(folder, found, shards):
+    """Raises ReleaseError for files that are missing, of another size than in the manifest, or not in it."""
+    problems = [_stray(folder, path) for path in sorted(found.keys() - shards.keys() - set(BESIDE_SHARDS))]
+    for path in [*REQUIRED, *shards]:
+        if path not in found:
+            problems.append(f"{folder}: {path} is missing. Run build again.")
+        elif path in shards and os.path.getsize(found[path]) != shards[path]["size"]:
+            problems.append(
+                f"{found[path]}: {os.path.getsize(found[path])} bytes, the manifest has {shards[path]['size']}. "
+                "Run build again."
+            )
+    if problems:
+        raise ReleaseError("\n".join(problems))
 
 
 def _stray(folder, path):
@@ -325,7 +324,8 @@ def _refuse_what_is_not_ours(api, repo_id, revision, remote, local):
             raise EnvironmentFault(f"{shown}: {MANIFEST} has {remote[MANIFEST].size:,} bytes. {_CHOOSE}")
         content = _remote_content(api, repo_id, revision, MANIFEST)
         try:
-            ours = {*BESIDE_SHARDS, *_shards(parse_manifest(content, f"{shown}: {MANIFEST}", _CHOOSE)["configs"])}
+            manifest = parse_manifest(content, f"{shown}: {MANIFEST}", _CHOOSE)
+            ours = {*BESIDE_SHARDS, *(shard["path"] for shard in all_shards(manifest))}
         except DamagedFileError as error:
             raise EnvironmentFault(str(error)) from error
     elif "README.md" in remote and remote["README.md"].size <= MOST_STUB:

@@ -20,9 +20,10 @@ from celeba_dialog import UsageError
 
 from . import card
 from .build.manifest import MANIFEST
+from .build.manifest import all_shards
 from .build.manifest import make_manifest
 from .build.manifest import read_manifest
-from .build.manifest import shards_of
+from .build.shards import count_rows
 from .build.shards import layout
 from .build.shards import open_indexes
 from .build.shards import plan
@@ -66,23 +67,19 @@ def verify(out, release, configs=None, workers=None):
     except ReleaseError as error:
         raise UsageError(f"{out}: no built folder: it has no {MANIFEST} of ours. {error}") from None
     release = Release(release)
-    for name in configs or []:
-        if name not in manifest["configs"]:
-            raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
-    configs = [name for name in CONFIGS if name in (configs or manifest["configs"])]
+    configs = _configs(out, manifest, configs)
     indexes = open_indexes(release, configs)
     for line in dict.fromkeys(line for index in indexes.values() for line in celeba_dialog.unlisted_lines(index)):
         files.say(line)
     jobs = plan(release, indexes, configs)
-    told = {shard["path"]: shard for entry in manifest["configs"].values() for shard in shards_of(entry)}
     rows = values = 0
     problems, records = strangers(out, manifest), {}
-    total = sum((job.last - job.first) * len(job.targets) for job in jobs)
     with (
         Sources(release, indexes) as sources,
-        files.progress(total=total, desc="verify") as bar,
+        files.progress(total=count_rows(jobs), desc="verify") as bar,
         pool.executor(workers) as executor,
     ):
+        told = {shard["path"]: shard for shard in all_shards(manifest)}
         tasks = [(job, size, path, out, told.get(path)) for job in jobs for _, size, path in job.targets]
         for record, shard_rows, shard_values, found in pool.results(pool.submit(executor, compare_shard, tasks)):
             bar.update(shard_rows)
@@ -97,10 +94,18 @@ def verify(out, release, configs=None, workers=None):
     return rows, values, sorted(problems)
 
 
+def _configs(out, manifest, names):
+    """The configs to compare, in the order of CONFIGS: those of `names`, else all. Raises UsageError for a stranger."""
+    for name in names or []:
+        if name not in manifest["configs"]:
+            raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
+    return [name for name in CONFIGS if name in (names or manifest["configs"])]
+
+
 def strangers(out, manifest):
     """A line for whatever lies in a built folder and was not built, is no plain file, or is not as it was built."""
     known = {MANIFEST, "README.md", *manifest["files"]}
-    known |= {shard["path"] for entry in manifest["configs"].values() for shard in shards_of(entry)}
+    known |= {shard["path"] for shard in all_shards(manifest)}
     problems = []
     for path, kind in files.tree(out).items():
         if posixpath.basename(path) == ".DS_Store":

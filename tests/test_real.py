@@ -143,26 +143,32 @@ def expected_rows(subset, folder):
     binary = {name: [int(word == "1") for word in values] for name, *values in words(folder / attributes, skip=2)}
     captions = {} if hq else json.loads((folder / "celeba_caption/captions.json").read_bytes())
     identities = dict(words(RELEASE / "CelebA-Dialog (standard)" / "identity_CelebA.txt"))
-    pairs = words(RELEASE / "CelebA-Dialog (HQ)" / "CelebA-HQ-to-CelebA-mapping.txt", skip=1)
-    other = {f"{n}.jpg": name for n, _, name in pairs} if hq else {name: f"{n}.jpg" for n, _, name in pairs}
+    other = counterparts(hq)
     rows = {}
     for member in archive.namelist():
         name = member.rsplit("/", 1)[-1]
         if not name.endswith(".jpg"):
             continue
-        row = {"image": {"bytes": archive.read(member), "path": name}, "file_name": name}
-        if hq:
-            row["mask"] = None
-        row |= dict(zip(("bangs", "eyeglasses", "beard", "smiling", "age"), degrees.get(name, [-1] * 5)))
-        row["attributes"] = binary[name]
-        row["caption"] = captions[name]["overall_caption"] if name in captions else ""
-        row["attribute_captions"] = dict.fromkeys(("bangs", "eyeglasses", "beard", "smiling", "age"), "")
-        row["request"] = ""
-        row["request_labels"] = dict.fromkeys(("attribute", "mode", "direction", "value", "target"), -1)
-        row["identity"] = int(identities.get(other[name] if hq else name, -1))
-        row["celeba_file_name" if hq else "hq_file_name"] = other.get(name, "")
-        rows[name] = row
+        rows[name] = {
+            "image": {"bytes": archive.read(member), "path": name},
+            **({"mask": None} if hq else {}),
+            **dict(zip(DEGREES, degrees.get(name, [-1] * 5))),
+            "attributes": binary[name],
+            "caption": captions[name]["overall_caption"] if name in captions else "",
+            "attribute_captions": dict.fromkeys(DEGREES, ""),
+            "request": "",
+            "request_labels": dict.fromkeys(("attribute", "mode", "direction", "value", "target"), -1),
+            "identity": int(identities.get(other[name] if hq else name, -1)),
+            "file_name": name,
+            "celeba_file_name" if hq else "hq_file_name": other.get(name, ""),
+        }
     return rows
+
+
+def counterparts(hq):
+    """{name of an image: its name in the other subset}, by the official mapping."""
+    pairs = words(RELEASE / "CelebA-Dialog (HQ)" / "CelebA-HQ-to-CelebA-mapping.txt", skip=1)
+    return {f"{n}.jpg": name for n, _, name in pairs} if hq else {name: f"{n}.jpg" for n, _, name in pairs}
 
 
 @pytest.mark.parametrize("mode", ["map", "stream"])

@@ -9,7 +9,6 @@ OUT and RELEASE may be fsspec URLs; for --dask they must be paths that every wor
 
 import concurrent.futures
 import contextlib
-import hashlib
 import io
 import os
 
@@ -27,8 +26,10 @@ from ..look.rows import open_rows
 from ..machine import files
 from ..machine import pool
 from .folder import Folder
+from .manifest import files_entry
 from .manifest import make_manifest
 from .manifest import shortfalls
+from .shards import count_rows
 from .shards import family
 from .shards import open_indexes
 from .shards import plan
@@ -78,19 +79,10 @@ def build(
     configs = _configs(release, configs)
     with folder.claimed(force):
         kept = {} if force else folder.kept(configs)
-        for name, entry in kept.items():
-            if entry["release"] != release.digest(celeba_dialog.roles_of(*family(name))):
-                raise UsageError(
-                    f"{folder.path}: holds the config {name}, built from another state of the release. Build it too, "
-                    f"with --config {name}, or drop it with --force."
-                )
+        _refuse_other_state(folder, kept, release)
         indexes = open_indexes(release, [name for name in CONFIGS if name in configs or name in kept])
-        incomplete = shortfalls(indexes)
-        if incomplete and not allow_incomplete:
-            raise MissingFileError(
-                f"{release.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
-                "See what to do with: celeba-dialog check RELEASE. To build what is there: --allow-incomplete"
-            )
+        if not allow_incomplete:
+            _refuse_incomplete(release, indexes)
         jobs = plan(release, indexes, configs)
         with pool.executor(workers, dask) as executor:
             folder.prepare(jobs, kept)
@@ -100,16 +92,33 @@ def build(
                 manifest = make_manifest(jobs, records, indexes, kept, sources.result())
         beside = card.render(manifest, _example(indexes, manifest), with_preview)
         beside |= {"preview.png": _preview(release)} if with_preview else {}
-        manifest["files"] = {
-            name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for name, data in sorted(beside.items())
-        }
+        manifest["files"] = files_entry(beside)
         folder.publish(manifest, beside)
     for index in indexes.values():
         for line in celeba_dialog.unlisted_lines(index):
             files.say(line)
     files.say(f"{folder.path}: {', '.join(manifest['configs'])} built. {_how_to_load(folder.path, manifest)}")
     return manifest
+
+
+def _refuse_other_state(folder, kept, release):
+    """Raises UsageError for a config that stays in the folder and was built from another release than this."""
+    for name, entry in kept.items():
+        if entry["release"] != release.digest(celeba_dialog.roles_of(*family(name))):
+            raise UsageError(
+                f"{folder.path}: holds the config {name}, built from another state of the release. Build it too, "
+                f"with --config {name}, or drop it with --force."
+            )
+
+
+def _refuse_incomplete(release, indexes):
+    """Raises MissingFileError where a full build lacks a file or an image."""
+    incomplete = shortfalls(indexes)
+    if incomplete:
+        raise MissingFileError(
+            f"{release.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
+            "See what to do with: celeba-dialog check RELEASE. To build what is there: --allow-incomplete"
+        )
 
 
 def _preview(release):
@@ -145,10 +154,9 @@ def _collect(futures, jobs, data):
 
     The shards are synced here, in a thread, so that the workers need not wait for the disk.
     """
-    total = sum((job.last - job.first) * len(job.targets) for job in jobs)
     records, synced = {}, []
     with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(files.progress(total=total, desc="build"))
+        bar = stack.enter_context(files.progress(total=count_rows(jobs), desc="build"))
         disk = concurrent.futures.ThreadPoolExecutor(1)
         stack.callback(disk.shutdown, cancel_futures=True)
         for done in pool.results(futures):

@@ -19,6 +19,7 @@ from celeba_dialog import UsageError
 from ..machine import files
 from .manifest import BESIDE_SHARDS
 from .manifest import MANIFEST
+from .manifest import all_shards
 from .manifest import read_manifest
 from .manifest import shards_of
 from .shards import storage_fault
@@ -78,7 +79,7 @@ class Folder:
 
     def _refuse_others(self, manifest):
         """Raises UsageError for what is in OUT and no build wrote: it would go away with the folder."""
-        ours = {shard["path"] for entry in manifest["configs"].values() for shard in shards_of(entry)}
+        ours = {shard["path"] for shard in all_shards(manifest)}
         ours.update(manifest["configs"], BESIDE_SHARDS)
         for folder, folders, names in () if self.remote else os.walk(self.path):
             for name in sorted(folders + names):
@@ -195,23 +196,36 @@ class Folder:
             files.make_folder(f"{self.records}/{folder}")
         wanted |= {shard["path"] for entry in kept.values() for shard in shards_of(entry)}
         if self.remote:
-            for name in BESIDE_SHARDS:
-                if name != MANIFEST:  # by which it is known as ours
-                    files.remove(f"{self.path}/{name}")
-            for name in CONFIGS:  # shards of an earlier build of something else
-                for shard in files.names(f"{self.path}/{name}"):
-                    if f"{name}/{shard}" not in wanted:
-                        files.remove(f"{self.path}/{name}/{shard}")
-            return
+            self._clear_url(wanted)
+        else:
+            self._clear_data(wanted)
+            if self._reuse:
+                self._take_over(wanted)
+
+    def _clear_url(self, wanted):
+        """Removes what an earlier build wrote, but for the wanted shards and the manifest, by which it is ours."""
+        for name in BESIDE_SHARDS:
+            if name != MANIFEST:
+                files.remove(f"{self.path}/{name}")
+        for name in CONFIGS:
+            for shard in files.names(f"{self.path}/{name}"):
+                if f"{name}/{shard}" not in wanted:
+                    files.remove(f"{self.path}/{name}/{shard}")
+
+    def _clear_data(self, wanted):
+        """Removes from the working folder what an interrupted build wrote and this one does not want."""
         needed = {self.data, *(os.path.join(self.data, os.path.dirname(path)) for path in wanted)}
-        for folder, _, names in os.walk(self.data, topdown=False):  # what an interrupted build of something else left
+        for folder, _, names in os.walk(self.data, topdown=False):
             for name in names:
                 if os.path.relpath(os.path.join(folder, name), self.data).replace(os.sep, "/") not in wanted:
                     os.unlink(os.path.join(folder, name))
             if folder not in needed:
                 os.rmdir(folder)
-        manifest = self.manifest() if self._reuse else None
-        for entry in (manifest or {"configs": {}})["configs"].values():
+
+    def _take_over(self, wanted):
+        """Links the wanted shards of the folder that is replaced into the working folder, with a record each."""
+        manifest = self.manifest()
+        for entry in manifest["configs"].values() if manifest else ():
             for shard in shards_of(entry):
                 new = os.path.join(self.data, shard["path"])
                 if shard["path"] in wanted and not os.path.exists(new):
@@ -229,7 +243,7 @@ class Folder:
         if self.remote:
             files.remove(self.work)
             return
-        shards = [shard["path"] for entry in manifest["configs"].values() for shard in shards_of(entry)]
+        shards = [shard["path"] for shard in all_shards(manifest)]
         if all(_same(f"{self.path}/{name}", text) for name, text in texts.items()) and all(
             _one_file(f"{self.path}/{path}", f"{self.data}/{path}") for path in shards
         ):

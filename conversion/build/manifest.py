@@ -83,6 +83,13 @@ def make_manifest(jobs, records, indexes, kept, sources):
     }
 
 
+def files_entry(beside):
+    """The manifest's entry of the files beside the shards; `beside` is {name: bytes}."""
+    return {
+        name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in sorted(beside.items())
+    }
+
+
 def shortfalls(indexes):
     """What indexes lack for a full build, a line each: files that are missing or hold too little."""
     lines = []
@@ -202,6 +209,11 @@ def label_counts(rows):
 def shards_of(entry):
     """All shards of a config's entry in the manifest: [{"path", "rows", "size", "sha256", "memory_bytes"}]."""
     return [shard for split in entry["splits"].values() for shard in split["shards"]]
+
+
+def all_shards(manifest):
+    """All shards of a manifest, as `shards_of` gives them."""
+    return [shard for entry in manifest["configs"].values() for shard in shards_of(entry)]
 
 
 def content_digest(entry):

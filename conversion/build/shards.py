@@ -68,6 +68,11 @@ def plan(release, indexes, configs):
     return jobs
 
 
+def count_rows(jobs):
+    """The rows of all shards that some jobs write."""
+    return sum((job.last - job.first) * len(job.targets) for job in jobs)
+
+
 def release_rows(job, sizes):
     """(rows of the index, {size: their images}) of a job, as many at a time as a row group has; see `read_images`."""
     index = celeba_dialog.open_index(job.index)

@@ -81,28 +81,15 @@ def _run(args):
     files.refuse_no_folder(out)
     base = _base()
     subsets = args.subset or list(SUBSETS)
-    needed = {role for subset in subsets for groups in needs(subset) for role in groups[0]}
-    wanted = [file for file in FILES.values() if file.subset in subsets or file.role in needed]
-    failed = []
+    wanted = _wanted(subsets)
     try:
-        missing, old = _look(out, wanted)
-        if missing:
-            _refuse_drive_zips(out)
-            drive = _drive(base)
-            if not args.accept_agreement:
-                _agree(missing)
-            failed = _download(out, missing, old, drive)
+        failed = _bring(out, wanted, base, args.accept_agreement)
     except OSError as error:
         raise EnvironmentFault(f"{files.printable(error.filename or out)}: {error.strerror or error}.") from error
-    if failed:
-        say(f"{len(failed)} of {len(wanted)} files are still missing: {', '.join(file.name for file in failed)}.")
-        there = {file.role for file in wanted if file not in failed}
-        if any(_lacks(there, subset) for subset in subsets):
-            say("What to do about each stands above. The same command, repeated, leaves alone what is there.")
-            return 1
-        say("No configuration lacks anything without them.")
-    else:
+    if not failed:
         say(f"All {len(wanted)} files are in {out}.")
+    elif not _can_do_without(failed, wanted, subsets):
+        return 1
     # Commands do not import each other; this one leaves off where the other starts, so it is the exception.
     report = check.examine(Release(out))
     streams.put(files.printable_lines(check.as_text(report)))
@@ -111,6 +98,35 @@ def _run(args):
     say(f"Next: celeba-dialog build {shlex.quote(args.out)} celeba_dialog")
     say(f"or, without building it: export {RELEASE_VARIABLE}={shlex.quote(out)}")
     return 0
+
+
+def _wanted(subsets):
+    """The files of some subsets, and those of others that they need."""
+    needed = {role for subset in subsets for groups in needs(subset) for role in groups[0]}
+    return [file for file in FILES.values() if file.subset in subsets or file.role in needed]
+
+
+def _bring(out, wanted, base, accepted):
+    """Downloads the wanted files that are not there, if the agreement is accepted. Returns those that did not come."""
+    missing, old = _look(out, wanted)
+    if not missing:
+        return []
+    _refuse_drive_zips(out)
+    drive = _drive(base)
+    if not accepted:
+        _agree(missing)
+    return _download(out, missing, old, drive)
+
+
+def _can_do_without(failed, wanted, subsets):
+    """Says which files failed, and whether the subsets are complete without them, which is returned."""
+    say(f"{len(failed)} of {len(wanted)} files are still missing: {', '.join(file.name for file in failed)}.")
+    there = {file.role for file in wanted if file not in failed}
+    if any(_lacks(there, subset) for subset in subsets):
+        say("What to do about each stands above. The same command, repeated, leaves alone what is there.")
+        return False
+    say("No configuration lacks anything without them.")
+    return True
 
 
 def _lacks(there, subset):
@@ -149,40 +165,61 @@ def _look(out, wanted):
 
     What `check` calls damaged or partial is one of these; the bytes of what is damaged are None.
     """
+    if not os.path.isdir(out):
+        return wanted, {}
     missing, old = [], {}
-    release = Release(out) if os.path.isdir(out) else None
+    release = Release(out)
     for file in files.progress(wanted, desc="looking at what is there", unit="files"):
-        sources = release.sources.get(file.role, ()) if release else ()
-        whole_count = release.demo.get(file.role, file.count) if release else file.count
-        counts, problems = {}, {}
-        for source in sources:
-            try:
-                counts[source] = _content(release, source, file, release.source_name(source))
-            except DamagedFileError as error:
-                problems[source] = str(error)
-        whole = max(counts.values(), default=0) >= whole_count
-        if len(counts) > 1:
-            try:
-                whole = _count(release, file, list(counts)) >= whole_count  # of images each may hold a part
-            except ConflictError as error:
-                if min(counts.values()) >= whole_count or file.role not in check.READERS:
-                    say(error)  # which of them is right no download can tell
+        expected = release.demo.get(file.role, file.count)
+        counts, problems = _count_each(release, file)
+        whole = _is_whole(release, file, counts, expected)
         if not whole or file.role in check.READERS:
-            for source, count in counts.items():
-                if count < whole_count:
-                    shown = release.source_name(source)
-                    problems[source] = f"{shown}: {count:,} of {whole_count:,} {file.holds}, a part of {file.what}."
+            problems |= _parts(release, file, counts, expected)
         for problem in problems.values():
             say(f"{problem} {'Another copy is sound: delete this one.' if whole else 'It is downloaded anew.'}")
-        if not whole:
+        if whole:
+            sound = [release.source_name(source) for source in counts if source not in problems]
+            if sound and re.search(r"\(\d+\)\.\w+$", sound[0]):
+                say(f"{sound[0]}: this has a browser's name, and is read as {file.name} all the same. Nothing to do.")
+        else:
             missing.append(file)
-            replaced = [source for source in problems if source.is_file]  # else others' images or texts, too
-            old[file.role] = {source.path: source.size if source in counts else None for source in replaced}
-            continue
-        sound = [release.source_name(source) for source in sources if source not in problems]
-        if sound and re.search(r"\(\d+\)\.\w+$", sound[0]):
-            say(f"{sound[0]}: this has a browser's name, and is read as {file.name} all the same. Nothing to do.")
+            old[file.role] = {
+                source.path: source.size if source in counts else None
+                for source in problems
+                if source.is_file  # what is in a folder or a part of a zip lies among others
+            }
     return missing, old
+
+
+def _count_each(release, file):
+    """({source: how much of a file it holds}, {source: what is wrong with it}); each source is in one of them."""
+    counts, problems = {}, {}
+    for source in release.sources.get(file.role, ()):
+        try:
+            counts[source] = _content(release, source, file, release.source_name(source))
+        except DamagedFileError as error:
+            problems[source] = str(error)
+    return counts, problems
+
+
+def _is_whole(release, file, counts, expected):
+    """Whether the sound sources of a file hold all of it: one of them, or of images several together."""
+    if len(counts) > 1:
+        try:
+            return _count(release, file, list(counts)) >= expected
+        except ConflictError as error:
+            if min(counts.values()) >= expected or file.role not in check.READERS:
+                say(error)  # which of them is right no download can tell
+    return max(counts.values(), default=0) >= expected
+
+
+def _parts(release, file, counts, expected):
+    """{source: that it holds a part of a file}, for those that do."""
+    return {
+        source: f"{release.source_name(source)}: {count:,} of {expected:,} {file.holds}, a part of {file.what}."
+        for source, count in counts.items()
+        if count < expected
+    }
 
 
 def _refuse_drive_zips(out):

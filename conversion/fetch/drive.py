@@ -201,36 +201,50 @@ class _Session(requests.Session):
         self.headers["Accept-Encoding"] = "identity"  # what is packed may be of any size
 
     def request(self, method, url, **options):
-        parts = urlsplit(url)
-        is_folder = "/embeddedfolderview" in parts.path
-        listing = isinstance(self._task, _Listing)
-        if listing:
-            self._task.count(parse_qs(parts.query).get("id", [""])[0] if is_folder else None)
+        if isinstance(self._task, _Listing):
+            return self._list(method, url, options)
+        return self._transfer(method, url, options)
+
+    def _ask(self, method, url, options):
+        """The answer to a request, of which nothing is read yet. Raises ReleaseError for a packed one."""
         response = super().request(method, self._drive.address(url), **{**options, "stream": True})
         response.headers.setdefault("Content-Type", "application/octet-stream")  # gdown stumbles without
         packed = response.headers.get("Content-Encoding", "identity").strip().lower()
         if packed not in ("", "identity"):
             raise ReleaseError(f"the server packs what it sends ({one_line(packed, 60)}), though asked not to.")
-        if listing and not is_folder:  # a Google document among the files; gdown asks for its name
+        return response
+
+    def _list(self, method, url, options):
+        """The answer to a request on the way to the listing of a folder."""
+        parts = urlsplit(url)
+        if "/embeddedfolderview" not in parts.path:  # a Google document among the files; gdown asks for its name
+            self._task.count(None)
+            response = self._ask(method, url, options)
             if "Content-Disposition" not in response.headers:
                 _bound(response)
             return response
+        self._task.count(parse_qs(parts.query).get("id", [""])[0])
+        response = self._ask(method, url, options)
+        _refuse_server_error(response)
+        _read_page(response)
+        links = r"/(?:file/d|folders)/([-\w]+)[^\"'<>]*?resourcekey=([-\w]+)"
+        self._drive.keys.update(re.findall(links, response.text))
+        return response
+
+    def _transfer(self, method, url, options):
+        """The answer to a request on the way to a file: the file, its rest, or a page that leads on to it."""
+        response = self._ask(method, url, options)
+        _refuse_server_error(response)
         status = response.status_code
-        if status >= 500:  # gdown repeats a lost connection, and this is as passing
-            raise requests.exceptions.ConnectionError(f"the server answers with status {status}")
         wanted = re.fullmatch(r"bytes=(\d+)-", (options.get("headers") or {}).get("Range", ""))
-        if wanted and status in (206, 416):
+        is_file = status < 400 and "Content-Disposition" in response.headers
+        if wanted and (is_file or status in (206, 416)):
             self._task.goes_on(response, int(wanted[1]))
-        elif is_folder or status >= 400 or "Content-Disposition" not in response.headers:
+        elif not is_file:
             _read_page(response)
-            if not listing:
-                self._task.confirmations += 1
-                if self._task.confirmations > CONFIRMATIONS:
-                    raise ReleaseError("Drive asks again and again to confirm the download.")
-            pattern = r"/(?:file/d|folders)/([-\w]+)[^\"'<>]*?resourcekey=([-\w]+)"  # the links of a folder page
-            self._drive.keys.update(re.findall(pattern, response.text))
-        elif wanted:
-            self._task.goes_on(response, int(wanted[1]))
+            self._task.confirmations += 1
+            if self._task.confirmations > CONFIRMATIONS:
+                raise ReleaseError("Drive asks again and again to confirm the download.")
         elif status == 200:
             self._task.is_answered(self._drive, response.headers)
         else:
@@ -257,6 +271,12 @@ def _bound(response):
     response.raw = io.BytesIO(body)
 
 
+def _refuse_server_error(response):
+    """Makes a lost connection of a server's error: both pass, and gdown repeats what was lost."""
+    if response.status_code >= 500:
+        raise requests.exceptions.ConnectionError(f"the server answers with status {response.status_code}")
+
+
 def _read_page(response):
     """Raises what a page in place of a file means; returns if it is one that leads on to the file."""
     status = response.status_code
@@ -274,23 +294,30 @@ def _read_page(response):
             "Content-Disposition, or a page."
         )
     _bound(response)
-    page = response.text
-    title = re.search(r"<title[^>]*>(.*?)</title>", page, re.I | re.S)
+    title = re.search(r"<title[^>]*>(.*?)</title>", response.text, re.I | re.S)
     title = " ".join(html.unescape(title[1]).split())[:80] if title else ""
-    if "quota exceeded" in title.lower() or re.search(r"too many users have (viewed|downloaded)", page, re.I):
+    _refuse_quota_and_login(response, title)
+    titled = f" titled {title!r}" if title else ""
+    if status != 200:
+        raise ReleaseError(f"Drive answers with status {status}{titled and f' and a page{titled}'}.")
+    leads_on = re.search('id="download-form"|/uc[?]export=download|"downloadUrl"', response.text)
+    if not leads_on and "/embeddedfolderview" not in response.url:
+        raise ReleaseError(f"Drive answers with a page{titled} in place of the file.")
+
+
+def _refuse_quota_and_login(response, title):
+    """Raises ReleaseError for a page that says why Drive does not give a file, or not to this person."""
+    if "quota exceeded" in title.lower() or re.search(r"too many users have (viewed|downloaded)", response.text, re.I):
         raise ReleaseError(
             "Drive's quota for it is used up: too many people downloaded it lately. Wait, for up to a day, and repeat "
             "this command."
         )
     if "/ServiceLogin" in response.url or "/signin" in response.url or re.search(r"\bsign[ -]?in\b", title, re.I):
         raise ReleaseError("Drive asks to sign in before it gives it.")
-    if status in (401, 403):
-        raise ReleaseError(f"Drive denies access to it (status {status}). Wait for an hour and repeat this command.")
-    if status != 200:
-        raise ReleaseError(f"Drive answers with status {status}{f' and a page titled {title!r}' if title else ''}.")
-    leads_on = 'id="download-form"' in page or "/uc?export=download" in page or '"downloadUrl"' in page
-    if not leads_on and "/embeddedfolderview" not in response.url:
-        raise ReleaseError(f"Drive answers with a page{f' titled {title!r}' if title else ''} in place of the file.")
+    if response.status_code in (401, 403):
+        raise ReleaseError(
+            f"Drive denies access to it (status {response.status_code}). Wait for an hour and repeat this command."
+        )
 
 
 def _pause(retry_after):

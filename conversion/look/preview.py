@@ -63,13 +63,7 @@ def preview(out, png, config=None, split=None, count=8, condition=None, stats=Fa
     if not 1 <= count <= MOST:
         raise UsageError(f"--rows {count}: a sheet has 1 to {MOST} rows.")
     png = files.local_path(png)
-    folder = os.path.dirname(png)
-    if not png.lower().endswith(".png"):
-        raise UsageError(f"{png}: the picture is a PNG, so its name should end in .png.")
-    if not os.path.isdir(folder):
-        raise UsageError(f"{png}: there is no folder {folder} to put it into.")
-    if os.path.lexists(png) and not os.path.isfile(png):
-        raise UsageError(f"{png}: is a {files.kind(png)}, which a picture cannot replace. Give another name.")
+    _check_place(png)
     source = rows.open_rows(out)
     config = config or source.configs[0]
     if config not in source.configs:
@@ -97,3 +91,14 @@ def preview(out, png, config=None, split=None, count=8, condition=None, stats=Fa
     except OSError as error:
         raise EnvironmentFault(f"{png}: cannot be written: {error.strerror or error}.") from error
     return len(shown)
+
+
+def _check_place(png):
+    """Raises UsageError where no picture can be written to the path `png`."""
+    folder = os.path.dirname(png)
+    if not png.lower().endswith(".png"):
+        raise UsageError(f"{png}: the picture is a PNG, so its name should end in .png.")
+    if not os.path.isdir(folder):
+        raise UsageError(f"{png}: there is no folder {folder} to put it into.")
+    if os.path.lexists(png) and not os.path.isfile(png):
+        raise UsageError(f"{png}: is a {files.kind(png)}, which a picture cannot replace. Give another name.")
