@@ -7,7 +7,6 @@ read: which files belong to which config and split, their features and sizes.
 import json
 import re
 import textwrap
-from pathlib import Path
 
 import yaml  # which huggingface_hub brings
 
@@ -36,10 +35,6 @@ from .build.manifest import content_digest
 from .look import charts
 from .look import sheet
 from .machine import files
-
-TEXTS = Path(__file__).resolve().parent / "dataset_card"  # where this is installed
-if not TEXTS.is_dir():
-    TEXTS = Path(__file__).resolve().parents[1] / "dataset_card"  # in a clone
 
 # The Hub's ids of the tasks that the authors of the images, labels and captions name, and its ids below each.
 TASKS = {
@@ -81,7 +76,7 @@ def render(manifest, example, with_preview=False):
         beside["id2label.json"] = (json.dumps(dict(enumerate(MASK_CLASSES)), indent=1) + "\n").encode()
     card = DatasetCard.from_template(
         DatasetCardData(**_metadata(manifest)),
-        template_path=TEXTS / "card.md.jinja",
+        template_path=files.DATASET_CARD / "card.md.jinja",
         with_preview=with_preview,
         with_statistics="statistics.png" in beside,
         **_facts(manifest, example),
@@ -217,7 +212,7 @@ def _facts(manifest, example):
 
 
 def _text(name):
-    return (TEXTS / name).read_text(encoding="utf-8").strip()
+    return (files.DATASET_CARD / name).read_text(encoding="utf-8").strip()
 
 
 def _has_masks(manifest):

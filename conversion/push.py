@@ -161,7 +161,7 @@ def local_files(folder):
         total = sum(os.path.getsize(path) for path in found.values())
         with files.progress(total=total, desc="checksums", unit="B", unit_scale=True) as bar:
             for path in sorted(found):
-                local[path] = LocalFile(found[path], os.path.getsize(found[path]), files.sha256(found[path]))
+                local[path] = LocalFile(found[path], os.path.getsize(found[path]), files.checksum(found[path]))
                 bar.update(local[path].size)
     except OSError as error:
         raise EnvironmentFault(f"{error.filename or folder}: cannot be read: {error.strerror}.") from error

@@ -29,7 +29,7 @@ from .build.shards import open_indexes
 from .build.shards import plan
 from .build.shards import release_rows
 from .build.shards import to_parquet
-from .build.sources import Sources
+from .build.sources import hashed_sources
 from .look.rows import sound
 from .machine import files
 from .machine import pool
@@ -75,7 +75,7 @@ def verify(out, release, configs=None, workers=None):
     rows = values = 0
     problems, records = strangers(out, manifest), {}
     with (
-        Sources(release, indexes) as sources,
+        hashed_sources(release, indexes) as sources,
         files.progress(total=count_rows(jobs), desc="verify") as bar,
         pool.executor(workers) as executor,
     ):
@@ -121,7 +121,7 @@ def strangers(out, manifest):
             problems.append(f"{name}: is not in {MANIFEST}")
         elif not files.is_file(path):
             problems.append(f"{name}: missing, though {MANIFEST} lists it")
-        elif (files.size(path), files.sha256(path)) != (told["size"], told["sha256"]):
+        elif (files.size(path), files.checksum(path)) != (told["size"], told["sha256"]):
             problems.append(f"{name}: the file is not the one in {MANIFEST}: its size or SHA-256 differs")
     return problems
 
@@ -182,15 +182,16 @@ def compare_shard(job, size, path, out, told):
     problems = []
     place = posixpath.join(out, path)
     try:
-        record |= {"size": files.size(place), "sha256": files.sha256(place)}
+        record |= {"size": files.size(place), "sha256": files.checksum(place)}
         if told is None or (told["size"], told["sha256"]) != (record["size"], record["sha256"]):
             problems.append(f"{path}: the file is not the one in {MANIFEST}: its size or SHA-256 differs")
         with files.open_file(place) as file:
             parquet = pq.ParquetFile(file)
             problems += _schema_differences(path, parquet, job)
             found = _rows(parquet)
+            arrow = layout(job.index.subset, job.index.parts)
             for slice_, images in release_rows(job, [size]):
-                memory += to_parquet(slice_, images[size], layout(job)).nbytes
+                memory += to_parquet(slice_, images[size], arrow).nbytes
                 for right in celeba_dialog.examples(slice_, images[size]):
                     where, row = next(found, (None, None))
                     if row is None:
@@ -229,7 +230,7 @@ def _row_differences(where, found, right):
 def _schema_differences(path, parquet, job):
     """A line for each column that is of another type than published, or where the features in the file differ."""
     empty = io.BytesIO()  # whose schema has gone through Parquet too, which calls the items of lists otherwise
-    pq.write_table(layout(job).empty_table(), empty)
+    pq.write_table(layout(job.index.subset, job.index.parts).empty_table(), empty)
     right, found = pq.ParquetFile(empty).schema_arrow, parquet.schema_arrow
     problems = []
     for name in dict.fromkeys([*right.names, *found.names]):

@@ -18,6 +18,7 @@ import celeba_dialog
 from conversion import card
 from conversion.build import schema
 from conversion.look import charts
+from conversion.machine import files
 
 SPLITS = {"train": 6, "validation": 3, "test": 2, "unlabeled": 1}
 DEGREES = ("bangs", "eyeglasses", "beard", "smiling", "age")
@@ -366,7 +367,7 @@ def test_the_example_names_the_classes(text):
 
 
 def test_agreement_and_citations_are_in_it(text):
-    assert (card.TEXTS / "agreement.md").read_text(encoding="utf-8").strip() in text
+    assert (files.DATASET_CARD / "agreement.md").read_text(encoding="utf-8").strip() in text
     assert celeba_dialog.CITATION in text
     for title in ("MaskGAN", "Progressive Growing of {GANs}", "Deep Learning Face Attributes in the Wild"):
         assert title in text

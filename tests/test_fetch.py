@@ -37,6 +37,7 @@ from conversion.demo.command import write_release
 from conversion.fetch import command as fetch
 from conversion.fetch import drive as drive_module
 from conversion.fetch import registry
+from conversion.machine import files
 
 LABELS = FILES["hq_labels"]  # small, known by its id
 LABELS_ID = fetch.REMOTES["hq_labels"].id
@@ -243,7 +244,7 @@ def test_without_agreement_it_shows_the_plan_and_stops(tmp_path, call, drive, ca
     with pytest.raises(UsageError, match="--accept-agreement"):
         call(out, accept=False)
     said = capsys.readouterr().err
-    assert fetch.AGREEMENT.read_text() in said
+    assert (files.DATASET_CARD / "agreement.md").read_text() in said
     assert all(file.path in said for file in FILES.values())
     assert "23 files" in said
     assert not drive.log and not out.exists()
@@ -267,7 +268,7 @@ def test_on_a_terminal_it_asks(tmp_path, call, contents, monkeypatch, answer, ag
 
 
 def test_the_agreement_says_what_matters():
-    text = fetch.AGREEMENT.read_text()
+    text = (files.DATASET_CARD / "agreement.md").read_text()
     for phrase in ("non-commercial research", "single site within the same", fetch.AGREEMENT_URL):
         assert phrase in " ".join(text.split())
 

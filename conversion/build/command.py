@@ -22,7 +22,7 @@ from celeba_dialog import UsageError
 
 from .. import card
 from ..look import sheet
-from ..look.rows import open_rows
+from ..look.rows import ReleaseRows
 from ..machine import files
 from ..machine import pool
 from .folder import Folder
@@ -34,7 +34,7 @@ from .shards import family
 from .shards import open_indexes
 from .shards import plan
 from .shards import write_shards
-from .sources import Sources
+from .sources import hashed_sources
 
 PREVIEW_ROWS = 4  # of the contact sheet in the card
 
@@ -87,11 +87,12 @@ def build(
         with pool.executor(workers, dask) as executor:
             folder.prepare(jobs, kept)
             futures = pool.submit(executor, write_shards, [(job, folder.data, folder.records) for job in jobs])
-            with Sources(release, indexes) as sources:
+            with hashed_sources(release, indexes) as sources:
                 records = _collect(futures, jobs, folder.data)
                 manifest = make_manifest(jobs, records, indexes, kept, sources.result())
         beside = card.render(manifest, _example(indexes, manifest), with_preview)
-        beside |= {"preview.png": _preview(release)} if with_preview else {}
+        if with_preview:
+            beside["preview.png"] = _preview(release)
         manifest["files"] = files_entry(beside)
         folder.publish(manifest, beside)
     for index in indexes.values():
@@ -123,7 +124,7 @@ def _refuse_incomplete(release, indexes):
 
 def _preview(release):
     """A contact sheet of the release as a PNG, for the card."""
-    source = open_rows(release.root)
+    source = ReleaseRows(release)
     config = source.configs[0]
     positions = sheet.spread(np.arange(len(source.labels(config))), PREVIEW_ROWS)
     file = io.BytesIO()

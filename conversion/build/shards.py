@@ -99,7 +99,7 @@ def _state(digest):
 
 @functools.cache
 def _maker():
-    code = [files.sha256(path) for path in (__file__, schema.__file__, celeba_dialog.__file__)]
+    code = [files.checksum(path) for path in (__file__, schema.__file__, celeba_dialog.__file__)]
     return hashlib.sha256(repr((code, versions())).encode()).hexdigest()
 
 
@@ -153,7 +153,7 @@ def _finished(job, path, data, records):
     try:
         record = json.loads(files.read(f"{records}/{path}.json"))
         if record["state"] == job.state and record["size"] == files.size(f"{data}/{path}"):
-            right = {"path": path, "rows": job.last - job.first, "sha256": files.sha256(f"{data}/{path}")}
+            right = {"path": path, "rows": job.last - job.first, "sha256": files.checksum(f"{data}/{path}")}
             if record == record | right and type(record["memory_bytes"]) is int:
                 return record
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -162,14 +162,14 @@ def _finished(job, path, data, records):
 
 
 def _write(job, targets, data, records):
-    arrow = layout(job)
+    arrow = layout(job.index.subset, job.index.parts)
     sizes = list(dict.fromkeys(size for _, size, _ in targets))
     result = {}
     with contextlib.ExitStack() as stack:
         shards = [Shard(stack, f"{data}/{path}", arrow) for _, _, path in targets]
         for rows, images in release_rows(job, sizes):
             for shard, (_, size, _) in zip(shards, targets):
-                shard.write(to_parquet(rows, images[size], arrow))
+                shard.add(to_parquet(rows, images[size], arrow))
     for shard, (_, _, path) in zip(shards, targets):
         result[path] = {
             "state": job.state,
@@ -184,13 +184,9 @@ def _write(job, targets, data, records):
     return result
 
 
-def layout(job):
-    """The Arrow schema of a job's shards, with the features as `datasets` looks for them."""
-    return _layout(job.index.subset, job.index.parts)
-
-
 @functools.cache
-def _layout(subset, parts):
+def layout(subset, parts):
+    """The Arrow schema of the shards of a family, with the features as `datasets` looks for them."""
     features = celeba_dialog.features_of(subset, parts)
     return features.arrow_schema.with_metadata({"huggingface": json.dumps(schema.portable_json(features))})
 
@@ -213,7 +209,7 @@ class Shard:
         leaves = _leaves(arrow)
         # Neither a dictionary nor statistics of image bytes: both would copy and compare every image for nothing.
         others = [name for name in leaves if not name.endswith(".bytes")]
-        self._writer = stack.enter_context(
+        self._parquet = stack.enter_context(
             pq.ParquetWriter(
                 pa.PythonFile(self, "w"),
                 arrow,
@@ -224,16 +220,19 @@ class Shard:
             )
         )
 
-    def write(self, data):
-        if isinstance(data, pa.Table):
-            self.memory += data.nbytes
-            self._writer.write_table(data, row_group_size=max(1, data.num_rows))
-            return None
-        self.digest.update(data)  # called by the Parquet writer
-        self.size += len(data)
-        return self._file.write(data)
+    def add(self, table):
+        """Writes some rows, as one row group."""
+        self.memory += table.nbytes
+        self._parquet.write_table(table, row_group_size=max(1, table.num_rows))
+
+    # What pa.PythonFile asks of a file.
 
     closed = False
+
+    def write(self, data):
+        self.digest.update(data)
+        self.size += len(data)
+        return self._file.write(data)
 
     def flush(self):
         pass

@@ -11,14 +11,12 @@ folder.
 
 import contextlib
 import copy
-import hashlib
 import inspect
 import os
 import re
 import shlex
 import shutil
 import sys
-from pathlib import Path
 
 from filelock import FileLock
 from filelock import Timeout
@@ -52,7 +50,7 @@ from .registry import folder_link
 
 GDOWN = "gdown>=6.3"  # the first version with `retries` and `timeout`
 DRIVE_VARIABLE = "CELEBA_DIALOG_DRIVE"
-AGREEMENT = Path(__file__).resolve().parents[2] / "dataset_card" / "agreement.md"
+
 STAGING = ".fetch"  # beside each file: what is on its way. Hidden, so that no reader takes it for the release
 
 UNFINISHED = re.compile(r".+\.(?:crdownload|opdownload|download|part)")  # what browsers call a download under way
@@ -275,14 +273,10 @@ def _refuse_other_bytes(path, role):
     size, expected = CHECKSUMS[role]
     if os.path.getsize(path) != size:
         raise DamagedFileError(f"it has {os.path.getsize(path):,} bytes, and the official file {size:,}.")
-    digest = hashlib.md5(usedforsecurity=False)
-    bar = files.progress(total=size, desc=f"MD5 of {os.path.basename(path)}", unit="B", unit_scale=True)
-    with bar, open(path, "rb") as opened:
-        while block := opened.read(files.BLOCK):
-            digest.update(block)
-            bar.update(len(block))
-    if digest.hexdigest() != expected:
-        raise DamagedFileError(f"its MD5 is {digest.hexdigest()}, and that of the official file {expected}.")
+    with files.progress(total=size, desc=f"MD5 of {os.path.basename(path)}", unit="B", unit_scale=True) as bar:
+        found = files.checksum(path, "md5", bar.update)
+    if found != expected:
+        raise DamagedFileError(f"its MD5 is {found}, and that of the official file {expected}.")
 
 
 # ------------------------------------------------------------------------------------------------------------ agreement
@@ -290,7 +284,7 @@ def _refuse_other_bytes(path, role):
 
 def _agree(missing):
     """Shows the agreement and the plan. Returns if the person at the terminal agrees, else raises UsageError."""
-    say(AGREEMENT.read_text(encoding="utf-8"))
+    say((files.DATASET_CARD / "agreement.md").read_text(encoding="utf-8"))
     say("To be downloaded:")
     for file in missing:
         about = "" if file.role in CHECKSUMS else "about "

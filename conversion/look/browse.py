@@ -162,13 +162,12 @@ class Shelf:
         split, at = labels["split"][position].as_py(), labels["row"][position].as_py()
         asked = {"attribute": tuple(DEGREES), "mode": REQUEST_MODES, "direction": REQUEST_DIRECTIONS}
         request = {field: value for field, value in row["request_labels"].items() if value >= 0}
-        counterpart = rows.COUNTERPARTS[rows.subset_of(config)]
         return {
             "position": position,
             "split": split,
             "row": at,
             "file_name": row["file_name"],
-            counterpart: row[counterpart],
+            **{name: row[name] for name in rows.COUNTERPARTS if name in row},
             "identity": row["identity"] if row["identity"] >= 0 else None,
             "degrees": {name: row[name] for name in DEGREES},
             "attributes": [name for name, value in zip(ATTRIBUTES, row["attributes"]) if value == 1],
@@ -218,7 +217,7 @@ def _codes(labels):
     codes = {name: labels[name].fill_null(-1).to_numpy() for name in DEGREES}
     codes["split"] = labels["split"].combine_chunks().indices.to_numpy()
     codes["attributes"] = np.column_stack([labels[name].fill_null(False).to_numpy() for name in ATTRIBUTES])
-    codes["have"] = {name: pc.not_equal(labels[name], "").to_numpy() for name in rows.TEXTS}
+    codes["have"] = {name: pc.not_equal(labels[name], "").to_numpy() for name in ("caption", "request")}
     if "mask" in labels.column_names:
         codes["have"]["mask"] = labels["mask"].to_numpy()
     return codes

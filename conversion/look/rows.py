@@ -24,10 +24,7 @@ from ..build.manifest import read_manifest
 from ..build.shards import family
 from ..machine import files
 
-TEXTS = ("caption", "request")
-PLAIN = (*DEGREES, "attributes", *TEXTS, "request_labels", "identity", "file_name")
-COUNTERPARTS = {"hq": "celeba_file_name", "standard": "hq_file_name"}
-REQUEST_FIELDS = ("attribute", "mode", "direction", "value", "target")
+COUNTERPARTS = ("celeba_file_name", "hq_file_name")  # of hq, of standard
 
 
 def open_rows(path):
@@ -36,7 +33,7 @@ def open_rows(path):
     Returns BuiltRows or ReleaseRows. Raises MissingFileError where it is neither.
     """
     path = celeba_dialog.normal_path(path)
-    return BuiltRows(path) if files.is_file(f"{path}/{MANIFEST}") else ReleaseRows(path)
+    return BuiltRows(path) if files.is_file(f"{path}/{MANIFEST}") else ReleaseRows(Release(path))
 
 
 class BuiltRows:
@@ -59,8 +56,10 @@ class BuiltRows:
 
     def labels(self, config):
         """The labels of all rows of a config; see `flat`."""
-        subset = subset_of(config)
-        columns = [*PLAIN, COUNTERPARTS[subset], *(["mask.path"] if subset == "hq" else [])]
+        features = celeba_dialog.features_of(family(config)[0])
+        columns = [name for name in features if name not in ("image", "mask", "attribute_captions")]
+        if "mask" in features:
+            columns.append("mask.path")
         tables, splits = [], []
         for split, path, count in self._shards[config]:
             tables.append(self._read(path, lambda file: sound(file.read(columns))))
@@ -69,7 +68,7 @@ class BuiltRows:
             if missing or len(tables[-1]) != count:
                 what = f"no column {min(missing)}" if missing else f"{len(tables[-1]):,} rows, expected {count:,}"
                 raise DamagedFileError(f"{path}: {what}. Build the folder again.")
-        return flat(pa.concat_tables(tables), subset, splits)
+        return flat(pa.concat_tables(tables), splits)
 
     def row(self, config, position, columns=None):
         """One row as `datasets` decodes it but for the images, which are {"bytes", "path"} or None.
@@ -129,21 +128,21 @@ class ReleaseRows:
     `configs` are the names of the configs that it has images for. Raises MissingFileError where it has none.
     """
 
-    def __init__(self, path):
-        self.path = path
-        self._release = Release(path)
-        self.configs = [name for name in CONFIGS if set(_needs(name)) <= set(self._release.sources)]
+    def __init__(self, release):
+        self.path = release.root
+        self._release = release
+        self.configs = [name for name in CONFIGS if _images(name) <= set(release.sources)]
         if not self.configs:
             raise MissingFileError(
-                f"{path}: neither a built folder (there is no {MANIFEST}) nor a release (there are no images below "
-                f"it). To try things out without either: celeba-dialog demo demo-release"
+                f"{self.path}: neither a built folder (there is no {MANIFEST}) nor a release (there are no images "
+                f"below it). To try things out without either: celeba-dialog demo demo-release"
             )
 
     def labels(self, config):
         """The labels of all rows of a config; see `flat`."""
         index = self._index(config)
         splits = [split for split, (first, last) in index.splits.items() for _ in range(last - first)]
-        return flat(index.table, subset_of(config), splits)
+        return flat(index.table, splits)
 
     def row(self, config, position, columns=None):
         """One row as `datasets` decodes it but for the images, which are {"bytes", "path"} or None.
@@ -172,21 +171,18 @@ class ReleaseRows:
         return celeba_dialog.open_index(key, self._release)
 
 
-def _needs(config):
-    """The roles without which a config is not worth offering."""
-    return ["hq_parts", "hq_images"] if CONFIGS[config].get("parts") else [f"{subset_of(config)}_images"]
+def _images(config):
+    """The roles of the images without which a config is not offered."""
+    subset, parts = family(config)
+    return {f"{subset}_images", "hq_parts"} if parts else {f"{subset}_images"}
 
 
-def subset_of(config):
-    """The name of a config's subset."""
-    return family(config)[0]
-
-
-def flat(table, subset, splits):
-    """The labels of a subset's rows as one table without nesting, for filters.
+def flat(table, splits):
+    """The labels of the rows of a config as one table without nesting, for filters.
 
     Args:
-        table: the contract's columns, without images; of `mask` something that is null where the mask is missing.
+        table: the columns of the contract; those of images, `parts` and `attribute_captions` need not be there, and of
+            `mask` (hq) it only counts whether it is null.
         splits: the split of each row.
 
     Columns: split, row (position in the split, from 0), the five degrees (int8), the forty attributes by their names
@@ -204,15 +200,16 @@ def flat(table, subset, splits):
     attributes = pc.list_flatten(table["attributes"]).to_numpy().reshape(-1, width)
     for name, values in zip(ATTRIBUTES, attributes.T.astype(np.int8)):
         columns[name] = _known(values).cast(pa.bool_())
-    for name in TEXTS:
+    for name in ("caption", "request"):
         columns[name] = table[name]
     requests = table["request_labels"].combine_chunks()
-    for name in REQUEST_FIELDS:
-        columns[f"request_{name}"] = _known(pc.struct_field(requests, name).to_numpy())
+    for field in requests.type:
+        columns[f"request_{field.name}"] = _known(pc.struct_field(requests, field.name).to_numpy())
     columns["identity"] = _known(table["identity"].to_numpy(), np.int32)
-    for name in ("file_name", COUNTERPARTS[subset]):
-        columns[name] = table[name]
-    if subset == "hq":
+    for name in ("file_name", *COUNTERPARTS):
+        if name in table.column_names:
+            columns[name] = table[name]
+    if "mask" in table.column_names:
         columns["mask"] = table["mask"].is_valid()
     return pa.table(columns)
 

@@ -12,6 +12,7 @@ import stat
 import sys
 import tempfile
 import warnings
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
@@ -25,7 +26,12 @@ from celeba_dialog import is_url
 from .streams import printable
 from .streams import printable_lines
 
-BLOCK = 1 << 20
+BLOCK = 1 << 20  # bytes read at a time
+
+# What the dataset card is made of: in the package where it is installed, beside it in a clone.
+_PACKAGE = Path(__file__).resolve().parents[1]
+DATASET_CARD = _PACKAGE / "dataset_card" if (_PACKAGE / "dataset_card").is_dir() else _PACKAGE.parent / "dataset_card"
+
 tqdm.monitor_interval = 0  # it would start a thread, which a process that forks had better not have
 
 
@@ -164,12 +170,17 @@ def size(path):
 
 
 @_plain_errors()
-def sha256(path):
-    """SHA-256 of a file, as hexadecimal digits."""
-    digest = hashlib.sha256()  # hashlib.file_digest would do, but Python 3.10 lacks it
+def checksum(path, kind="sha256", progress=None):
+    """The checksum of a file, of a kind that hashlib knows, as hexadecimal digits.
+
+    `progress(count)` is called with the bytes of each block that was read; what it raises ends the reading.
+    """
+    digest = hashlib.new(kind, usedforsecurity=False)
     with open_file(path) as file:
         while block := file.read(BLOCK):
             digest.update(block)
+            if progress:
+                progress(len(block))
     return digest.hexdigest()
 
 

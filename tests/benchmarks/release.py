@@ -43,7 +43,7 @@ def release(scale, cache):
         os.rename(temporary, path)
     for file in path.rglob("*"):
         if file.is_file():
-            files.sha256(str(file))
+            files.checksum(str(file))
     return path
 
 

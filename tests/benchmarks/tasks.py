@@ -82,7 +82,7 @@ def least_work(release, subset, workers, out):
     with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
         futures = [pool.submit(_copy_part, path, out, part, workers) for path in zips for part in range(workers)]
         for path in zips:
-            files.sha256(path)
+            files.checksum(path)
         for future in futures:
             future.result()
     yield rows
