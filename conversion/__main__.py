@@ -1,5 +1,7 @@
-"""celeba-dialog COMMAND: the command line. Each command is a module here; this file calls it, and has the last word on
-whatever ends it: one line and an exit status. Until then nothing but the standard library is imported.
+"""The command line, celeba-dialog COMMAND. Each command is a module of this package.
+
+This file parses the arguments, calls the command, and turns whatever ends it into a message and an exit status. It
+imports nothing but the standard library until it knows the command.
 """
 
 import argparse
@@ -30,17 +32,17 @@ COMMANDS = {
 
 DEBUG = "CELEBA_DIALOG_DEBUG"  # the environment variable that shows the traceback of whatever ends a command
 LEAST_MEMORY = 1 << 30  # bytes of address space
-OUT_OF_MEMORY = re.compile("[Ss]tart new thread|failed to map segment|allocate memory")  # in errors of any kind
+OUT_OF_MEMORY = re.compile("[Ss]tart new thread|failed to map segment|allocate memory")  # in errors of any type
 BROKEN_PIPE = 128 + 13  # what a shell says of a command whose output nobody reads any more
 
 
 class Parser(argparse.ArgumentParser):
     def print_help(self, file=None):
-        streams.put(self.format_help().rstrip("\n"))  # argparse does not mind if nothing can be printed
+        streams.put(self.format_help().rstrip("\n"))  # argparse would ignore that it cannot be printed
 
 
 def parser(names=tuple(COMMANDS)):
-    """The parser of the command line. Only the commands of `names` are imported, and have arguments."""
+    """The parser of the command line. Only the commands in `names` are imported; the others get no arguments."""
     top = Parser(prog="celeba-dialog", description="CelebA-Dialog, from the official files to load_dataset.")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
@@ -59,7 +61,7 @@ def parser(names=tuple(COMMANDS)):
 
 
 def _docstring(module):
-    """The docstring of a module, from its source: `python -OO` keeps none, and nothing need be imported for it."""
+    """The docstring of a module, read from its source: that imports nothing, and works under `python -OO`."""
     spec = importlib.util.find_spec(module, __package__)
     return ast.get_docstring(ast.parse(spec.loader.get_source(spec.name)))
 
@@ -67,7 +69,8 @@ def _docstring(module):
 def main(argv=None):
     """Run one command. Returns the exit status: 0 done, 1 data or environment at fault, 2 wrong usage, 130 interrupted.
 
-    Raises SystemExit where argparse does. Without `argv`, in a process of its own, Ctrl-C stays in its hands.
+    Raises SystemExit where argparse does. Without `argv`, the process is its own, and Ctrl-C is not given back at the
+    end.
     """
     streams.prepare()
     ctrl_c = interrupts.Interrupts()
@@ -79,7 +82,7 @@ def main(argv=None):
             status = _run(sys.argv[1:] if argv is None else argv, ctrl_c)
         finally:
             ctrl_c.running = False
-            streams.put()  # what libraries may have printed
+            streams.put()  # flushes what libraries may have printed
     except SystemExit:
         raise
     except BaseException as error:
@@ -93,9 +96,9 @@ def main(argv=None):
             text = "".join(traceback.format_exception(error)) + text
         streams.complain(text)
         if argv is None and isinstance(error, KeyboardInterrupt):
-            interrupts.leave(status)  # nothing is left to be done in order, and a thread may be stuck
+            interrupts.leave(status)  # Python would wait for its threads, and one may be stuck
     finally:
-        streams.complain()  # as above
+        streams.complain()  # flushes
         if argv is not None:
             give_back()
     ctrl_c.status = status
@@ -106,25 +109,25 @@ def _run(argv, ctrl_c):
     """The exit status of the command in `argv`."""
     names = [name for name in COMMANDS if name in argv]
     if names:
-        _look_at_working_folder()
-        _look_at_memory()
-        _look_at_endpoint()
+        _check_working_folder()
+        _check_memory()
+        _check_endpoint()
     args = parser(names).parse_args(argv)
     ctrl_c.running = True
     return args.run(args) or 0
 
 
-def _look_at_working_folder():
-    """Raises OSError where it was removed: some libraries ask for it when they are imported."""
+def _check_working_folder():
+    """Raises OSError where the working folder was removed: some libraries ask for it when they are imported."""
     try:
         os.getcwd()
     except OSError as error:
         raise OSError(error.errno, "It is not there any more: change to another", "The working folder") from error
 
 
-def _look_at_memory():
-    """Raises MemoryError where the libraries would not get far enough to raise one themselves."""
-    with contextlib.suppress(ImportError):  # of Windows, which has no such limits
+def _check_memory():
+    """Raises MemoryError where the process may not have enough address space to import the libraries."""
+    with contextlib.suppress(ImportError):  # on Windows, which has no such limits
         import resource
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -132,8 +135,8 @@ def _look_at_memory():
             raise MemoryError(f"ulimit -v is {limit >> 20:,} MB, and {LEAST_MEMORY >> 20:,} MB are the least")
 
 
-def _look_at_endpoint():
-    """Raises OSError where the client of the Hub would stumble over HF_ENDPOINT as soon as it is imported."""
+def _check_endpoint():
+    """Raises OSError where HF_ENDPOINT is such that huggingface_hub cannot be imported."""
     address = os.environ.get("HF_ENDPOINT", "")
     try:
         _ = urlsplit(address).port
@@ -143,14 +146,14 @@ def _look_at_endpoint():
 
 
 def _thread_failed(failed):
-    """Ends everything when a thread fails, since others would wait for it for ever."""
+    """Ends the process when a thread fails, since others may wait for it for ever."""
     status, text = _verdict(failed.exc_value)
     streams.complain(text)
     interrupts.leave(status)
 
 
 def _verdict(error):
-    """(exit status, what to say) of what ended a command; "" says nothing."""
+    """(exit status, message) for the exception that ended a command; the message is "" where none is due."""
     ours = sys.modules.get("celeba_dialog")
     if ours and isinstance(error, ours.CelebADialogError):
         return 2 if isinstance(error, ours.UsageError) else 1, str(error)

@@ -36,7 +36,7 @@ from .look import charts
 from .look import sheet
 from .machine import files
 
-# The Hub's ids of the tasks that the authors of the images, labels and captions name, and its ids below each.
+# The Hub's ids of the tasks that the authors of the images, labels and captions name: category -> ids below it.
 TASKS = {
     "image-classification": ("multi-class-image-classification", "multi-label-image-classification"),
     "image-to-image": (),
@@ -44,20 +44,20 @@ TASKS = {
     "text-to-image": (),
 }
 MASK_TASKS = {"image-segmentation": ("semantic-segmentation",)}  # and those of the authors of the masks
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))  # images
 
 
 def render(manifest, example, with_preview=False):
-    """The card of a built folder, {name: bytes}: README.md, where matplotlib is installed statistics.png, and where a
-    config has masks legend.png, their colours, and id2label.json, their names.
+    """The card of a built folder and the files that it shows.
 
     Args:
-        manifest: what build writes to manifest.json.
+        manifest: as `make_manifest` gives it.
         example: one row, a dict of columns; a short string in the place of each image.
         with_preview: whether the folder also has `preview.png`, a contact sheet, which the card then shows.
 
-    The same arguments and library versions give the same bytes. Raises EnvironmentFault where a package for it is
-    missing.
+    Returns {name: bytes}: README.md; statistics.png where matplotlib is installed; where a config has masks legend.png,
+    their colours, and id2label.json, their names. The same arguments and library versions give the same bytes. Raises
+    EnvironmentFault where Jinja2 is missing.
     """
     try:
         import jinja2  # noqa: F401, DatasetCard needs it
@@ -118,6 +118,7 @@ def _in_order(configs):
 
 
 def _metadata(manifest):
+    """The YAML as a dict: what `datasets` and the Hub read."""
     configs = manifest["configs"]
     tasks = TASKS | (MASK_TASKS if _has_masks(manifest) else {})
     largest = {}  # subset -> images; its configs hold the same ones
@@ -145,8 +146,8 @@ def _config(name, config, manifest):
     return {
         "config_name": name,
         "version": manifest["versions"]["celeba_dialog"],
-        # `datasets` keeps what it has loaded under a hash of `configs` and `dataset_info`, not of the shards: a
-        # rebuild whose rows changed has to show here, or the old rows are served for ever.
+        # `datasets` caches rows under a hash of `configs` and `dataset_info`, not of the shards: without this digest
+        # it would serve the old rows after a rebuild.
         "description": f"content {content_digest(config)}",
         "data_files": [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in config["splits"]],
     } | ({"default": True} if name == "hq" else {})
@@ -170,7 +171,7 @@ def _info(name, config):
 
 
 def _facts(manifest, example):
-    """What the template needs, by name."""
+    """The variables of the template."""
     configs = manifest["configs"]
     main = "hq" if "hq" in configs else next(iter(configs))
     columns = {}  # column -> feature, those of all configs
@@ -242,7 +243,10 @@ def _shown_config(name, config):
 
 
 def _groups(manifest):
-    """Configs with the same labels, which is what their statistics are told of: [{"names": […], "splits": {…}}]."""
+    """The label statistics, once for all configs that have the same: [{"names": [config], "splits": {…}}].
+
+    The form of "splits" is that of `charts.draw`.
+    """
     groups = {}
     for name, config in manifest["configs"].items():
         splits = {split: {"rows": entry["rows"]} | entry["labels"] for split, entry in config["splits"].items()}

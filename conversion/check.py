@@ -3,7 +3,7 @@
 First what can be built and what would be missing in it, then what to do, then a line for each file that is there: its
 state, where it was found, and how many rows or images it holds of how many. --deep also reads every image (its checksum
 in the zip), decodes all of them and looks at every pixel of the masks. Exit status 0 means that everything a full build
-of `hq` and `standard` needs is there and sound; a made-up release needs no more than it says of itself.
+of `hq` and `standard` needs is there and sound; a made-up release needs no more than its README says it has.
 """
 
 import json
@@ -31,8 +31,8 @@ from .machine import files
 from .machine import pool
 from .machine import streams
 
-CHUNK = 500  # images that a worker reads at a time
-MOST_NOTES = 20  # printed; --json has them all
+CHUNK = 500  # images that are one job of a worker
+MOST_NOTES = 20  # lines printed; --json has them all
 
 
 def add_arguments(parser):
@@ -53,14 +53,19 @@ def run_check(root, deep=False, as_json=False):
 
 
 def examine(release, deep=False):
-    """What there is of a release, as a dict that `--json` prints.
+    """What there is of a release, as the dict that `--json` prints. Its keys:
 
-    Keys: "release"; "complete"; "demo", {subset: images} of a made-up release, else null; "configs", {config: the files
-    that it lacks to be complete}; "refused", {config: why it cannot be built at all, empty where it can}; "files", a
-    list of {"role", "file", "state", "found", "count", "official", "note", "next"} with state one of complete, partial,
-    missing, damaged, not needed; "splits", {subset: {split: images}}; "values",
-    {subset: {column: annotated images with a value}}; "notes", on what is not read; "left_aside", on
-    copies beside the official files; "damaged_images", with `deep`.
+    release: its path.
+    complete: whether `hq` and `standard` can be built in full.
+    demo: {subset: images} of a made-up release, else None.
+    configs: {config: paths of the files that it lacks to be complete}.
+    refused: {config: why it cannot be built at all, empty where it can}.
+    files: a list of {"role", "file", "state", "found", "count", "official", "note", "next"}; the state is one of
+        complete, partial, missing, damaged, not needed.
+    splits: {subset: {split: images}}.
+    values: {subset: {column: annotated images with a value}}.
+    notes: lines on what is not read; left_aside: on copies beside the official files.
+    damaged_images: with `deep` a list of lines, else None.
     """
     lines, members = {}, {}
     for role in files.progress(FILES, total=len(FILES), desc="check", unit="files"):
@@ -87,12 +92,12 @@ def examine(release, deep=False):
 
 
 def _examine_file(release, role):
-    """(line of the report, Members where it is a source of images) of one official file."""
+    """(entry of the report's "files", Members of images or None) of one official file."""
     sources, members = release.sources.get(role, []), None
     line = {"role": role, "file": FILES[role].path, "official": release.expected(role), "state": "missing"}
     line |= {"found": [release.source_name(source) for source in sources], "count": None, "note": "", "next": ""}
     try:
-        if not line["official"]:  # in a very small demo
+        if not line["official"]:  # a very small demo may lack a split
             line["count"] = 0
         elif sources and role in READERS:
             _, line["count"] = READERS[role](*release.text(role), SUBSETS[FILES[role].subset])
@@ -114,7 +119,7 @@ def _taken(release, subset, parts):
 
 
 def _mark_needed(release, lines):
-    """Writes into the lines which files are not needed, and where to get those that are; returns the roles needed."""
+    """Marks the files that are not needed, and says of the others where to get them. Returns the needed roles."""
     needed = {role for subset in SUBSETS for role in _taken(release, subset, False)}
     for role, line in lines.items():
         if role not in needed and line["state"] == "missing":
@@ -184,7 +189,7 @@ def _refusal(release, config, indexes, faults, lines):
 
 
 def _checksum_note(release, role, sources):
-    """What the published checksum says of a file that has the published size."""
+    """Whether a file is the published one, in words; "" where that cannot be said."""
     if role not in CHECKSUMS or len(sources) != 1 or not sources[0].is_file or release.demo:
         return ""
     size, md5 = CHECKSUMS[role]
@@ -198,7 +203,7 @@ def _checksum_note(release, role, sources):
 
 
 def _decode_all(release, members):
-    """Reads and decodes every image; one line for each that cannot be."""
+    """Reads and decodes every image in worker processes. Returns a line for each that is at fault, sorted."""
     jobs = [
         (role, [source.path for source in release.sources[role]], found.places.slice(start, CHUNK))
         for role, found in members.items()
@@ -216,7 +221,7 @@ def _decode_all(release, members):
 
 
 def _decode(role, sources, places):
-    """(images tried, a line for each that is not what the dataset promises): what a worker does."""
+    """The job of a worker: (images tried, a line for each that is not what the dataset promises)."""
     problems = []
     for index, name in enumerate(celeba_dialog.member_names(places, sources)):
         try:
@@ -251,7 +256,7 @@ def as_text(report):
 
 
 def _verdict(report):
-    """What can be built now, and what not."""
+    """A line for the configs of which the same is true: whether they can be built."""
     if report["demo"] and report["complete"] and all(line["state"] == "complete" for line in report["files"]):
         images = " and ".join(f"{count:,}" for count in report["demo"].values())
         return [f"a demo of {images} images: every file is there and sound; sizes are not those of the release"]
@@ -262,7 +267,7 @@ def _verdict(report):
 
 
 def _verdict_on(report, config):
-    """Whether a config can be built, and what it would lack."""
+    """Whether a config can be built, and what it would lack, in words."""
     if report["refused"][config]:
         return f"cannot be built: {report['refused'][config]}"
     lines = [line for line in report["files"] if line["file"] in report["configs"][config]]
@@ -312,12 +317,13 @@ def _to_build(report, release):
 
 
 def _some(notes):
+    """The first notes, and how many more there are."""
     more = len(notes) - MOST_NOTES
     return notes[:MOST_NOTES] + ([f"and {more:,} more such files or folders"] if more > 0 else [])
 
 
 def _table(report, subset):
-    """What is there of a subset."""
+    """The lines on the files and images of a subset."""
     lines, others = [subset.folder], []
     for line in report["files"]:
         file = FILES[line["role"]]
@@ -333,7 +339,7 @@ def _table(report, subset):
 
 
 def _file_lines(line):
-    """A file that is there: its state, its count, where it was found and what there is to note."""
+    """The lines on a file that is there: its state, its count, where it was found and what there is to note."""
     file = FILES[line["role"]]
     count = "" if line["count"] is None else _count(line)
     lines = [f"  {line['state']:<11}{file.name:<42}{count}".rstrip()]
@@ -344,7 +350,7 @@ def _file_lines(line):
 
 
 def _image_lines(splits, values):
-    """The images of each split, and the columns that not every annotated image has a value in."""
+    """The lines on the images of each split, and on the columns that are not filled for every annotated image."""
     annotated = sum(count for split, count in splits.items() if split != UNLABELED)
     less = [f"{name} {count:,}" for name, count in values.items() if count < annotated]
     return [

@@ -31,9 +31,9 @@ from .build.manifest import read_manifest
 from .machine import files
 
 REQUIRED = ("README.md", MANIFEST)
-HUB_FILE = ".gitattributes"  # the Hub's own, in every repository
+HUB_FILE = ".gitattributes"  # the Hub puts one into every repository
 MOST_MANIFEST = 8 << 20  # bytes: a hundred times the manifest of all configs
-# A new repository's README: at most the licence that was chosen when it was made, and not a word of text.
+# The README of a new repository: at most the licence that was chosen when it was made, and no text.
 STUB = re.compile(rb"\s*(---\s*?\n(license(_name|_link)?: *\S*\s*?\n)*---\s*)?")
 MOST_STUB = 1000  # bytes
 AGAIN = "Run the same command again: what has arrived is not sent twice."
@@ -75,8 +75,9 @@ def push(folder, repo_id, gated=False):
     """Makes the private dataset repository `repo_id` hold what the built `folder` holds, in at most one commit.
 
     `gated=True` also asks for manual approval of access requests; False leaves that setting as it is.
-    Raises UsageError for a folder or name that cannot be, ReleaseError for a folder that is not as it was built, and
-    EnvironmentFault for a repository that is not private, or whatever keeps the Hub from taking or keeping the files.
+    Raises UsageError for a name that is none or a folder that is not there, ReleaseError for a folder that is not as it
+    was built, EnvironmentFault for a repository that is not private or not ours, and where the Hub does not take the
+    files.
     """
     from huggingface_hub import CommitOperationAdd
     from huggingface_hub import CommitOperationDelete
@@ -122,7 +123,7 @@ def push(folder, repo_id, gated=False):
         deletions = [CommitOperationDelete(path_in_repo=path, is_folder=False) for path in obsolete]
         with talking("uploading"):
             api.preupload_lfs_files(repo_id, additions, repo_type="dataset")
-            # Uploading takes hours, and what it sends stays unseen until the commit: time for a second look.
+            # The upload takes hours, and nobody sees the files before the commit: look again before that.
             _refuse_public(api.dataset_info(repo_id), repo_id)
             commit = api.create_commit(
                 repo_id,
@@ -176,10 +177,7 @@ def local_files(folder):
 
 
 def _regular_files(folder):
-    """{path below the folder: path} of all files. Raises ReleaseError for what is neither file nor folder.
-
-    Nothing is opened, because a pipe would be waited for.
-    """
+    """{path below the folder: path} of all files. Raises ReleaseError for what is neither file nor folder, unopened."""
     kinds = files.tree(folder)
     problems = [
         f"{folder}: {files.printable(path)} is a {kind}, where build writes files. Remove it."
@@ -207,6 +205,7 @@ def _refuse_other_files(folder, found, shards):
 
 
 def _stray(folder, path):
+    """What to say of a file that does not belong into a built folder."""
     shown = files.printable(path)
     if os.path.basename(path) == "celeba_dialog.py":
         return f"{folder}: holds {shown}, beside which `datasets` 4 and later load nothing. Remove it."
@@ -214,7 +213,7 @@ def _stray(folder, path):
 
 
 def _check_network():
-    """Raises EnvironmentFault where the settings of the client lead to no Hub."""
+    """Raises EnvironmentFault where huggingface_hub is set to be offline, or to an address that is none."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -230,6 +229,7 @@ def _check_network():
 
 
 def _token():
+    """The token of this person. Raises EnvironmentFault where there is none that can be used."""
     from huggingface_hub import constants
     from huggingface_hub import get_token
 
@@ -244,12 +244,13 @@ def _token():
         raise EnvironmentFault(
             "No Hugging Face token. Log in with `hf auth login`, or set HF_TOKEN; the token needs write permission."
         )
-    if not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", token):  # or the error about the bad header would quote it
+    if not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", token):  # else the HTTP library quotes it in an error
         raise EnvironmentFault("The Hugging Face token has characters that no token has. Log in with `hf auth login`.")
     return token
 
 
 def _check_repo_id(repo_id):
+    """Raises UsageError for what is no OWNER/NAME."""
     from huggingface_hub.utils import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -277,7 +278,10 @@ def _say_how_to_load(repo_id, configs):
 
 
 def _private_repository(api, repo_id):
-    """The newest commit of a repository that is private for certain, made where there is none."""
+    """The newest commit of a repository, None for an empty one; makes the repository where there is none.
+
+    Raises EnvironmentFault unless the Hub says that it is private.
+    """
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
@@ -313,9 +317,8 @@ def _remote_files(api, repo_id, revision):
 def _refuse_what_is_not_ours(api, repo_id, revision, remote, local):
     """Raises EnvironmentFault for a file that a push would replace or delete, and that no push put there.
 
-    Ours are the shards that a manifest of ours names and what belongs beside them; without a manifest nothing but the
-    stub of a new repository. A file that is already what it is to become is nobody's loss: so a repository that holds
-    a part of what is pushed can be completed.
+    Ours are the shards that a manifest of ours names and the files beside them; without a manifest, only the README of
+    a new repository. A file that is the same here is not lost, so a push that was cut off can be completed.
     """
     ours = set()
     shown = f"{repo_id} holds what no push put there"
@@ -332,7 +335,7 @@ def _refuse_what_is_not_ours(api, repo_id, revision, remote, local):
         ours = {"README.md"} if STUB.fullmatch(_remote_content(api, repo_id, revision, "README.md")) else set()
     others = [path for path, there in remote.items() if path not in ours and _is_lost(there, local.get(path))]
     if others:
-        others.sort(key=lambda path: (path in BESIDE_SHARDS, path))  # those first that tell most
+        others.sort(key=lambda path: (path in BESIDE_SHARDS, path))  # the least expected names first
         named = ", ".join(files.one_line(path, 100) for path in others[:3])
         also = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
         raise EnvironmentFault(f"{shown}: {named}{also}. {_CHOOSE}")
@@ -354,14 +357,14 @@ def _remote_content(api, repo_id, revision, path):
 
 
 def _difference(file, remote):
-    """What tells a local file from the one on the Hub, or None."""
+    """How the file on the Hub, a RepoFile or None, differs from a LocalFile, in words; None where it does not."""
     if remote is None:
         return "is not there"
     if remote.size != file.size:
         return f"has {remote.size} bytes, {file.size} here"
     if remote.lfs:
         there, here = remote.lfs.sha256, file.sha256
-    else:  # a small file, kept by git itself, which knows only its own kind of checksum
+    else:  # a small file is kept by git, which has its own kind of checksum
         there, here = remote.blob_id, _git_checksum(file.path)
     return None if there == here else f"has the checksum {there}, {here} here"
 
@@ -400,9 +403,9 @@ def _confirm(api, repo_id, revision, local, gated):
 
 @contextlib.contextmanager
 def _plain_errors(doing, repo_id, token):
-    """Whatever a conversation with the Hub raises becomes an EnvironmentFault that says what to do, without the token.
+    """Makes an EnvironmentFault that says what to do, and does not quote the token, of whatever is raised in here.
 
-    Each version of huggingface_hub stands on another HTTP library with errors of its own, hence the wide net.
+    It catches every Exception because versions of huggingface_hub use different HTTP libraries.
     """
     try:
         yield

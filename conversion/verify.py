@@ -30,11 +30,11 @@ from .build.shards import plan
 from .build.shards import release_rows
 from .build.shards import to_parquet
 from .build.sources import hashed_sources
-from .look.rows import sound
+from .look.rows import validated
 from .machine import files
 from .machine import pool
 
-MOST_LINES = 20  # differences shown of one shard
+MOST_LINES = 20  # differences that are listed of one shard
 
 
 def add_arguments(parser):
@@ -73,14 +73,14 @@ def verify(out, release, configs=None, workers=None):
         files.say(line)
     jobs = plan(release, indexes, configs)
     rows = values = 0
-    problems, records = strangers(out, manifest), {}
+    problems, records = _file_differences(out, manifest), {}
     with (
         hashed_sources(release, indexes) as sources,
         files.progress(total=count_rows(jobs), desc="verify") as bar,
         pool.executor(workers) as executor,
     ):
-        told = {shard["path"]: shard for shard in all_shards(manifest)}
-        tasks = [(job, size, path, out, told.get(path)) for job in jobs for _, size, path in job.targets]
+        listed = {shard["path"]: shard for shard in all_shards(manifest)}
+        tasks = [(job, size, path, out, listed.get(path)) for job in jobs for _, size, path in job.targets]
         for record, shard_rows, shard_values, found in pool.results(pool.submit(executor, compare_shard, tasks)):
             bar.update(shard_rows)
             rows, values = rows + shard_rows, values + shard_values
@@ -95,39 +95,39 @@ def verify(out, release, configs=None, workers=None):
 
 
 def _configs(out, manifest, names):
-    """The configs to compare, in the order of CONFIGS: those of `names`, else all. Raises UsageError for a stranger."""
+    """The configs to compare, in the usual order; `names` None for all. Raises UsageError for one that is not built."""
     for name in names or []:
         if name not in manifest["configs"]:
             raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
     return [name for name in CONFIGS if name in (names or manifest["configs"])]
 
 
-def strangers(out, manifest):
-    """A line for whatever lies in a built folder and was not built, is no plain file, or is not as it was built."""
+def _file_differences(out, manifest):
+    """A line for each file that is not in the manifest, is no plain file, or (shards excepted) differs from it."""
     known = {MANIFEST, "README.md", *manifest["files"]}
     known |= {shard["path"] for shard in all_shards(manifest)}
     problems = []
     for path, kind in files.tree(out).items():
         if posixpath.basename(path) == ".DS_Store":
-            continue  # as build lets it lie
+            continue  # build leaves it alone too
         if path not in known and not (kind == "folder" and path in manifest["configs"]):
             problems.append(f"{path}: is not in {MANIFEST}, and does not belong there")
         elif path in known and kind != "file":
             problems.append(f"{path}: is a {kind}, expected a file")
     for name in dict.fromkeys(["README.md", *manifest["files"]]):
-        told = manifest["files"].get(name)
+        listed = manifest["files"].get(name)
         path = posixpath.join(out, name)
-        if told is None:
+        if listed is None:
             problems.append(f"{name}: is not in {MANIFEST}")
         elif not files.is_file(path):
             problems.append(f"{name}: missing, though {MANIFEST} lists it")
-        elif (files.size(path), files.checksum(path)) != (told["size"], told["sha256"]):
+        elif (files.size(path), files.checksum(path)) != (listed["size"], listed["sha256"]):
             problems.append(f"{name}: the file is not the one in {MANIFEST}: its size or SHA-256 differs")
     return problems
 
 
 def _manifest_differences(manifest, expected):
-    """A line for each statement of the manifest, on the configs in `expected`, that does not fit the release."""
+    """A line for each value in the manifest that differs from `expected`, which may have fewer configs."""
     problems = []
 
     def compare(found, right, where):
@@ -146,23 +146,26 @@ def _manifest_differences(manifest, expected):
         compare(manifest["release"], expected["release"], "release")
     for name, right in expected["configs"].items():
         found = manifest["configs"][name]
-        # Two digests say in what state, and by what code, the folder was built: not the same on every machine.
+        # These two digests hold times of the release's files and versions of the libraries: each machine has its own.
         compare(found, right | {key: found[key] for key in ("release", "digest")}, name)
     return problems
 
 
 def _head_differences(out, expected, whole):
-    """A line for each entry of README.md's YAML that is not as `build` writes it; not `whole`: of some configs only."""
+    """A line for each entry of README.md's YAML that is not as `build` writes it.
+
+    `whole` is whether `expected`, a manifest, has all configs of the folder; else only the entries of its own count.
+    """
     try:
         found = card.read_head(files.read(posixpath.join(out, "README.md")))
     except FileNotFoundError:
-        return []  # `strangers` has told
+        return []  # `_file_differences` says so
     except ValueError as error:
         return [f"README.md: no YAML at its head: {_one_line(error)}"]
     right = card.head(expected)
     if not whole:
         named = ("configs", "dataset_info")
-        right = {key: [entry for entry in right[key] if entry["config_name"] in expected["configs"]] for key in named}
+        right = {key: right[key] for key in named}
         found = {key: [entry for entry in right[key] if entry in found.get(key, [])] for key in named}
     return [
         f"README.md: {key} in its YAML: {_short(found.get(key))}, expected {_short(right.get(key))}"
@@ -171,19 +174,24 @@ def _head_differences(out, expected, whole):
     ]
 
 
-def compare_shard(job, size, path, out, told):
-    """Compares one shard of a job, images `size` pixels wide or None: what a worker does.
+def compare_shard(job, size, path, out, listed):
+    """Compares one shard with the release: the job of a worker.
 
-    `told` is the manifest's entry, None where it has none. Returns the record that `build` would keep of the shard, how
-    many rows and values were compared, and the differences.
+    Args:
+        job: the Job that `build` wrote it by.
+        size: side of its images in pixels, None for the release's own.
+        path: of the shard, below `out`.
+        listed: the manifest's entry of it, None where there is none.
+
+    Returns (the record that `build` would keep of the shard, rows compared, values compared, list of differences).
     """
-    record = (told or {"size": 0, "sha256": "", "memory_bytes": 0}) | {"path": path, "rows": job.last - job.first}
+    record = (listed or {"size": 0, "sha256": "", "memory_bytes": 0}) | {"path": path, "rows": job.last - job.first}
     rows = values = memory = 0
     problems = []
     place = posixpath.join(out, path)
     try:
         record |= {"size": files.size(place), "sha256": files.checksum(place)}
-        if told is None or (told["size"], told["sha256"]) != (record["size"], record["sha256"]):
+        if listed is None or (listed["size"], listed["sha256"]) != (record["size"], record["sha256"]):
             problems.append(f"{path}: the file is not the one in {MANIFEST}: its size or SHA-256 differs")
         with files.open_file(place) as file:
             parquet = pq.ParquetFile(file)
@@ -213,13 +221,14 @@ def compare_shard(job, size, path, out, told):
 
 
 def _rows(parquet):
-    """(where it is, in words; the row, a dict) of every row of a Parquet file."""
+    """Yields (where it is, in words; the row, a dict) for every row of a Parquet file."""
     for group in range(parquet.num_row_groups):
-        for index, row in enumerate(sound(parquet.read_row_group(group)).to_pylist()):
+        for index, row in enumerate(validated(parquet.read_row_group(group)).to_pylist()):
             yield f"row group {group}: row {index}", row
 
 
 def _row_differences(where, found, right):
+    """A line for each column in which a row of the shard is not the one of the release."""
     same_image = found.get("file_name") == right["file_name"]  # else every column would differ
     for column in sorted(right.keys() | found.keys()) if same_image else ["file_name"]:
         if column not in found or column not in right or found[column] != right[column]:
@@ -228,8 +237,8 @@ def _row_differences(where, found, right):
 
 
 def _schema_differences(path, parquet, job):
-    """A line for each column that is of another type than published, or where the features in the file differ."""
-    empty = io.BytesIO()  # whose schema has gone through Parquet too, which calls the items of lists otherwise
+    """A line for each column whose type is not the published one, and one where the features in the metadata differ."""
+    empty = io.BytesIO()  # written and read back, because Parquet renames the items of lists
     pq.write_table(layout(job.index.subset, job.index.parts).empty_table(), empty)
     right, found = pq.ParquetFile(empty).schema_arrow, parquet.schema_arrow
     problems = []

@@ -500,7 +500,7 @@ def test_there_is_nothing_to_change(server, method):
 def test_an_unexpected_fault_is_one_line(server, monkeypatch, capsys):
     said = []
     monkeypatch.setattr(web.files, "say", said.append)
-    monkeypatch.setattr(server.shelf, "facts", lambda: 1 / 0)
+    monkeypatch.setattr(server.data, "facts", lambda: 1 / 0)
     assert ask(server, "facts")[::2] == (500, b"Internal Server Error")
     wait_for(lambda: said)
     assert said == ["browse: '/facts': unexpected ZeroDivisionError('division by zero')"]

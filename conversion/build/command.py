@@ -103,7 +103,7 @@ def build(
 
 
 def _refuse_other_state(folder, kept, release):
-    """Raises UsageError for a config that stays in the folder and was built from another release than this."""
+    """Raises UsageError for a config that stays in the folder but was built from other files."""
     for name, entry in kept.items():
         if entry["release"] != release.digest(celeba_dialog.roles_of(*family(name))):
             raise UsageError(
@@ -133,12 +133,16 @@ def _preview(release):
 
 
 def _how_to_load(path, manifest):
+    """The call that loads the folder, as a sentence."""
     folder, name = os.path.split(path)
     return f'Next, in {folder or "."}: datasets.load_dataset("{name}", "{next(iter(manifest["configs"]))}")'
 
 
 def _configs(release, names):
-    """The configs to build, in the order of CONFIGS. Without names those of `hq` and `standard` that have images."""
+    """The configs to build, in the usual order. Without names, those of `hq` and `standard` that have images.
+
+    Raises MissingFileError where neither has.
+    """
     if names:
         return [name for name in CONFIGS if name in names]
     found = [name for name in ("hq", "standard") if f"{name}_images" in release.sources]
@@ -151,7 +155,7 @@ def _configs(release, names):
 
 
 def _collect(futures, jobs, data):
-    """The records of all jobs, by the path of the shard. A failure ends the build; what is finished is kept.
+    """{path of the shard: its record} of all jobs, when they are done. Raises what a job raises.
 
     The shards are synced here, in a thread, so that the workers need not wait for the disk.
     """
@@ -171,7 +175,7 @@ def _collect(futures, jobs, data):
 
 
 def _example(indexes, manifest):
-    """The first row of the first config, its images told in a word: what the card shows as an example."""
+    """The first row of the first config, with a few words in the place of each image: the example in the card."""
     config = next(iter(manifest["configs"]))
     index, size = indexes[family(config)], CONFIGS[config].get("image_size")
     rows = index.table.slice(0, 1)

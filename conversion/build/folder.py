@@ -26,16 +26,18 @@ from .shards import storage_fault
 
 
 class Folder:
-    """The folder to build, and the working folder beside it in which that happens.
+    """The folder to build, and the working folder beside it.
 
     On disk, everything is made in `.NAME.building` beside OUT, and OUT is replaced in one rename when all is there.
-    At a URL there is no such rename: shards go to their places, and the README, without which no config is found,
-    goes away before them and comes back last.
+    At a URL there is no such rename: shards go to their places, and the README, without which `datasets` finds no
+    config, is removed before that and written last.
 
     Attributes:
-        path: of the built folder.
-        data: where the shards of the next build are written.
-        records: where the record of each finished shard lies.
+        path: of the built folder, absolute or a URL.
+        remote: whether that is a URL.
+        work: the working folder.
+        data: the folder in which the files of this build are written.
+        records: the folder with a record of each finished shard.
     """
 
     def __init__(self, out):
@@ -53,7 +55,10 @@ class Folder:
         self._reuse = True
 
     def manifest(self):
-        """The manifest of what is built already, None where nothing is. Raises UsageError where OUT is not ours."""
+        """The manifest of the earlier build in OUT, None where there is none.
+
+        Raises UsageError where OUT holds anything that a build did not write.
+        """
         try:
             manifest = read_manifest(self.path)
         except MissingFileError:
@@ -78,7 +83,7 @@ class Folder:
         )
 
     def _refuse_others(self, manifest):
-        """Raises UsageError for what is in OUT and no build wrote: it would go away with the folder."""
+        """Raises UsageError for a file in OUT that no build wrote, since it would be removed with the folder."""
         ours = {shard["path"] for shard in all_shards(manifest)}
         ours.update(manifest["configs"], BESIDE_SHARDS)
         for folder, folders, names in () if self.remote else os.walk(self.path):
@@ -107,7 +112,7 @@ class Folder:
             old = os.path.join(self.work, "old")
             try:
                 if os.path.isdir(old) and not os.path.isdir(self.path):
-                    os.rename(old, self.path)  # a build was killed between its two renames
+                    os.rename(old, self.path)  # a build was killed between the two renames of `publish`
                 if force:
                     for name in ("new", "records"):
                         shutil.rmtree(os.path.join(self.work, name), ignore_errors=True)
@@ -116,7 +121,7 @@ class Folder:
             except OSError as error:
                 raise storage_fault(error, self.work) from error
             finally:
-                if not os.path.isdir(self.data):  # it was refused before anything was made, or is done
+                if not os.path.isdir(self.data):  # nothing was made yet, or all is done
                     shutil.rmtree(self.work, ignore_errors=True)
 
     def _refuse_place(self):
@@ -130,7 +135,7 @@ class Folder:
             above = os.path.dirname(above)
         target = os.path.realpath(above)
         if os.path.islink(above) and not os.path.exists(above):
-            # A link may lead to a folder yet to be made, as long as its disk is there.
+            # OUT may be a link to a folder that is not there yet, if the one above is.
             if above != self._given or os.path.lexists(target) or not os.path.isdir(os.path.dirname(target)):
                 raise UsageError(f"{self._given}: {above} is a link to {target}, which is not there.")
         elif not os.path.isdir(above) and not os.path.isfile(self._given):
@@ -151,30 +156,30 @@ class Folder:
 
     @contextlib.contextmanager
     def _locked(self):
-        """Makes the working folder, and lets no other build in."""
+        """Makes the working folder and keeps other builds out. Raises EnvironmentFault where another has it."""
         lock = filelock.FileLock(os.path.join(self.work, "lock"), timeout=0)
         try:
             os.makedirs(self.work, exist_ok=True)
             lock.acquire()  # ends with this process, whatever ends it
-            os.stat(lock.lock_file)  # the other build may just have finished and cleared up
+            os.stat(lock.lock_file)  # missing where another build has just finished and removed it
         except (filelock.Timeout, FileNotFoundError) as error:
             lock.release()
             raise EnvironmentFault(
                 f"{self.path}: another build is writing it. Wait until it is done, then run this command again."
             ) from error
-        except (OSError, NotImplementedError) as error:  # a file system without locks
+        except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
             raise storage_fault(error, self.work) from error
         try:
             yield
         finally:
             lock.release()
             with contextlib.suppress(OSError):
-                os.rmdir(self.work)  # on Windows nobody can while the lock is held
+                os.rmdir(self.work)  # here because Windows removes nothing in which a lock is held
 
     def kept(self, configs):
-        """The manifest's entries of the configs that are built already and not to be built now.
+        """{config: entry of the earlier manifest} of the configs that stay as they are, being none of `configs`.
 
-        Raises UsageError where a shard of theirs is not there as it was built.
+        Raises UsageError where one of their shards is missing or has another size.
         """
         manifest = self.manifest()
         kept = {name: entry for name, entry in (manifest or {"configs": {}})["configs"].items() if name not in configs}
@@ -189,7 +194,12 @@ class Folder:
         return kept
 
     def prepare(self, jobs, kept):
-        """Makes the folders, and takes over the shards of an earlier build that are still right."""
+        """Makes the folders, removes what is not wanted and links shards of the earlier build that can be used again.
+
+        Args:
+            jobs: what is to be built.
+            kept: what `kept` returned.
+        """
         wanted = {path for job in jobs for _, _, path in job.targets}
         for folder in {os.path.dirname(path) for path in wanted} | set(kept):
             files.make_folder(f"{self.data}/{folder}")
@@ -203,7 +213,7 @@ class Folder:
                 self._take_over(wanted)
 
     def _clear_url(self, wanted):
-        """Removes what an earlier build wrote, but for the wanted shards and the manifest, by which it is ours."""
+        """Removes what an earlier build wrote, but for the wanted shards and the manifest, which shows whose it is."""
         for name in BESIDE_SHARDS:
             if name != MANIFEST:
                 files.remove(f"{self.path}/{name}")
@@ -235,7 +245,7 @@ class Folder:
                         file.write(json.dumps(shard | {"state": entry["digest"]}).encode())
 
     def publish(self, manifest, texts):
-        """Writes manifest and card, and puts the new folder in the place of OUT; the README is written last."""
+        """Writes the manifest and `texts`, {name: bytes}, the README last, and puts the new folder in place of OUT."""
         texts = {MANIFEST: (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode(), **texts}
         for name in sorted(texts, key=lambda name: name == "README.md"):
             with files.whole_file(f"{self.data}/{name}") as file:
@@ -247,7 +257,7 @@ class Folder:
         if all(_same(f"{self.path}/{name}", text) for name, text in texts.items()) and all(
             _one_file(f"{self.path}/{path}", f"{self.data}/{path}") for path in shards
         ):
-            shutil.rmtree(self.data)  # nothing has changed
+            shutil.rmtree(self.data)  # nothing has changed, so OUT keeps its times
             return
         old = os.path.join(self.work, "old")
         shutil.rmtree(old, ignore_errors=True)
@@ -279,7 +289,7 @@ def _one_file(path, other):
 
 
 def _link(old, new):
-    """`new` with the content of `old`: a second name for it, or a copy where the file system has none."""
+    """Makes `new` a hard link to `old`, or a copy where the file system has no hard links."""
     try:
         os.link(old, new)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The manifest of a built folder: what was built from what. Everything that is known of its form stands here."""
+"""The manifest of a built folder, which says what was built from what: its form, how it is made, read and checked."""
 
 import hashlib
 import json
@@ -21,13 +21,13 @@ from .shards import shard_path
 from .shards import versions
 
 MANIFEST = "manifest.json"
-# All else that a folder may hold.
+# The files that a built folder may hold besides shards.
 BESIDE_SHARDS = ("README.md", MANIFEST, "id2label.json", "statistics.png", "legend.png", "preview.png")
 
-# The form of the manifest: a type, a pattern, one certain value, {key: form} or [form of each].
+# The form of the manifest. A form is a type, a pattern, a fixed value, {key: form} or [form of every item].
 _HEX = re.compile("[0-9a-f]{32,64}")
 _MANIFEST = {
-    "dataset": "celeba_dialog",  # what tells most stands first
+    "dataset": "celeba_dialog",  # first, because the first difference is the one that is reported
     "format": 1,
     "release": {"digest": _HEX, "incomplete": [str]},
     "sources": [{"role": str, "path": str, "size": int, "sha256": _HEX}],
@@ -42,14 +42,14 @@ _FILE = {"size": int, "sha256": _HEX}
 
 
 def make_manifest(jobs, records, indexes, kept, sources):
-    """The manifest: the same for the same release, options and library versions, whoever did the work.
+    """The manifest, a dict; the same for the same release, options and library versions.
 
     Args:
-        jobs: all that were done.
-        records: path of a shard -> its record.
-        indexes: family -> Index, for the configs built and kept.
-        kept: config -> its entry in the manifest of an earlier build.
-        sources: the entries of the release's files.
+        jobs: all Jobs that were done.
+        records: {path of a shard: its record}, see `write_shards`.
+        indexes: {family: Index} of the configs built and kept.
+        kept: {config: its entry in the manifest of the earlier build}, for those that were not built now.
+        sources: the entries of the release's files, see `hashed_sources`.
     """
     configs = {
         name: entry | {"splits": {split: {"shards": told["shards"]} for split, told in entry["splits"].items()}}
@@ -91,7 +91,7 @@ def files_entry(beside):
 
 
 def shortfalls(indexes):
-    """What indexes lack for a full build, a line each: files that are missing or hold too little."""
+    """A line for each file that some indexes lack for a full build, or that holds too little."""
     lines = []
     for index in indexes.values():
         lines += [f"{FILES[role].path}: missing, so {celeba_dialog.without(role)}" for role in index.missing]
@@ -118,7 +118,7 @@ def read_manifest(folder):
 
 
 def parse_manifest(data, path, advice="Build the folder again, under another name."):
-    """The manifest in some bytes; `path` is what messages call it. Raises DamagedFileError where they are none."""
+    """The manifest in `data`, bytes of JSON that messages call `path`. Raises DamagedFileError for another form."""
     try:
         manifest = json.loads(data.decode(), object_pairs_hook=_object)
         _check(manifest)
@@ -136,7 +136,7 @@ def _object(pairs):
 
 
 def _check(manifest):
-    """Raises ValueError where a value of JSON does not have the form of a manifest."""
+    """Raises ValueError where a value read from JSON does not have the form of a manifest."""
     _check_form(manifest, _MANIFEST, "")
     for name, file in _known(manifest["files"], BESIDE_SHARDS, "files"):
         _check_form(file, _FILE, f"files, {name}")
@@ -156,7 +156,7 @@ def _check(manifest):
 
 
 def _known(entries, names, where):
-    """The (name, value) of some entries. Raises ValueError for a name that is none of `names`."""
+    """The items of a dict. Raises ValueError for a key that is none of `names`."""
     for name in entries:
         if name not in names:
             raise ValueError(f"{where}: {name!a:.40}, expected one of {', '.join(names)}")
@@ -164,7 +164,7 @@ def _known(entries, names, where):
 
 
 def _check_form(value, form, where):
-    """Raises ValueError, which says where, for a value that does not have a form."""
+    """Raises ValueError where a value does not have a form, see _MANIFEST; `where` is what the message calls it."""
     if isinstance(form, dict):
         _check_form(value, dict, where)
         for key, inner in form.items():
@@ -192,10 +192,12 @@ _IN_WORDS = {dict: "an object", list: "a list", str: "a text", int: "a whole num
 
 
 def label_counts(rows):
-    """What the card tells of the labels of some rows of an index: how many rows there are of each degree, and so on."""
-    counts = {
-        name: np.bincount(np.asarray(rows[name]) + 1, minlength=7).tolist() for name in celeba_dialog.DEGREES
-    }  # the first is -1: missing
+    """How many rows of an index there are with each label, for the card.
+
+    Returns {"bangs": [missing, 0, …, 5], … "age": […], "attributes": [those with yes, for each of the forty],
+    "attributes_missing": n, "captions": n, "requests": n, "masks": n (hq)}.
+    """
+    counts = {name: np.bincount(np.asarray(rows[name]) + 1, minlength=7).tolist() for name in celeba_dialog.DEGREES}
     attributes = rows["attributes"].combine_chunks().flatten().to_numpy().reshape(rows.num_rows, -1)
     counts["attributes"] = (attributes == 1).sum(axis=0).tolist()
     counts["attributes_missing"] = int((attributes == -1).any(axis=1).sum())

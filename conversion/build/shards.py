@@ -1,4 +1,4 @@
-"""The shards: which rows go into which file, and the job that writes some of them, in whatever process."""
+"""The shards: which rows go into which file, and the jobs that write them, in whatever process."""
 
 import contextlib
 import functools
@@ -23,28 +23,28 @@ from celeba_dialog import ReleaseError
 from ..machine import files
 from . import schema
 
-ROW_GROUP = {"hq": 100, "standard": 1000}  # rows: about 10 MB of images each
+ROW_GROUP = {"hq": 100, "standard": 1000}  # rows, of about 10 MB of images in either
 
 
 @dataclass(frozen=True)
 class Job:
-    """One range of rows to write, as one shard for each of the configs of a family. Small, and the same everywhere."""
+    """One range of rows to write, as one shard for each of some configs of a family. Small, so cheap to send."""
 
     index: celeba_dialog.IndexKey
-    state: str  # digest of everything that the shard's bytes depend on
+    state: str  # digest of everything that the bytes of the shards depend on
     first: int  # row of the index
     last: int  # the row after the last
     targets: tuple  # (config, image size or None, path of the shard below OUT)
 
 
 def family(name):
-    """(subset, parts) of a config: configs of one family have the same rows and are built from one index."""
+    """The family of a config, (subset, parts): configs of one have the same rows and are built from one index."""
     options = CONFIGS[name]
     return options.get("subset", "hq"), options.get("parts", False)
 
 
 def open_indexes(release, configs):
-    """{family: Index} of some configs, read from the official files, whatever an earlier command left in the cache."""
+    """{family: Index} of some configs, read from the official files, not from the cache."""
     return {
         (subset, parts): celeba_dialog.open_index(celeba_dialog.index_key(release, subset, parts), release, fresh=True)
         for subset, parts in dict.fromkeys(family(name) for name in configs)
@@ -52,7 +52,7 @@ def open_indexes(release, configs):
 
 
 def plan(release, indexes, configs):
-    """The jobs for some configs, known from the indexes alone."""
+    """The Jobs that build some configs; `indexes` is {family: Index}."""
     jobs = []
     for (subset, parts), index in indexes.items():
         key = celeba_dialog.index_key(release, subset, parts)
@@ -74,7 +74,10 @@ def count_rows(jobs):
 
 
 def release_rows(job, sizes):
-    """(rows of the index, {size: their images}) of a job, as many at a time as a row group has; see `read_images`."""
+    """Yields (rows of the index, {size: their images}), see `read_images`, for each row group of a job.
+
+    Raises ChangedReleaseError where the release is not as it was when the job was planned.
+    """
     index = celeba_dialog.open_index(job.index)
     group = ROW_GROUP[job.index.subset]
     for start in range(job.first, job.last, group):
@@ -93,12 +96,13 @@ def shard_path(config, split, number, count):
 
 
 def _state(digest):
-    """Changes with everything that the bytes of a shard depend on; `digest` is that of the release."""
+    """Hexadecimal digits that change with everything the bytes of a shard depend on; `digest` is of the release."""
     return hashlib.sha256(f"{digest} {_maker()}".encode()).hexdigest()[:32]
 
 
 @functools.cache
 def _maker():
+    """Hexadecimal digits that change with the code and the libraries."""
     code = [files.checksum(path) for path in (__file__, schema.__file__, celeba_dialog.__file__)]
     return hashlib.sha256(repr((code, versions())).encode()).hexdigest()
 
@@ -115,12 +119,11 @@ def versions():
 
 
 def write_shards(job, data, records):
-    """Do one job: write its shards below the folder `data`, and for each a record below `records`. This is what a
-    worker runs.
+    """The job of a worker: writes its shards below the folder `data`, and for each a record below `records`.
 
     A shard whose record fits the job and whose bytes fit the record is not written again. Returns the records:
-    {"path", "rows", "size", "sha256", "memory_bytes", "state"} each. Raises EnvironmentFault on a worker of a cluster
-    that would write other bytes.
+    {"path", "rows", "size", "sha256", "memory_bytes", "state"} each. Raises EnvironmentFault where it would write other
+    bytes than the machine that planned the job, or cannot write, and ReleaseError where the release is at fault.
     """
     if job.state != _state(job.index.digest):
         here = ", ".join(f"{name} {version}" for name, version in versions().items())
@@ -140,7 +143,7 @@ def write_shards(job, data, records):
 
 
 def storage_fault(error, path):
-    """An error of writing, an OSError for instance, as an error of ours, with what to do."""
+    """The EnvironmentFault for an OSError while writing below `path`."""
     what = getattr(error, "strerror", None) or error
     return EnvironmentFault(
         f"{getattr(error, 'filename', None) or path}: cannot be written: {what}. Finished shards are kept: mend that "
@@ -149,7 +152,7 @@ def storage_fault(error, path):
 
 
 def _finished(job, path, data, records):
-    """The record of a shard that an earlier build finished; None where there is none, or it is not of this shard."""
+    """The record of a shard that an earlier build finished; None where there is none or it does not fit the shard."""
     try:
         record = json.loads(files.read(f"{records}/{path}.json"))
         if record["state"] == job.state and record["size"] == files.size(f"{data}/{path}"):
@@ -162,6 +165,7 @@ def _finished(job, path, data, records):
 
 
 def _write(job, targets, data, records):
+    """Writes some targets of a job. Returns {path: record}."""
     arrow = layout(job.index.subset, job.index.parts)
     sizes = list(dict.fromkeys(size for _, size, _ in targets))
     result = {}
@@ -200,14 +204,22 @@ def _leaves(arrow):
 
 
 class Shard:
-    """A Parquet file being written, hashed as it goes. Image bytes are not compressed, because JPEG and PNG are."""
+    """A Parquet file being written, hashed as it goes. Image bytes are not compressed: JPEG and PNG are already.
+
+    Args:
+        stack: an ExitStack; the file appears when that is left without an error.
+        path: of the file.
+        arrow: its schema.
+
+    `digest` is its SHA-256 so far, `size` its bytes, `memory` the bytes of its rows as Arrow tables.
+    """
 
     def __init__(self, stack, path, arrow):
         self.digest = hashlib.sha256()
         self.size = self.memory = 0
-        self._file = stack.enter_context(files.whole_file(path, synced=False))  # build does it
+        self._file = stack.enter_context(files.whole_file(path, synced=False))  # the main process syncs it
         leaves = _leaves(arrow)
-        # Neither a dictionary nor statistics of image bytes: both would copy and compare every image for nothing.
+        # Neither a dictionary nor statistics of image bytes: both would compare every image with others for nothing.
         others = [name for name in leaves if not name.endswith(".bytes")]
         self._parquet = stack.enter_context(
             pq.ParquetWriter(
@@ -242,7 +254,7 @@ class Shard:
 
 
 def to_parquet(rows, images, arrow):
-    """Rows of an index and their images as a table of the published schema."""
+    """Rows of an index and their images, as `read_images` gives them for one size, as a table of the schema `arrow`."""
     columns = []
     for field in arrow:
         if field.name == "image":
@@ -258,12 +270,14 @@ def to_parquet(rows, images, arrow):
 
 
 def _images(data, names):
+    """A column of images, structs of bytes and path; null where `data`, a list, has None."""
     data = pa.array(data, pa.binary())
     names = pc.if_else(data.is_valid(), names, pa.scalar(None, pa.string()))
     return pa.StructArray.from_arrays([data, names], names=["bytes", "path"], mask=data.is_null())
 
 
 def _parts(lists, numbers, type_):
+    """The column `parts`, of an Arrow type, from a list of (index into PARTS, PNG) for each file number."""
     flat = [(number, part, mask) for number, pairs in zip(numbers, lists) for part, mask in pairs]
     offsets = np.cumsum([0] + [len(pairs) for pairs in lists])
     names = pa.array([celeba_dialog.part_name(number, part) for number, part, _ in flat], pa.string())

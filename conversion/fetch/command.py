@@ -51,7 +51,7 @@ from .registry import folder_link
 GDOWN = "gdown>=6.3"  # the first version with `retries` and `timeout`
 DRIVE_VARIABLE = "CELEBA_DIALOG_DRIVE"
 
-STAGING = ".fetch"  # beside each file: what is on its way. Hidden, so that no reader takes it for the release
+STAGING = ".fetch"  # the folder beside each file for what is on its way; hidden, so that no reader looks into it
 
 UNFINISHED = re.compile(r".+\.(?:crdownload|opdownload|download|part)")  # what browsers call a download under way
 
@@ -88,7 +88,7 @@ def _run(args):
         say(f"All {len(wanted)} files are in {out}.")
     elif not _can_do_without(failed, wanted, subsets):
         return 1
-    # Commands do not import each other; this one leaves off where the other starts, so it is the exception.
+    # Commands do not import each other; this is the exception, because `check` has to agree with what `fetch` says.
     report = check.examine(Release(out))
     streams.put(files.printable_lines(check.as_text(report)))
     if any(report["configs"][subset] for subset in subsets):  # what else the folder lacks was not asked for
@@ -99,7 +99,7 @@ def _run(args):
 
 
 def _wanted(subsets):
-    """The files of some subsets, and those of others that they need."""
+    """The OfficialFiles of some subsets, and those of the other subset that they need."""
     needed = {role for subset in subsets for groups in needs(subset) for role in groups[0]}
     return [file for file in FILES.values() if file.subset in subsets or file.role in needed]
 
@@ -128,13 +128,13 @@ def _can_do_without(failed, wanted, subsets):
 
 
 def _lacks(there, subset):
-    """Whether these roles leave out anything of a subset. Some files say the same in another form."""
+    """Whether a subset lacks anything where there are only the roles `there`; some can stand in for others."""
     groups_of_each = needs(subset, parts=subset == HQ.name)
     return any(not any(set(group) <= there for group in groups) for groups in groups_of_each)
 
 
 def _base():
-    """The server in place of Drive, or None."""
+    """The address of the mirror that stands in for Drive, or None. Raises UsageError where it is none."""
     base = os.environ.get(DRIVE_VARIABLE)
     if not base:
         return None
@@ -144,6 +144,7 @@ def _base():
 
 
 def _drive(base):
+    """The Drive to download from. Raises EnvironmentFault where gdown is missing or too old."""
     try:
         import gdown
 
@@ -159,9 +160,10 @@ def _drive(base):
 
 
 def _look(out, wanted):
-    """The files of `wanted` that have to be downloaded, and of what is there and not whole {role: {path: bytes}}.
+    """What has to be downloaded, and what it replaces; says what is wrong with files that are there.
 
-    What `check` calls damaged or partial is one of these; the bytes of what is damaged are None.
+    Returns ([file], {role: {path: size}}): the files of `wanted` that are missing or not whole, and what lies there of
+    them now: bytes of a file that is a part, None for one that is damaged. It agrees with `check` on either.
     """
     if not os.path.isdir(out):
         return wanted, {}
@@ -184,13 +186,13 @@ def _look(out, wanted):
             old[file.role] = {
                 source.path: source.size if source in counts else None
                 for source in problems
-                if source.is_file  # what is in a folder or a part of a zip lies among others
+                if source.is_file  # else there are other files in the same folder or zip
             }
     return missing, old
 
 
 def _count_each(release, file):
-    """({source: how much of a file it holds}, {source: what is wrong with it}); each source is in one of them."""
+    """({source: rows, entries or images in it}, {source: what is wrong with it}); each source is in one of the two."""
     counts, problems = {}, {}
     for source in release.sources.get(file.role, ()):
         try:
@@ -201,7 +203,7 @@ def _count_each(release, file):
 
 
 def _is_whole(release, file, counts, expected):
-    """Whether the sound sources of a file hold all of it: one of them, or of images several together."""
+    """Whether the sound sources of a file hold all of it; several sources of images may do so together."""
     if len(counts) > 1:
         try:
             return _count(release, file, list(counts)) >= expected
@@ -212,7 +214,7 @@ def _is_whole(release, file, counts, expected):
 
 
 def _parts(release, file, counts, expected):
-    """{source: that it holds a part of a file}, for those that do."""
+    """{source: what to say of it}, for those that hold only a part of a file."""
     return {
         source: f"{release.source_name(source)}: {count:,} of {expected:,} {file.holds}, a part of {file.what}."
         for source, count in counts.items()
@@ -221,7 +223,7 @@ def _parts(release, file, counts, expected):
 
 
 def _refuse_drive_zips(out):
-    """Raises ReleaseError for Drive's own zips: what is missing may lie in them. Mentions unfinished downloads."""
+    """Raises ReleaseError for zips that Drive made, since what is missing may lie in them; says what is unfinished."""
     zips = []
     for folder, folders, names in os.walk(out):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -239,16 +241,17 @@ def _refuse_drive_zips(out):
 
 
 def _content(release, source, file, shown):
-    """How much of a file there is in a source (None where it was not recognised), counted as `check` does.
+    """How many rows, entries or images of a file a source holds, as `check` counts them.
 
-    Raises DamagedFileError for what cannot be the official file or a part of it.
+    `source` is None where the reader does not recognise it, `shown` is its name in messages. Raises DamagedFileError
+    for what cannot be the official file or a part of it.
     """
     try:
         if source is None:
             raise DamagedFileError(f"it holds none of the {file.holds}.")
         if source.role != file.role:
             raise DamagedFileError(f"it is {FILES[source.role].what}.")
-        if source.is_file and not release.demo:  # else a part of a zip, or made up
+        if source.is_file and not release.demo:
             _refuse_other_bytes(source.path, file.role)
         return _count(release, file, [source])
     except ReleaseError as error:
@@ -267,7 +270,7 @@ def _count(release, file, sources):
 
 
 def _refuse_other_bytes(path, role):
-    """Raises DamagedFileError where a file differs from the published bytes, if any were published."""
+    """Raises DamagedFileError where a file does not have the published size and MD5, if there are any."""
     if role not in CHECKSUMS:
         return
     size, expected = CHECKSUMS[role]
@@ -283,7 +286,7 @@ def _refuse_other_bytes(path, role):
 
 
 def _agree(missing):
-    """Shows the agreement and the plan. Returns if the person at the terminal agrees, else raises UsageError."""
+    """Shows the agreement and what would be downloaded. Raises UsageError unless the person at the terminal agrees."""
     say((files.DATASET_CARD / "agreement.md").read_text(encoding="utf-8"))
     say("To be downloaded:")
     for file in missing:
@@ -302,6 +305,7 @@ def _agree(missing):
 
 
 def _size(count):
+    """Bytes in words."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}"
@@ -313,9 +317,10 @@ def _size(count):
 
 
 def _download(out, missing, old, drive):
-    """Downloads the missing files, says what went wrong with each, and returns those still missing.
+    """Downloads the missing files, says what went wrong with any, and returns those still missing.
 
-    Raises EnvironmentFault where nothing more will come: no network, no space, no more requests.
+    `missing` and `old` are what `_look` returned. Raises EnvironmentFault where the others would not come either: no
+    network, no space, no more requests.
     """
     failed, listings = [], {}
     os.makedirs(out, exist_ok=True)
@@ -353,6 +358,7 @@ def _arrived(out, missing):
 
 
 def _need_space(folder, needed):
+    """Raises EnvironmentFault where the disk has not so many bytes free."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise EnvironmentFault(
@@ -361,7 +367,7 @@ def _need_space(folder, needed):
 
 
 def _fetch(out, file, old, drive, listings):
-    """Downloads one file: by its id, or by the one its folder lists."""
+    """Downloads one file by its known id, or else by the id that its folder lists."""
     remote = REMOTES[file.role]
     first_error = None
     if remote.id:
@@ -379,7 +385,7 @@ def _fetch(out, file, old, drive, listings):
 
 
 def _find(out, file, folder, drive, listings):
-    """The id of a file by the listing of its folder, which is read once. Raises ReleaseError where it is not in it."""
+    """The id of a file by the listing of its folder, which `listings` keeps. Raises ReleaseError where it has none."""
     by_hand = _by_hand(out, file, folder_link(folder))
     try:
         if folder not in listings:
@@ -393,12 +399,12 @@ def _find(out, file, folder, drive, listings):
     raise MissingFileError(f"{file.path}: its folder on Drive does not list it; it holds {holds}. {by_hand}")
 
 
-class _AsHere(Exception):
-    """What Drive has is as large as the part that is here."""
+class _SameSize(Exception):
+    """What Drive has is as large as the part that is here, so it is no better."""
 
 
 def _transfer(out, file, old, id, drive):
-    """Downloads a file under a staged name, checks it, and puts it in the place of `old`, as `_look` gives it."""
+    """Downloads a file into the staging folder, checks it, and puts it in place; `old` are kept beside it, as .old."""
     final = os.path.join(out, file.path)
     staging = os.path.join(os.path.dirname(final), STAGING)
     staged = os.path.join(staging, file.name)
@@ -411,7 +417,7 @@ def _transfer(out, file, old, id, drive):
 
                 def starts(total):
                     if total is not None and total in old.values():
-                        raise _AsHere
+                        raise _SameSize
                     _refuse_too_large(file, total or 0)
 
                 def progress(done, total):
@@ -423,7 +429,7 @@ def _transfer(out, file, old, id, drive):
 
                 has_end = drive.download(id, staged, starts, progress)
         _check_arrived(staged, file, has_end)
-    except _AsHere:
+    except _SameSize:
         drive.drop(staged)
         say(f"{file.path}: what Drive has is as large as what is here, which is left as it is.")
     except DamagedFileError as error:
@@ -440,9 +446,9 @@ def _transfer(out, file, old, id, drive):
                 os.replace(path, path + ".old")
                 say(f"{_shown(path, out)}: replaced; what was there is kept beside it, as .old.")
         files.sync(staged)
-        os.chmod(staged, files.default_mode())  # gdown's files are for their owner alone
+        os.chmod(staged, files.default_mode())  # gdown lets nobody but the owner read it
         os.replace(staged, final)
-    with contextlib.suppress(OSError):  # others are still on their way there
+    with contextlib.suppress(OSError):  # not empty where other downloads were cut off
         os.rmdir(staging)
 
 
@@ -452,7 +458,7 @@ def _shown(path, out):
 
 def _refuse_too_large(file, size):
     """Raises DamagedFileError for more bytes than a file can have."""
-    estimate = 3 * REMOTES[file.role].about + (1 << 20)  # which may be wrong by that much
+    estimate = 3 * REMOTES[file.role].about + (1 << 20)  # `about` is rough
     most = CHECKSUMS[file.role][0] if file.role in CHECKSUMS else estimate
     if size > most:
         raise DamagedFileError(
@@ -461,7 +467,10 @@ def _refuse_too_large(file, size):
 
 
 def _check_arrived(staged, file, has_end):
-    """Raises DamagedFileError for a download that is not the file, or perhaps not all of it."""
+    """Raises DamagedFileError for a download that is not the file, or may not be all of it.
+
+    `has_end` is whether the server told where it ends.
+    """
     release = Release(os.path.dirname(staged))
     sources = [source for found in release.sources.values() for source in found]
     source = next((source for source in sources if source.path == staged), None)
@@ -479,5 +488,6 @@ def _check_arrived(staged, file, has_end):
 
 
 def _by_hand(out, file, link):
+    """How to download a file without this command, as a sentence."""
     folder = os.path.dirname(os.path.join(out, file.path))
     return f"By hand: open {link} in a browser, put {file.name} into {folder}, and repeat this command."

@@ -1,6 +1,6 @@
-"""Google Drive as `fetch` needs it: gdown moves the bytes, this module tells what Drive answers instead of a file.
+"""Google Drive as `fetch` needs it: gdown moves the bytes, this module says what Drive answers in place of a file.
 
-Needs gdown; `fetch` imports this module only when there is something to download.
+It imports gdown, which is optional, so `fetch` imports it only when there is something to download.
 """
 
 import contextlib
@@ -27,24 +27,24 @@ from celeba_dialog import ReleaseError
 
 from ..machine.files import one_line
 
-RETRIES = 5  # lost connections per file that gdown mends by itself
+RETRIES = 5  # times that gdown resumes a file after a lost connection
 TIMEOUT = 60  # seconds without a byte
-CONFIRMATIONS = 5  # pages on the way to a file; gdown would follow them for ever
-MOST_PAGE = 4 << 20  # bytes of a page: a folder's takes some kB
+CONFIRMATIONS = 5  # pages before a file; gdown would follow them for ever
+MOST_PAGE = 4 << 20  # bytes of a page; that of a folder has some kB
 MOST_REQUESTS = 500  # to list a folder and those in it
 
-# What gdown and its libraries stumble with over an answer they did not expect.
+# What gdown and its libraries raise for an answer that they did not expect.
 _UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class _RangeRefused(Exception):
-    """The server does not send the rest of a file: it knows no ranges, or has no more than what came."""
+    """The server does not send the rest of a file: it knows no ranges, or has nothing behind the part that is here."""
 
 
 class Drive:
     """Google Drive, or the server at `base` (`http://host:port`) that answers as Drive does.
 
-    `keys` maps an id to its resource key: old shared files are not found without it, and gdown drops it.
+    `keys` maps an id to its resource key, without which files shared long ago are not found. gdown leaves it out.
     """
 
     def __init__(self, base=None, keys=()):
@@ -54,10 +54,10 @@ class Drive:
     def download(self, id, path, starts, progress):
         """Downloads a file to `path`, going on from the partial file of an earlier call beside it.
 
-        `starts(total)` is called before the first byte comes, `progress(done, total)` with bytes; `total` may be None.
+        `starts(total)` is called before the first byte, `progress(done, total)` after every block; `total` may be None.
         What they raise ends the transfer. Returns whether the server told where the file ends: else a connection that
-        broke off looks like the end. Raises MissingFileError if Drive has no such file, ReleaseError if it does not
-        give it (quota, sign-in, permission), EnvironmentFault if it would not give any other either (too many
+        broke off looks like the end. Raises MissingFileError where Drive has no such file, ReleaseError where it does
+        not give it (quota, sign-in, permission), EnvironmentFault where it would not give others either (too many
         requests, no network).
         """
         options = {"resume": True, "retries": RETRIES, "timeout": TIMEOUT, "progress": progress}
@@ -68,14 +68,14 @@ class Drive:
                     gdown.download(id=id, output=path, quiet=True, use_cookies=False, **options)
                 os.unlink(_identity_path(path))
                 return transfer.has_end
-            except _RangeRefused:  # from the start, then
+            except _RangeRefused:  # start anew
                 self.drop(path)
         raise EnvironmentFault(
             "the connection was lost, and the server does not continue downloads. Repeat this command."
         )
 
     def drop(self, path):
-        """Removes what came of a file that goes to `path`, so that no later call goes on with it."""
+        """Removes what has come of a download to `path`, so that no later call goes on with it."""
         for file in [path, *_partial_files(path), _identity_path(path)]:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(file)
@@ -90,8 +90,9 @@ class Drive:
 
     @contextlib.contextmanager
     def _gdown(self, task):
-        # gdown names Google's hosts itself, drops resource keys, hides status codes and takes no session from outside:
-        # all of it is mended in the one place where it makes its session.
+        """Lets gdown use our sessions, and makes errors of ours of what it raises; `task` is what `_Session` takes."""
+        # gdown names Google's hosts itself, leaves out resource keys and hides status codes. It takes no session from
+        # outside either, so requests.session, by which it makes its own, is replaced.
         session, requests.session = requests.session, lambda: _Session(self, task)
         try:
             yield
@@ -107,7 +108,7 @@ class Drive:
             requests.session = session
 
     def address(self, url):
-        """`url` with the resource key Drive wants, at `base` if there is one."""
+        """`url` with the resource key that Drive wants, and at `base` if there is one."""
         parts = urlsplit(url)
         if not (parts.hostname or "").endswith((".google.com", ".googleusercontent.com")):
             return url
@@ -131,14 +132,14 @@ def _partial_files(path):
 
 
 class _Listing:
-    """What is asked of Drive: the files below a folder."""
+    """The requests for the files below a folder: counted, so that they have an end."""
 
     def __init__(self):
         self.folders = set()  # those asked for
         self.requests = 0
 
     def count(self, folder):
-        """Counts a request, for `folder` or None. Raises ReleaseError where this may have no end."""
+        """Counts a request, for `folder` or, None, something else. Raises ReleaseError for too many or a circle."""
         self.requests += 1
         if folder in self.folders:
             raise ReleaseError(f"the folder {one_line(folder, 60)} lies in itself, or twice among the folders in it.")
@@ -149,19 +150,19 @@ class _Listing:
 
 
 class _Transfer:
-    """What is asked of Drive: a file, for `path`. `has_end`: whether the last answer told where it ends."""
+    """The requests for a file that goes to `path`, and what their answers told; `starts`: see `Drive.download`."""
 
     def __init__(self, path, starts):
         self.path = path
         self.starts = starts
-        self.has_end = False
-        self.total = None  # bytes, where they are announced
-        self.confirmations = 0
+        self.has_end = False  # whether the last answer told where the file ends
+        self.total = None  # bytes of the file, where they were announced
+        self.confirmations = 0  # pages so far
 
     def is_answered(self, drive, headers):
-        """Takes note of the answer that is the whole file.
+        """Takes note of the headers of the whole file.
 
-        Drops what an earlier call left if the server has another file now: gdown would mix the two.
+        Drops what an earlier call left where the server has another file now, since gdown would mix the two.
         """
         chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
         length = re.fullmatch("[0-9]{1,18}", headers.get("Content-Length", ""))
@@ -176,7 +177,7 @@ class _Transfer:
             known.write_bytes(identity)
 
     def goes_on(self, response, offset):
-        """Takes note of the answer that is the rest from `offset` on. Raises _RangeRefused where it is not."""
+        """Takes note of an answer that is the rest of the file from `offset` on. Raises _RangeRefused for others."""
         span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
         sound = (
             response.status_code == 206
@@ -192,13 +193,13 @@ class _Transfer:
 
 
 class _Session(requests.Session):
-    """What gdown takes for an ordinary session. `task` is a _Transfer or a _Listing."""
+    """The session that gdown gets. `task` is a _Transfer or a _Listing."""
 
     def __init__(self, drive, task):
         super().__init__()
         self._drive, self._task = drive, task
-        self.headers["Accept-Language"] = "en"  # the language `_read_page` reads
-        self.headers["Accept-Encoding"] = "identity"  # what is packed may be of any size
+        self.headers["Accept-Language"] = "en"  # which `_read_page` expects
+        self.headers["Accept-Encoding"] = "identity"  # packed content may unpack to any size
 
     def request(self, method, url, **options):
         if isinstance(self._task, _Listing):
@@ -208,7 +209,7 @@ class _Session(requests.Session):
     def _ask(self, method, url, options):
         """The answer to a request, of which nothing is read yet. Raises ReleaseError for a packed one."""
         response = super().request(method, self._drive.address(url), **{**options, "stream": True})
-        response.headers.setdefault("Content-Type", "application/octet-stream")  # gdown stumbles without
+        response.headers.setdefault("Content-Type", "application/octet-stream")  # gdown fails without
         packed = response.headers.get("Content-Encoding", "identity").strip().lower()
         if packed not in ("", "identity"):
             raise ReleaseError(f"the server packs what it sends ({one_line(packed, 60)}), though asked not to.")
@@ -253,14 +254,14 @@ class _Session(requests.Session):
 
     def get_redirect_target(self, response):
         target = super().get_redirect_target(response)
-        if target:  # requests would read what comes with it, however much that is
+        if target:  # else requests reads the body of the redirection, of whatever size
             response.close()
             response.raw = io.BytesIO()
         return target and self._drive.address(target)
 
 
 def _bound(response):
-    """Reads a page. Raises ReleaseError where it is too large: requests would read without end."""
+    """Reads a page. Raises ReleaseError for one above MOST_PAGE; requests would read on."""
     try:
         body = response.raw.read(MOST_PAGE + 1, decode_content=False)
     except urllib3.exceptions.HTTPError as error:
@@ -272,13 +273,13 @@ def _bound(response):
 
 
 def _refuse_server_error(response):
-    """Makes a lost connection of a server's error: both pass, and gdown repeats what was lost."""
+    """Raises requests' ConnectionError for a status of 500 or more: gdown tries again after that."""
     if response.status_code >= 500:
         raise requests.exceptions.ConnectionError(f"the server answers with status {response.status_code}")
 
 
 def _read_page(response):
-    """Raises what a page in place of a file means; returns if it is one that leads on to the file."""
+    """Raises what a page in place of a file means; returns where it leads on to the file, or lists a folder."""
     status = response.status_code
     if status == 429:
         raise EnvironmentFault(
@@ -288,7 +289,7 @@ def _read_page(response):
     if status in (404, 410):
         raise MissingFileError(f"Drive no longer has it at the address known here (status {status}).")
     kind = response.headers["Content-Type"]
-    if not kind.startswith("text/html"):  # perhaps the file itself, and too large to look at as a page
+    if not kind.startswith("text/html"):  # it may be the file itself, and too large to read as a page
         raise ReleaseError(
             f"the server answers with status {status} and {one_line(kind, 60)}, where Drive sends a file with "
             "Content-Disposition, or a page."
@@ -306,7 +307,7 @@ def _read_page(response):
 
 
 def _refuse_quota_and_login(response, title):
-    """Raises ReleaseError for a page that says why Drive does not give a file, or not to this person."""
+    """Raises ReleaseError for a page that says why Drive does not give the file: quota, sign-in or permission."""
     if "quota exceeded" in title.lower() or re.search(r"too many users have (viewed|downloaded)", response.text, re.I):
         raise ReleaseError(
             "Drive's quota for it is used up: too many people downloaded it lately. Wait, for up to a day, and repeat "
@@ -321,7 +322,7 @@ def _refuse_quota_and_login(response, title):
 
 
 def _pause(retry_after):
-    """The header Retry-After (seconds or a date) for people."""
+    """The header Retry-After, seconds or a date, in words."""
     try:
         seconds = int(retry_after) if str(retry_after).isdigit() else _seconds_until(retry_after)
         return f"for {max(1, round(seconds))} seconds" if seconds < 120 else f"for {round(seconds / 60)} minutes"

@@ -1,4 +1,4 @@
-"""Where on Google Drive the files of the release lie: for `fetch`, and for whoever is told what to download by hand."""
+"""Where on Google Drive the files of the release lie: for `fetch`, and for the links that `check` shows."""
 
 from typing import NamedTuple
 

@@ -64,7 +64,7 @@ def run(args):
         if server.everywhere:
             files.say(f"From another machine, this one is {socket.gethostname()}, or one of its addresses.")
         if args.open:
-            # By way of a file, because all users of a machine see what programs are started with.
+            # By way of a file: all users of a machine can see the arguments of its programs, and the token is secret.
             page = Path(stack.enter_context(tempfile.TemporaryDirectory()), "browse.html")
             page.write_text(f'<meta http-equiv="refresh" content="0; url={server.address}">')
             threading.Thread(target=_open_browser, args=[page.as_uri()], daemon=True).start()
@@ -91,14 +91,14 @@ def serve(out, host=HOST, port=None):
         from .server import Server
     except ImportError as error:
         raise extras.missing("browse", "browse", error, "starlette>=0.40", "uvicorn>=0.30") from error
-    shelf = Shelf(out)
+    data = PageData(out)
     try:
         try:
-            return Server(host, PORT if port is None else port, shelf)
+            return Server(host, PORT if port is None else port, data)
         except OSError as error:
             if port is not None or error.errno != errno.EADDRINUSE:
                 raise
-            return Server(host, 0, shelf)
+            return Server(host, 0, data)
     except (OSError, UnicodeError) as error:
         raise EnvironmentFault(
             f"cannot listen on {host}, port {PORT if port is None else port}: "
@@ -106,8 +106,8 @@ def serve(out, host=HOST, port=None):
         ) from error
 
 
-class Shelf:
-    """What the page asks for, as plain Python: the labels of all configs in memory, images read when they are shown."""
+class PageData:
+    """What the page asks for, without HTTP: the labels of all configs are in memory, images are read when asked for."""
 
     def __init__(self, out):
         self.source = rows.open_rows(out)
@@ -118,7 +118,7 @@ class Shelf:
         self.conditions = {config: Conditions(labels) for config, labels in self.labels.items()}
 
     def facts(self):
-        """What does not change: the vocabulary, and what there is."""
+        """What the page needs once: the vocabulary, and which configs there are, with their rows."""
         return {
             "path": self.source.path,
             "configs": {config: len(self.labels[config]) for config in self.source.configs},
@@ -132,10 +132,11 @@ class Shelf:
         }
 
     def search(self, config, condition="", start=0):
-        """The rows that meet the condition, or all: how many, how they spread over the labels, and AT_ONCE of them.
+        """The rows that meet the condition, all for an empty one: their counts, and AT_ONCE of them from `start` on.
 
-        `splits` are counts by split; `degrees` of [missing, 0, …, 5] each; `attributes` of yes, by attribute; `have` of
-        the rows with a caption, a request and (hq) a mask.
+        Returns {"count": n, "splits": [n of each], "degrees": {name: [missing, 0, …, 5]}, "attributes": [yes, of each],
+        "have": {"caption": n, "request": n, "mask": n (hq)}, "rows": [{"position", "file_name"}]}. Raises UsageError
+        for a condition that cannot be answered.
         """
         labels = self.labels[config]
         chosen = self.conditions[config].select(condition) if condition.strip() else np.full(len(labels), True)
@@ -153,9 +154,9 @@ class Shelf:
         }
 
     def row(self, config, position):
-        """One row in full, with its labels in words and the code that selects it.
+        """One row in full, a dict, with its labels in words and the code that selects it.
 
-        `mask` is its width, height and the number of pixels of each class, or None.
+        Its "mask" is {"width", "height", "pixels": [number of each class]} or None.
         """
         labels = self.labels[config]
         row = self.source.row(config, position)
@@ -213,7 +214,7 @@ class Shelf:
 
 
 def _codes(labels):
-    """The labels that are counted, as NumPy arrays: -1 is a missing degree, and a missing attribute counts as no."""
+    """The labels that `search` counts, as NumPy arrays: a missing degree is -1, a missing attribute counts as no."""
     codes = {name: labels[name].fill_null(-1).to_numpy() for name in DEGREES}
     codes["split"] = labels["split"].combine_chunks().indices.to_numpy()
     codes["attributes"] = np.column_stack([labels[name].fill_null(False).to_numpy() for name in ATTRIBUTES])

@@ -17,16 +17,16 @@ from ..machine import extras
 from .sheet import plain
 
 MATPLOTLIB = "matplotlib>=3.8"
-# Told apart by the colour-blind too.
+# Colours that the colour-blind can tell apart.
 COLORS = dict(zip(SPLITS, ("#0072b2", "#e69f00", "#009e73", "#787878")))
 SOFT, RULE = "#6e6e6e", "#dddddd"
 
-DPI, WIDTH = 140, 10  # inches
-ROW = 34 / 72  # inches that a label takes with its bars; the heights below are counted in rows
+DPI, WIDTH = 140, 10  # dots per inch, inches
+ROW = 34 / 72  # inches in height of a label with its bars; HEAD, FOOT, HEIGHT and GAP are in such rows
 HEAD, FOOT = 3.5, 2
 HEIGHT = HEAD + len(ATTRIBUTES) + FOOT  # of a group: the attributes stand in one column, the degrees in the other
 GAP = (len(ATTRIBUTES) - sum(map(len, DEGREES.values()))) / (len(DEGREES) - 1)  # so that both columns end level
-LEFTS, BARS = (0.125, 0.635), 0.355  # where the bars of a column begin, and what they take, of the width
+LEFTS, BARS = (0.125, 0.635), 0.355  # where the bars of each column begin, and how wide they are: shares of the width
 
 
 def statistics(groups):
@@ -63,8 +63,9 @@ def draw(groups):
 
     Args:
         groups: [{"names": [config], "splits": {split: {"rows": n, "bangs": [missing, 0, …, 5], …, "attributes": [n],
-            "attributes_missing": n}}}], with "line", a text below the names, where there is more to say. Shares are of
-            the rows where the label is not missing; a split where it always is has no bars.
+            "attributes_missing": n}}}]; a group may have "line", a text to write below its names.
+
+    Shares are of the rows that have the label; a split without any such row has no bars.
     """
     from matplotlib.figure import Figure
 
@@ -107,6 +108,7 @@ def _draw_head(part, title, line, splits):
 
 
 def _axes(part, column, top, rows):
+    """Axes in one of the two columns, `top` rows below the top and `rows` high."""
     return part.add_axes((LEFTS[column], 1 - (top + rows) / HEIGHT, BARS, rows / HEIGHT))
 
 
@@ -140,7 +142,7 @@ def _percent(share):
 
 
 def count(labels):
-    """What `draw` wants of the splits in a table as `rows.flat` makes it."""
+    """The "splits" of a group for `draw`, counted in a table as `rows.flat` makes it."""
     labels = labels.select(["split", *DEGREES, *ATTRIBUTES])
     splits = {}
     for split in SPLITS:

@@ -19,7 +19,7 @@ from celeba_dialog import UsageError
 from ..machine import extras
 
 DUCKDB = "duckdb>=1.2"
-LETTERS = 10_000  # of a condition; all filters of the page together have a third of that
+LETTERS = 10_000  # of a condition at most; all filters of the page together have a third of that
 SECONDS = 10  # that a condition may take
 SETTINGS = {
     "enable_external_access": False,
@@ -32,9 +32,9 @@ SETTINGS = {
     "threads": 2,
 }
 
-# SQL does not tell Smiling from smiling, so the attribute has a name of its own in the table.
+# Attribute -> its column. SQL does not tell Smiling from smiling, so attributes called like a degree get other names.
 TWINS = {name: f"{name}_attribute" for name in ATTRIBUTES if name.lower() in DEGREES}
-# Column -> {what may be compared with it as a text: what that is in the table}.
+# Column -> {name of a class: the value that stands for it in the table}.
 CLASSES = {
     column: {name: str(index) for index, name in enumerate(names)}
     for column, names in {
@@ -44,21 +44,21 @@ CLASSES = {
         "request_direction": REQUEST_DIRECTIONS,
     }.items()
 } | {"split": {name: name for name in SPLITS}}
-# Column -> what it holds, and is never NULL, where the dataset has nothing.
+# Column that is never NULL -> its value where the dataset has nothing.
 NOTHING = dict.fromkeys(("caption", "request", "celeba_file_name", "hq_file_name"), "") | {"mask": "false"}
 
-# What a condition may be made of: all that sees one row alone, and takes time and memory in proportion to it. Not so
-# subqueries, regular expressions, casts to arrays, repeat() and many others.
+# What a condition may be made of: all that looks at one row alone, in time and memory that its size bounds. That leaves
+# out subqueries, regular expressions, casts to arrays, repeat() and many others.
 KINDS = ("COMPARISON", "CONJUNCTION", "OPERATOR", "BETWEEN", "CASE", "CONSTANT", "TYPE")
 FUNCTIONS = ("contains", "starts_with", "ends_with", "lower", "upper", "length", "abs", "greatest", "least")
-SIGNS = "+ - * / // % ~~ !~~ ~~* !~~* like_escape not_like_escape ilike_escape not_ilike_escape".split()
+OPERATORS = "+ - * / // % ~~ !~~ ~~* !~~* like_escape not_like_escape ilike_escape not_ilike_escape".split()
 TYPES = ("BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "VARCHAR", "TEXT")
 
 
 class Conditions:
-    """The labels of a config, a table as `rows.flat` makes it, to be asked which rows meet a condition.
+    """A DuckDB database of the labels of a config, which says which rows meet a condition.
 
-    Raises EnvironmentFault where DuckDB is not installed.
+    `labels` is a table as `rows.flat` makes it. Raises EnvironmentFault where DuckDB is not installed.
     """
 
     def __init__(self, labels):
@@ -94,7 +94,7 @@ class Conditions:
                 frame, condition = self._parse(text)
                 if frame != self._frame:
                     raise UsageError("where: expected one condition, and nothing behind it.")
-                # What runs is what was looked at, written down anew, and never the text itself.
+                # What runs is the statement that was checked, which DuckDB turns into SQL, and not the text.
                 frame["statements"][0]["node"]["where_clause"] = condition
                 query = self._one("SELECT json_deserialize_sql(?)", json.dumps(frame))
                 found = self._database.execute(query).fetchnumpy()["rowid"]
@@ -111,14 +111,15 @@ class Conditions:
         return chosen
 
     def interrupt(self):
-        """Ends the condition that is being answered."""
+        """Stops the condition that is being answered, if there is one."""
         self._database.interrupt()
 
     def _one(self, query, value):
+        """The single value that a query with one parameter gives."""
         return self._database.execute(query, [value]).fetchone()[0]
 
     def _parse(self, text):
-        """(the statement around a condition, the condition), as DuckDB writes them in JSON."""
+        """(the statement around a condition, the condition): the JSON of DuckDB's parser, checked and translated."""
         answer = self._one("SELECT json_serialize_sql(?)", f"SELECT rowid FROM labels WHERE {text}")  # noqa: S608
         statement = json.loads(answer, object_hook=self._look)
         if statement["error"]:
@@ -128,11 +129,11 @@ class Conditions:
         return statement, condition
 
     def _look(self, node):
-        """A part of a statement, in DuckDB's words where it is in ours; raises UsageError for what may not be there."""
+        """Checks a node of a statement and translates its names. Raises UsageError for what may not be there."""
         kind = node.get("class")
         if kind == "FUNCTION":
             name = node["function_name"].lower()
-            if name not in FUNCTIONS and name not in SIGNS:
+            if name not in FUNCTIONS and name not in OPERATORS:
                 raise UsageError(f"where: no {name} in a condition here: functions are {', '.join(FUNCTIONS)}.")
         elif kind == "CAST":
             name = node["cast_type"]["id"] if "cast_type" in node else node["type_expr"]["type_name"].upper()
@@ -148,7 +149,7 @@ class Conditions:
         return node
 
     def _translate(self, node, parts):
-        """Writes the names of classes as numbers, and IS NULL as a comparison where nothing is no NULL."""
+        """Replaces names of classes by their numbers, and IS NULL by a comparison for columns that are never NULL."""
         for column in [part["column_names"][0].lower() for part in parts if part["class"] == "COLUMN_REF"]:
             if column in NOTHING and node["type"] in ("OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
                 sign = "COMPARE_EQUAL" if node["type"] == "OPERATOR_IS_NULL" else "COMPARE_NOTEQUAL"
@@ -159,12 +160,12 @@ class Conditions:
 
 
 def _line(error):
-    """What DuckDB says, in one line and without the place, which is in its own writing of the condition."""
+    """DuckDB's message in one line, without the excerpt of the SQL, which is not what the person wrote."""
     return " ".join(str(error).partition("LINE 1:")[0].split())[:400]
 
 
 def _column(name):
-    """The name of a column in the table."""
+    """The name in the table of a column of a condition. Raises UsageError where it could be either of two."""
     if name.lower() in DEGREES and name.capitalize() in TWINS and name not in (name.lower(), name.capitalize()):
         raise UsageError(f"where: {name} is {name.lower()}, the degree, or {name.capitalize()}, the attribute?")
     if "." in name:
@@ -173,7 +174,7 @@ def _column(name):
 
 
 def _name_as_number(column, node):
-    """Changes a constant that names a class of a column."""
+    """Replaces a constant that names a class of a column. Raises UsageError for a text that names none."""
     if "literal" in node:  # from DuckDB 2 on
         constant, key, is_text = node["literal"], "text", node["literal"]["kind"] == "STRING"
     elif "value" in node:

@@ -1,7 +1,4 @@
-"""Rows to look at, from a release or from a built folder: the labels of all of them, the images of a few.
-
-The commands that show rows ask here, so that neither cares which of the two it was given.
-"""
+"""Rows to look at, the same from a release and from a built folder: the labels of all rows, the images of some."""
 
 import json
 
@@ -37,9 +34,9 @@ def open_rows(path):
 
 
 class BuiltRows:
-    """The rows of a built folder; its path is absolute or a URL.
+    """The rows of a built folder, whose `path` is absolute or a URL; `configs` are the names of its configs.
 
-    `configs` are the names of its configs. Raises DamagedFileError where the manifest is none.
+    Raises DamagedFileError where its manifest is not one.
     """
 
     def __init__(self, path):
@@ -62,7 +59,7 @@ class BuiltRows:
             columns.append("mask.path")
         tables, splits = [], []
         for split, path, count in self._shards[config]:
-            tables.append(self._read(path, lambda file: sound(file.read(columns))))
+            tables.append(self._read(path, lambda file: validated(file.read(columns))))
             splits += [split] * count
             missing = {name.split(".")[0] for name in columns} - set(tables[-1].column_names)
             if missing or len(tables[-1]) != count:
@@ -82,7 +79,7 @@ class BuiltRows:
             while at >= first + file.metadata.row_group(group).num_rows:
                 first += file.metadata.row_group(group).num_rows
                 group += 1
-            return sound(file.read_row_group(group, columns).slice(at - first, 1)).to_pylist()[0]
+            return validated(file.read_row_group(group, columns).slice(at - first, 1)).to_pylist()[0]
 
         return self._read(path, read)
 
@@ -97,7 +94,7 @@ class BuiltRows:
         )
 
     def _place(self, config, position):
-        """(split, path of the shard, position in the shard) of a row."""
+        """(split, path of its shard, position in the shard) of a row. Raises IndexError where there is no such row."""
         for split, path, count in self._shards[config]:
             if position < count:
                 return split, path, position
@@ -105,6 +102,7 @@ class BuiltRows:
         raise IndexError(position)
 
     def _read(self, path, read):
+        """What `read` makes of the ParquetFile at `path`. Raises ReleaseError where that cannot be read."""
         try:
             with files.open_file(path) as file:
                 return read(pq.ParquetFile(file))
@@ -116,16 +114,17 @@ class BuiltRows:
             raise DamagedFileError(f"{path}: cannot be read: {error}. Build the folder again.") from None
 
 
-def sound(table):
-    """The table; raises ArrowInvalid where its texts are no UTF-8, as in a damaged file."""
+def validated(table):
+    """The same table. Raises ArrowInvalid where it is inconsistent, or a text is no UTF-8, as in a damaged file."""
     table.validate(full=True)
     return table
 
 
 class ReleaseRows:
-    """The rows of a release, read from the official files where they lie; its path is absolute or a URL.
+    """The rows of a Release, read from the official files.
 
-    `configs` are the names of the configs that it has images for. Raises MissingFileError where it has none.
+    `path` is its root, absolute or a URL; `configs` are the names of the configs that it has images for. Raises
+    MissingFileError where it has none.
     """
 
     def __init__(self, release):
@@ -147,7 +146,7 @@ class ReleaseRows:
     def row(self, config, position, columns=None):
         """One row as `datasets` decodes it but for the images, which are {"bytes", "path"} or None.
 
-        `position` counts through all splits of the config. `columns` is there for BuiltRows: a row here is one read.
+        `position` counts through all splits of the config. `columns` makes no difference here, as it does in BuiltRows.
         """
         index = self._index(config)
         rows = index.table.slice(position, 1)
@@ -215,5 +214,5 @@ def flat(table, splits):
 
 
 def _known(values, dtype=np.int8):
-    """Numbers with a null where the dataset says -1."""
+    """An Arrow array of the numbers, with a null for each -1."""
     return pa.array(values.astype(dtype), mask=values < 0)

@@ -21,7 +21,7 @@ from celeba_dialog import FormatError
 
 from ..machine import files
 
-MOST_LETTERS = 4000  # of a text: twenty times the longest official caption
+MOST_LETTERS = 4000  # drawn of a text: twenty times the longest official caption
 
 WIDTH, MARGIN, GAP, SMALL_GAP = 1480, 48, 28, 12  # of the sheet, in pixels
 TILE = 256  # side of an HQ image
@@ -33,7 +33,13 @@ OPACITY = 0.55  # of the mask over the image
 
 
 def contact_sheet(source, config, positions, title, line):
-    """The sheet of some rows, a Pillow image. `source` is what `rows.open_rows` gives, `positions` counts its rows."""
+    """The sheet of some rows, a Pillow image.
+
+    Args:
+        source: what `rows.open_rows` gives.
+        positions: NumPy array of positions in the config, through all splits.
+        title, line: texts at its head.
+    """
     drawn = [
         {"split": source.split(config, position), **source.row(config, position)}
         for position in files.progress(positions.tolist(), desc="draw")
@@ -47,8 +53,8 @@ def spread(positions, count):
 
 
 # --------------------------------------------------------------------------------------------------------------- text
-# Pillow's own font knows little more than ASCII. Letters with marks lose the marks and dashes become hyphens; for what
-# is unknown even then the font draws its empty box.
+# Pillow's own font has little more than ASCII. Letters with marks lose the marks and dashes become hyphens; for what is
+# still not in the font it draws an empty box.
 
 DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
 
@@ -59,13 +65,13 @@ def font(size):
 
 
 def plain(text):
-    """A text on one line, without the marks that the font lacks."""
+    """A text on one line, as far as possible in letters that the font has."""
     letters = unicodedata.normalize("NFKD", " ".join(str(text).translate(DASHES).split()))
     return "".join(letter for letter in letters if not unicodedata.category(letter).startswith(("M", "C")))
 
 
 def text_width(text, size):
-    """Pixels that a text takes, with spaces a little wider than the font's own, which are too narrow to see."""
+    """The width of a text in pixels, with wider spaces than the font's own, which are too narrow to see."""
     words = text.split(" ")
     return sum(map(font(size).getlength, words)) + (len(words) - 1) * _space(size)
 
@@ -91,14 +97,14 @@ def wrap(text, size, width):
 
 
 class Canvas:
-    """A picture to draw on that grows downwards as things are put there."""
+    """A picture that grows downwards as things are drawn on it. All sizes are in pixels."""
 
     def __init__(self, width):
         self.width = width
         self.image = Image.new("RGB", (width, 1024), PAPER)
 
     def reach(self, height):
-        """Makes the picture at least so high."""
+        """Makes the picture at least `height` high."""
         if height > self.image.height:
             grown = Image.new("RGB", (self.width, int(height * 1.5)), PAPER)
             grown.paste(self.image)
@@ -133,8 +139,8 @@ class Canvas:
         self.image.paste(image, (x, y))
 
     def cut(self, height):
-        """The picture, exactly so high."""
-        self.reach(height)  # else Pillow fills up with black
+        """The picture, cut to `height`."""
+        self.reach(height)  # else Pillow adds black
         return self.image.crop((0, 0, self.width, height))
 
 
@@ -142,7 +148,7 @@ class Canvas:
 
 
 def draw_rows(shown, title, line):
-    """The contact sheet of some rows, dicts as `source.row` gives them with their "split", as a Pillow image."""
+    """The sheet of some rows, dicts as `source.row` gives them with their "split" besides, as a Pillow image."""
     canvas = Canvas(WIDTH)
     y = _head(canvas, title, line)
     for row in shown:
@@ -227,7 +233,7 @@ def _draw_texts(canvas, x, y, row, width):
 
 
 def _draw_parts(canvas, y, parts):
-    """The binary part masks in class order, in the official colours, an empty frame for one that is not there."""
+    """The part masks in class order and the official colours, a frame for each that is missing; returns the y below."""
     masks = {part["part"]: part["mask"] for part in parts}
     step = (canvas.width - 2 * MARGIN + 6) / len(PARTS)
     side = int(step) - 6
@@ -282,7 +288,7 @@ def lay_over(tile, mask):
 
 
 def _part(mask, color, side):
-    """A binary part mask in a colour; what it covers of a pixel at all is drawn, so that thin parts stay visible."""
+    """A binary part mask in a colour, `side` wide. A pixel that it covers in part is drawn, so that thin parts show."""
     try:
         with Image.open(io.BytesIO(mask["bytes"]), formats=["PNG"]) as image:
             covered = (

@@ -32,14 +32,14 @@ BLOCK = 1 << 20  # bytes read at a time
 _PACKAGE = Path(__file__).resolve().parents[1]
 DATASET_CARD = _PACKAGE / "dataset_card" if (_PACKAGE / "dataset_card").is_dir() else _PACKAGE.parent / "dataset_card"
 
-tqdm.monitor_interval = 0  # it would start a thread, which a process that forks had better not have
+tqdm.monitor_interval = 0  # else it starts a thread, and a process with threads should not fork
 
 
 def say(message):
-    """A message for the person, on standard error, clear of any progress bar. No work is given up for one.
+    """Prints a message on standard error, above any progress bar; does nothing where that cannot be written to.
 
-    Whatever it quotes from outside cannot move the cursor, change colours or turn the direction of the text. Names
-    that may hold line ends go through `printable` or `one_line` before they become part of it.
+    Control characters in it, which may come from outside, are escaped. Names that may hold line ends have to go through
+    `printable` or `one_line` first.
     """
     if sys.stderr:  # else it was closed, and tqdm would take standard output
         with contextlib.suppress(OSError, ValueError):
@@ -47,15 +47,15 @@ def say(message):
 
 
 def one_line(message, most=500):
-    """What another program says, in one printable line of at most so many characters."""
+    """A text from outside as one printable line of at most `most` characters."""
     line = printable(" ".join(str(message).split()))
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
 @contextlib.contextmanager
 def libraries_say():
-    """Has what libraries log and warn of in here told by `say`: it may quote what a server sent."""
-    root, own = logging.getLogger(), logging.getLogger("huggingface_hub")  # the second prints by itself
+    """Sends log records and warnings of libraries through `say`, since they may quote what a server sent."""
+    root, own = logging.getLogger(), logging.getLogger("huggingface_hub")  # which has a handler of its own
     before = root.handlers, own.handlers, own.propagate
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: say(one_line(message))
@@ -72,14 +72,14 @@ class _Saying(logging.Handler):
 
 
 def progress(iterable=None, *, total=None, desc=None, unit="rows", **options):
-    """A progress bar on standard error; none where that is no terminal."""
+    """A tqdm bar on standard error; it shows nothing where that is no terminal."""
     options |= {"total": total, "desc": desc and printable(desc), "unit": unit, "leave": False}
     options["disable"] = not is_terminal(sys.stderr)
     return tqdm(iterable, file=sys.stderr, **options)
 
 
 def is_terminal(stream):
-    """Whether a standard stream is a terminal; it is None, or closed, where it was so at the start."""
+    """Whether a standard stream is a terminal. It is None or closed where the process was started without it."""
     return bool(stream) and not getattr(stream, "closed", False) and stream.isatty()
 
 
@@ -100,7 +100,10 @@ def local_path(path):
 
 
 def refuse_no_folder(path):
-    """Raises UsageError for an absolute local path of what is no folder, EnvironmentFault where none can be made."""
+    """Checks an absolute local path that is to be a folder.
+
+    Raises UsageError where something else lies there, EnvironmentFault where something above it is no folder.
+    """
     if os.path.lexists(path) and not os.path.isdir(path):
         raise UsageError(f"{printable(path)}: is a {kind(path)}, not a folder. Give a new or empty folder.")
     above = path
@@ -111,7 +114,10 @@ def refuse_no_folder(path):
 
 
 def kind(path, follow=True):
-    """What lies at a local path: "file", "folder", "pipe", "socket" or "device", and "link" where none is followed."""
+    """What lies at a local path: "file", "folder", "pipe", "socket" or "device"; without `follow` also "link".
+
+    A link that leads nowhere is "link that leads nowhere". Raises OSError where nothing is there.
+    """
     try:
         mode = os.stat(path, follow_symlinks=follow).st_mode
     except OSError:
@@ -131,17 +137,17 @@ _KINDS = {
 
 
 def is_http_address(text):
-    """Whether a text is the address of a web server that a client can be asked to talk to."""
+    """Whether a text is an http or https address with a host."""
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in text
-    except ValueError:  # brackets, or a port that is none
+    except ValueError:  # unbalanced brackets, or a port that is no number
         return False
 
 
 @contextlib.contextmanager
 def _plain_errors():
-    """Makes an OSError of what a remote file system raises, each of which has errors of its own."""
+    """Makes OSErrors of the errors of remote file systems, each of which has classes of its own."""
     try:
         yield
     except (OSError, CelebADialogError):
@@ -186,7 +192,7 @@ def checksum(path, kind="sha256", progress=None):
 
 @_plain_errors()
 def is_file(path):
-    """Whether there is a file, and no folder."""
+    """Whether there is a file."""
     return filesystem(path).isfile(path) if is_url(path) else os.path.isfile(path)
 
 
@@ -224,7 +230,7 @@ def _unlisted(error):
 
 @_plain_errors()
 def make_folder(path):
-    """A folder and those above it; nothing where it is there."""
+    """Makes a folder and those above it, as far as they are not there."""
     if is_url(path):
         filesystem(path).makedirs(path, exist_ok=True)
     else:
@@ -233,13 +239,13 @@ def make_folder(path):
 
 @_plain_errors()
 def remove(path):
-    """Removes a remote file or folder; nothing where it is not there."""
+    """Removes a remote file or folder, if it is there."""
     with contextlib.suppress(FileNotFoundError):
         filesystem(path).rm(path, recursive=True)
 
 
 def sync(path):
-    """Has the content of a local file on the disk before it returns; of a remote one it is there already."""
+    """Waits until the content of a local file is on the disk. Does nothing for a remote one."""
     if not is_url(path):
         with open(path, "r+b" if sys.platform == "win32" else "rb") as file:  # Windows syncs what it can write to
             os.fsync(file.fileno())
@@ -247,10 +253,10 @@ def sync(path):
 
 @contextlib.contextmanager
 def whole_file(path, synced=True):
-    """A binary file that appears at `path` whole or not at all: temporary name beside it, synced, renamed.
+    """Opens a binary file that appears at `path` whole or not at all: temporary name beside it, synced, renamed.
 
-    With `synced=False` a power failure may still damage it, for what is checked before it is used or synced later.
-    At a URL, the file system's own way of writing: object stores show a file when it is complete.
+    With `synced=False` a power failure may damage it: for files that are checked before use, or synced later. At a URL
+    it is written as that file system does; object stores show a file when it is complete.
     """
     if is_url(path):
         file = open_file(path, "wb")
@@ -277,7 +283,7 @@ def whole_file(path, synced=True):
 
 
 def default_mode():
-    """The permissions of a new file, which temporary files do not have."""
+    """The permissions of a new file under this umask; those of `tempfile` have others."""
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask

@@ -1,6 +1,6 @@
-"""Ctrl-C: the first one ends a command in order, the second one leaves at once. And how to leave at once.
+"""Ctrl-C: the first one ends a command in order, the second one at once.
 
-Imports nothing but the standard library, since the command line does.
+Imports only the standard library, because the command line imports it first.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ STATUS = 130
 class Interrupts:
     """What Ctrl-C does from `install` on.
 
-    While `running`, it raises KeyboardInterrupt in the command, once. Then, and before and after, it leaves at once,
-    with `status`: nothing needs an orderly end, because files appear whole or not at all.
+    While `running`, the first one raises KeyboardInterrupt in the command. Any other ends the process at once, with
+    `status`: that does no harm, because files appear whole or not at all. `said` is whether the message is out.
     """
 
     def __init__(self):
         self.running = False
-        self.said = False  # what there is to say
+        self.said = False
         self.status = STATUS
 
     def install(self):
@@ -44,13 +44,13 @@ class Interrupts:
             self.running = False
             raise KeyboardInterrupt
         if not self.said:
-            self.said = True  # first, or what interrupts this would say it again
+            self.said = True  # before it is said, or another Ctrl-C in between would say it again
             with contextlib.suppress(OSError):
                 os.write(2, f"{TEXT}\n".encode())
         leave(self.status)
 
     def _lost(self, unraisable):
-        """Has an interrupt strike again that struck where Python can only report errors, as when an object goes."""
+        """Repeats a KeyboardInterrupt that came where Python can only report exceptions, such as in a destructor."""
         if unraisable.exc_type is not KeyboardInterrupt:
             sys.__unraisablehook__(unraisable)
             return
@@ -63,7 +63,7 @@ class Interrupts:
 
 
 def leave(status):
-    """Ends this process at once, and the workers that it has started with `multiprocessing`."""
+    """Ends this process at once, and the workers that it started with `multiprocessing`."""
     processes = sys.modules.get("multiprocessing.process")
     for worker in processes.active_children() if processes else ():
         worker.kill()

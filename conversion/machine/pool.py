@@ -21,21 +21,22 @@ from celeba_dialog import __version__
 
 from . import extras
 
-PATIENCE = 60  # seconds that workers have for the job they are at, when there is no need of the others
+PATIENCE = 60  # seconds that workers have to finish their jobs when the rest is called off
 
-# Forked workers share what this process has read and start at once, but the libraries of macOS do not survive a fork.
+# Forked workers start at once and share what this process has read. On macOS, system libraries crash after a fork.
 START = "fork" if "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin" else "spawn"
-# Handed on to the process that clears up after one that left at once, and would say so.
+# For Python's resource tracker, which would warn about a process that ended at once.
 NO_LEAKS = "ignore:resource_tracker:UserWarning"
-MOST_ON_WINDOWS = 61  # processes that one can wait for there
+MOST_ON_WINDOWS = 61  # processes that ProcessPoolExecutor can have there
 
 
 @contextlib.contextmanager
 def executor(workers=None, dask=None):
     """A concurrent.futures.Executor: `workers` processes, None for one per CPU, or the Dask cluster at `dask`.
 
-    Left by an error, it drops the jobs that have not begun, and ends the workers when they have finished theirs, or
-    after PATIENCE. Raises EnvironmentFault where no worker can be started or no cluster answers.
+    When the block is left by an error, jobs that have not begun are dropped, and processes get PATIENCE to finish
+    theirs. Raises EnvironmentFault where no worker can be started or no cluster answers, UsageError for `workers` below
+    1 and an empty `dask`.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: at least one is needed.")
@@ -47,7 +48,7 @@ def executor(workers=None, dask=None):
 
 
 def _cpus():
-    """CPUs that this process may use: on a cluster fewer than the machine has."""
+    """CPUs that this process may use, which may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -75,7 +76,7 @@ def _processes(workers):
         pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context(START), _begin_worker)
     patience = 0
     try:
-        submit(pool, int, [()])  # starts the workers; where not all can be, those that were wait for work for ever
+        submit(pool, int, [()])  # starts the workers; if one cannot be started, `_end` has to end the others
         patience = PATIENCE
         yield pool
     except BaseException:
@@ -109,8 +110,7 @@ def _end(workers, patience):
 
 
 def _begin_worker():
-    """Makes a worker end when its parent is killed, instead of waiting for work for ever, but not at Ctrl-C, which goes
-    to every process of a terminal: the parent lets the workers finish their jobs, and is the one to speak."""
+    """Makes a worker ignore Ctrl-C, which its parent handles, and end when its parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait():
@@ -119,7 +119,7 @@ def _begin_worker():
 
     try:
         threading.Thread(target=wait, daemon=True).start()
-    except RuntimeError:  # too many threads, or too little memory: without this, Python would say so at length
+    except RuntimeError:  # too many threads or too little memory: the parent says so, without a traceback
         os._exit(1)
 
 
@@ -138,18 +138,18 @@ def _dask(address):
         try:
             yield pool
         finally:
-            pool.shutdown(wait=False)  # drops what has not begun; it knows no other way
+            pool.shutdown(wait=False)  # drops the jobs that have not begun
 
 
 def submit(executor, function, jobs):
     """The futures of function(*job) for each of the jobs. Raises EnvironmentFault where no process can be started."""
-    with _starting(), _interrupts_held():  # a process is started when there is work for it
+    with _starting(), _interrupts_blocked():  # processes are started here
         return [executor.submit(function, *job) for job in jobs]
 
 
 @contextlib.contextmanager
-def _interrupts_held():
-    """Holds Ctrl-C back, for this process until the end, for those that it starts for ever."""
+def _interrupts_blocked():
+    """Delays SIGINT to this process until the end of the block. A process that starts in it never gets one."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -161,7 +161,10 @@ def _interrupts_held():
 
 
 def results(futures):
-    """What the futures return, in the order in which they are done. Raises EnvironmentFault where a worker died."""
+    """Yields what the futures return, in the order in which they are done.
+
+    Raises what a job raised, and EnvironmentFault where a worker died or a cluster lacks this package.
+    """
     try:
         for future in concurrent.futures.as_completed(futures):
             yield future.result()
@@ -171,7 +174,7 @@ def results(futures):
         if type(error).__name__ == "KilledWorker":  # Dask's name for it
             raise EnvironmentFault(_DIED) from error
         if isinstance(error, ModuleNotFoundError) or "deserialization" in str(error):  # Dask's words for it
-            raise EnvironmentFault(_strangers()) from error
+            raise EnvironmentFault(_not_installed()) from error
         raise
 
 
@@ -181,8 +184,8 @@ _DIED = (
 )
 
 
-def _strangers():
-    """What to say where a cluster lacks this package, under the name that it has here and that its jobs bring along."""
+def _not_installed():
+    """What to say where a cluster lacks this package under the name that it has here, which its jobs refer to."""
     package = __name__.partition(".")[0]
     if package == "conversion":
         what = (

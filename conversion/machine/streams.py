@@ -1,6 +1,6 @@
-"""Standard input, output and error, whatever they are: closed, full, a pipe nobody reads, an encoding without arrows.
+"""Standard input, output and error, even if closed, full, a pipe that nobody reads, or of an encoding without arrows.
 
-Imports nothing but the standard library, since the command line does.
+Imports only the standard library, because the command line imports it first.
 """
 
 import codecs
@@ -10,15 +10,15 @@ import sys
 
 OUTPUT = "Standard output"  # what an OSError calls it
 
-# What is shown where an encoding lacks the character. There is no other in what the commands print of themselves.
+# What to print where the encoding lacks a character. The messages of the commands have no others outside of ASCII.
 IN_ASCII = {"→": "->", "…": "...", "·": "-", "×": "x", "–": "-", "—": "-"}
 
 
 def prepare():
-    """Makes the three fit to be used, however this process was started."""
+    """Opens the streams that were closed when the process was started, and sets what to do about missing characters."""
     codecs.register_error("celeba_dialog", _in_ascii)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed: without this the next file that is opened would take its number
+        if getattr(sys, name) is None:  # closed: the next file that is opened would get its descriptor
             setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode))  # noqa: SIM115, stays open
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -26,13 +26,13 @@ def prepare():
 
 
 def _in_ascii(error):
-    """Handles an error of encoding: (what to write instead, where to go on)."""
+    """An error handler for codecs: (what to write instead, where to go on)."""
     missing = error.object[error.start : error.end]
     return "".join(IN_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in missing), error.end
 
 
 def put(text=""):
-    """Prints a result on standard output, at once. Raises OSError, with OUTPUT as its file name, where it cannot."""
+    """Prints a result on standard output and flushes it. Raises OSError, whose file name is OUTPUT, where it cannot."""
     try:
         if text:
             print(text)
@@ -43,7 +43,7 @@ def put(text=""):
 
 
 def complain(text=""):
-    """Prints a message on standard error, if that can be."""
+    """Prints a message on standard error and flushes it, if that can be written to."""
     try:
         if text:
             print(printable_lines(text), file=sys.stderr)
@@ -53,7 +53,7 @@ def complain(text=""):
 
 
 def printable(text):
-    """A name from outside for a message: what is not printable, line ends included, as an escape such as \\x1b."""
+    """A name from outside for a message: unprintable characters, line ends too, become escapes such as \\x1b."""
     text = str(text)
     if text.isprintable():
         return text
@@ -61,11 +61,11 @@ def printable(text):
 
 
 def printable_lines(message):
-    """The same for a whole message, whose line ends stay."""
+    """A message whose unprintable characters became escapes, line ends excepted."""
     return "\n".join(map(printable, str(message).split("\n")))
 
 
 def _give_up(stream):
-    """Has Python at its end not try again what failed."""
+    """Leads a stream that failed to nowhere, so that Python does not fail again when it flushes it at exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
