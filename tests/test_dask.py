@@ -1,12 +1,11 @@
 """`build --dask`: a real scheduler and two worker processes on this machine write the same bytes as local ones."""
 
-import contextlib
 import os
 import shutil
 import socket
-import subprocess
 import sys
 
+import clusters
 import pyarrow
 import pytest
 from commands import ROOT
@@ -22,33 +21,10 @@ pytest_plugins = ["building"]
 PLAIN = ("plain_card",)
 
 
-PROGRAM = """
-import sys
-from distributed import LocalCluster
-if __name__ == "__main__":
-    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0, "local_directory": sys.argv[2]}
-    with LocalCluster(int(sys.argv[1]), processes=True, host="127.0.0.1", **options) as cluster:
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
-
-
-@contextlib.contextmanager
 def serving(workers, folder, **environment):
-    """The address of a scheduler with some workers, all processes of their own, which end with the block."""
-    (folder / "cluster.py").write_text(PROGRAM)
+    """The address of a scheduler with some workers, which have the packages of this environment."""
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with subprocess.Popen(  # noqa: S603
-        [sys.executable, str(folder / "cluster.py"), str(workers), str(folder)],
-        env=clean | {"HF_HOME": str(folder / "home")} | environment,
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        yield process.stdout.readline().strip()
-        process.stdin.close()
+    return clusters.cluster(sys.executable, folder, clean | {"HF_HOME": str(folder / "home")} | environment, workers)
 
 
 @pytest.fixture(scope="module")

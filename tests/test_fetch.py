@@ -233,7 +233,7 @@ def test_the_real_files_pass():
         size, _ = CHECKSUMS[role]
         (source,) = [source for source in found[role] if source.size == size and "releases" not in source.path]
         alone = Release(os.path.dirname(source.path))
-        assert fetch._content(alone, source, FILES[role], FILES[role].path) == FILES[role].count
+        assert fetch.count_in_source(alone, source, FILES[role], FILES[role].path) == FILES[role].count
 
 
 # ------------------------------------------------------------------------------------------------------------ agreement
@@ -489,13 +489,15 @@ def test_a_quota_page_in_place_of_the_rest(half, call, drive, capsys):
 def test_an_interruption_keeps_what_has_arrived(big, call, drive, monkeypatch):
     out, data = big
 
-    def interrupted(folder, needed, calls=[]):  # noqa: B006
-        calls.append(needed)
-        if len(calls) == 2:  # the first look comes before everything, the second with the first bytes
-            raise KeyboardInterrupt
+    looks = iter([Space(10, 9, 1 << 40)])  # the first look at the disk comes before everything, the next with the bytes
+
+    def interrupted(path):
+        for space in looks:
+            return space
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(fetch, "_need_space", interrupted)
+        patch.setattr(shutil, "disk_usage", interrupted)
         call(out)
     assert call(out) == 0
     assert drive.log[-1][2] is not None

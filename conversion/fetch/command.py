@@ -196,7 +196,7 @@ def _count_each(release, file):
     counts, problems = {}, {}
     for source in release.sources.get(file.role, ()):
         try:
-            counts[source] = _content(release, source, file, release.source_name(source))
+            counts[source] = count_in_source(release, source, file, release.source_name(source))
         except DamagedFileError as error:
             problems[source] = str(error)
     return counts, problems
@@ -240,7 +240,7 @@ def _refuse_drive_zips(out):
         )
 
 
-def _content(release, source, file, shown):
+def count_in_source(release, source, file, shown):
     """How many rows, entries or images of a file a source holds, as `check` counts them.
 
     `source` is None where the reader does not recognise it, `shown` is its name in messages. Raises DamagedFileError
@@ -474,7 +474,7 @@ def _check_arrived(staged, file, has_end):
     release = Release(os.path.dirname(staged))
     sources = [source for found in release.sources.values() for source in found]
     source = next((source for source in sources if source.path == staged), None)
-    count = _content(release, source, file, file.path)
+    count = count_in_source(release, source, file, file.path)
     if has_end or not file.name.endswith(".txt"):  # a zip and a JSON file have an end of their own
         return
     with open(staged, "rb") as opened:

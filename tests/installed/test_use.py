@@ -4,7 +4,6 @@ Run by tox in clean environments, each with the wheel and what it asks for, on e
 environment that borrows its other packages from this one.
 """
 
-import contextlib
 import importlib.util
 import io
 import json
@@ -16,6 +15,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import clusters
 import installation
 import pytest
 from commands import tree
@@ -97,6 +97,13 @@ def test_check_verify_and_preview(run, built, home):
     with Image.open(home / "contact-sheet.png") as picture:
         assert picture.format == "PNG"
     assert "Agreement" in (built / "README.md").read_text()
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("gdown"), reason="an environment without the extra `fetch`")
+def test_fetch_shows_the_agreement(run, tmp_path):
+    said = run("celeba-dialog", "fetch", tmp_path / "out", status=2).stderr
+    assert (ROOT / "dataset_card" / "agreement.md").read_text() in said
+    assert "Nothing was downloaded." in said
 
 
 def test_the_clone_builds_the_same_bytes(built, release, tmp_path):
@@ -202,33 +209,10 @@ def test_a_build_by_spawned_workers(run, built, tmp_path, package, path):
     assert tree(tmp_path / BUILT) == tree(built)
 
 
-CLUSTER = """
-import sys
-from distributed import LocalCluster
-sys.modules |= dict.fromkeys(sys.argv[2:])  # as if they were not installed; a worker that is spawned comes here too
-if __name__ == "__main__":
-    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0, "local_directory": sys.argv[1]}
-    with LocalCluster(1, processes=True, host="127.0.0.1", **options) as cluster:
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
-
-
-@contextlib.contextmanager
 def cluster(installed, folder, *lacking):
     """The address of a Dask cluster with one worker, of the environment with the wheel, that lacks some modules."""
-    (folder / "cluster.py").write_text(CLUSTER)
-    with subprocess.Popen(  # noqa: S603
-        [str(installed / "python"), "cluster.py", str(folder), *lacking],
-        env=installation.environment(installed, folder),
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        yield process.stdout.readline().strip()
-        process.stdin.close()
+    environment = installation.environment(installed, folder)
+    return clusters.cluster(installed / "python", folder, environment, lacking=lacking)
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("distributed"), reason="an environment without the extra `dask`")
