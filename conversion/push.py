@@ -28,6 +28,7 @@ from .build.manifest import MANIFEST
 from .build.manifest import all_shards
 from .build.manifest import parse_manifest
 from .build.manifest import read_manifest
+from .build.manifest import written_paths
 from .machine import files
 
 REQUIRED = ("README.md", MANIFEST)
@@ -327,26 +328,20 @@ def _refuse_what_is_not_ours(api, repo_id, revision, remote, local):
             raise EnvironmentFault(f"{shown}: {MANIFEST} has {remote[MANIFEST].size:,} bytes. {_CHOOSE}")
         content = _remote_content(api, repo_id, revision, MANIFEST)
         try:
-            manifest = parse_manifest(content, f"{shown}: {MANIFEST}", _CHOOSE)
-            ours = {*BESIDE_SHARDS, *(shard["path"] for shard in all_shards(manifest))}
+            ours = written_paths(parse_manifest(content, f"{shown}: {MANIFEST}", _CHOOSE))
         except DamagedFileError as error:
             raise EnvironmentFault(str(error)) from error
     elif "README.md" in remote and remote["README.md"].size <= MOST_STUB:
         ours = {"README.md"} if STUB.fullmatch(_remote_content(api, repo_id, revision, "README.md")) else set()
-    others = [path for path, there in remote.items() if path not in ours and _is_lost(there, local.get(path))]
+    lost = {path for path, there in remote.items() if path not in local or _difference(local[path], there)}
+    others = sorted(lost - ours, key=lambda path: (path in BESIDE_SHARDS, path))  # the least expected names first
     if others:
-        others.sort(key=lambda path: (path in BESIDE_SHARDS, path))  # the least expected names first
         named = ", ".join(files.one_line(path, 100) for path in others[:3])
         also = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
         raise EnvironmentFault(f"{shown}: {named}{also}. {_CHOOSE}")
 
 
 _CHOOSE = "Nothing was sent. Choose another name, or delete there what is not needed any more."
-
-
-def _is_lost(there, here):
-    """Whether a push would delete or change a file of the repository."""
-    return here is None or _difference(here, there) is not None
 
 
 def _remote_content(api, repo_id, revision, path):

@@ -22,6 +22,7 @@ from .manifest import MANIFEST
 from .manifest import all_shards
 from .manifest import read_manifest
 from .manifest import shards_of
+from .manifest import written_paths
 from .shards import storage_fault
 
 
@@ -84,15 +85,12 @@ class Folder:
 
     def _refuse_others(self, manifest):
         """Raises UsageError for a file in OUT that no build wrote, since it would be removed with the folder."""
-        ours = {shard["path"] for shard in all_shards(manifest)}
-        ours.update(manifest["configs"], BESIDE_SHARDS)
-        for folder, folders, names in () if self.remote else os.walk(self.path):
-            for name in sorted(folders + names):
-                path = os.path.relpath(os.path.join(folder, name), self.path).replace(os.sep, "/")
-                if path not in ours and name != ".DS_Store":
-                    raise UsageError(
-                        f"{self.path}: holds {path}, which no build wrote. Move it away: a build replaces the folder."
-                    )
+        ours = written_paths(manifest) | set(manifest["configs"])
+        for path in () if self.remote else files.tree(self.path):
+            if path not in ours and os.path.basename(path) != ".DS_Store":
+                raise UsageError(
+                    f"{self.path}: holds {path}, which no build wrote. Move it away: a build replaces the folder."
+                )
 
     @contextlib.contextmanager
     def claimed(self, force):

@@ -218,6 +218,11 @@ def all_shards(manifest):
     return [shard for entry in manifest["configs"].values() for shard in shards_of(entry)]
 
 
+def written_paths(manifest):
+    """The paths of all files that a build with this manifest may have written."""
+    return {*BESIDE_SHARDS, *(shard["path"] for shard in all_shards(manifest))}
+
+
 def content_digest(entry):
     """SHA-256 over the paths and SHA-256 of a config's shards, as hexadecimal digits."""
     lines = [f"{shard['sha256']}  {shard['path']}\n" for shard in shards_of(entry)]
