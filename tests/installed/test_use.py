@@ -191,7 +191,7 @@ def test_spawned_workers(run, release, home, truth):
 
 SPAWNED_BUILD = """
 import multiprocessing, os, sys
-from {package}.__main__ import main
+from celeba_dialog_conversion.__main__ import main
 
 os.fork = None  # whoever forks fails
 multiprocessing.get_all_start_methods = lambda: ["spawn"]
@@ -200,12 +200,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("package", "path"), [("celeba_dialog_conversion", None), ("conversion", str(ROOT))])
-def test_a_build_by_spawned_workers(run, built, tmp_path, package, path):
-    """On systems that cannot fork, a job comes to its worker by the name of its module."""
-    (tmp_path / "build.py").write_text(SPAWNED_BUILD.format(package=package))
-    more = {"PYTHONPATH": path} if path else {}
-    run("python", tmp_path / "build.py", "build", RELEASE, tmp_path / BUILT, "--workers=2", **more)
+def test_a_build_by_spawned_workers(run, built, tmp_path):
+    """On systems that cannot fork, a job comes to its worker by the name of its module, which in a clone is another."""
+    (tmp_path / "build.py").write_text(SPAWNED_BUILD)
+    run("python", tmp_path / "build.py", "build", RELEASE, tmp_path / BUILT, "--workers=2")
     assert tree(tmp_path / BUILT) == tree(built)
 
 
