@@ -166,7 +166,8 @@ def _head_differences(out, expected, whole):
     if not whole:
         named = ("configs", "dataset_info")
         right = {key: right[key] for key in named}
-        found = {key: [entry for entry in right[key] if entry in found.get(key, [])] for key in named}
+        there = {key: found[key] if isinstance(found.get(key), list) else [] for key in named}
+        found = {key: [entry for entry in right[key] if entry in there[key]] for key in named}
     return [
         f"README.md: {key} in its YAML: {_short(found.get(key))}, expected {_short(right.get(key))}"
         for key in dict.fromkeys([*right, *found])

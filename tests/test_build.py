@@ -34,6 +34,8 @@ from conversion import push
 from conversion import verify
 from conversion.build import command as build
 from conversion.build import shards
+from conversion.build import sources
+from conversion.machine import files
 
 pytest_plugins = ["building"]
 
@@ -418,6 +420,21 @@ def test_ways_to_write_a_path(out, small, commands, tmp_path):
     assert done.status == 0, done.text
     assert stamps(place) == before
     assert commands.run("verify", out, "release", **options).status == 0
+
+
+def test_a_zip_that_serves_several_roles_is_hashed_once(tmp_path, monkeypatch):
+    path = tmp_path / "CelebAMask-HQ.zip"
+    path.write_bytes(b"images and masks")
+    images = celeba_dialog.Source("hq_images", str(path), 16, "", folders=("images",))
+    roles = {"hq_images": [images], "hq_masks": [images._replace(role="hq_masks")]}
+    hashed, checksum = [], files.checksum
+    monkeypatch.setattr(files, "checksum", lambda path, **options: hashed.append(path) or checksum(path, **options))
+    release = SimpleNamespace(sources=roles, shown=os.path.basename)
+    with sources.hashed_sources(release, [("hq", False)]) as entries:
+        found = entries.result()
+    right = {"path": path.name, "size": 16, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    assert found == [{"role": role} | right for role in roles]
+    assert hashed == [str(path)]
 
 
 def test_an_unpacked_release(small, commands, tmp_path):

@@ -481,6 +481,17 @@ def test_a_folder_that_was_tampered_with(name, folder, small, commands):
     assert "Traceback" not in done.text
 
 
+@pytest.mark.parametrize("options", [[], ["--config=hq"]])
+def test_a_yaml_of_other_types(options, folder, small, commands):
+    _, _, text = (folder / "README.md").read_text().split("---\n", 2)
+    (folder / "README.md").write_text(f"---\nconfigs: 3\ndataset_info: null\n---\n{text}")
+    correct_file(folder, "README.md")
+    done = commands.run("verify", folder, small, *options)
+    assert done.status == 1
+    for key in ("configs", "dataset_info"):
+        assert f"README.md: {key} in its YAML: " in done.text
+
+
 def test_a_cached_index_is_not_trusted(folder, small, commands, tmp_path):
     """One that fits the folder and not the release, planted under the right name: verify reads the files itself."""
     cache = tmp_path / "cache"

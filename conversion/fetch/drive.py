@@ -218,18 +218,16 @@ class _Session(requests.Session):
     def _list(self, method, url, options):
         """The answer to a request on the way to the listing of a folder."""
         parts = urlsplit(url)
-        if "/embeddedfolderview" not in parts.path:  # a Google document among the files; gdown asks for its name
-            self._task.count(None)
-            response = self._ask(method, url, options)
-            if "Content-Disposition" not in response.headers:
-                _bound(response)
-            return response
-        self._task.count(parse_qs(parts.query).get("id", [""])[0])
+        is_folder = "/embeddedfolderview" in parts.path
+        self._task.count(parse_qs(parts.query).get("id", [""])[0] if is_folder else None)
         response = self._ask(method, url, options)
-        _refuse_server_error(response)
-        _read_page(response)
-        links = r"/(?:file/d|folders)/([-\w]+)[^\"'<>]*?resourcekey=([-\w]+)"
-        self._drive.keys.update(re.findall(links, response.text))
+        if is_folder:
+            _refuse_server_error(response)
+            _read_page(response)
+            links = r"/(?:file/d|folders)/([-\w]+)[^\"'<>]*?resourcekey=([-\w]+)"
+            self._drive.keys.update(re.findall(links, response.text))
+        elif "Content-Disposition" not in response.headers:  # a Google document, which gdown asks for its name
+            _bound(response)
         return response
 
     def _transfer(self, method, url, options):
