@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 import celeba_dialog
 from celeba_dialog import CONFIGS
 from celeba_dialog import EnvironmentFault
-from celeba_dialog import ReleaseError
 
 from ..machine import files
 from . import schema
@@ -74,20 +73,8 @@ def count_rows(jobs):
 
 
 def release_rows(job, sizes):
-    """Yields (rows of the index, {size: their images}), see `read_images`, for each row group of a job.
-
-    Raises ChangedReleaseError where the release is not as it was when the job was planned.
-    """
-    index = celeba_dialog.open_index(job.index)
-    group = ROW_GROUP[job.index.subset]
-    for start in range(job.first, job.last, group):
-        rows = index.table.slice(start, min(group, job.last - start))
-        try:
-            images = celeba_dialog.read_images(index, rows, sizes)
-        except ReleaseError:
-            celeba_dialog.check_unchanged(job.index)
-            raise
-        yield rows, images
+    """The rows of a job with their images, a row group at a time; see `read_rows`."""
+    return celeba_dialog.read_rows(job.index, job.first, job.last, ROW_GROUP[job.index.subset], sizes)
 
 
 def shard_path(config, split, number, count):

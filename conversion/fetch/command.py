@@ -26,6 +26,7 @@ from celeba_dialog import CHECKSUMS
 from celeba_dialog import DRIVE_ZIP
 from celeba_dialog import FILES
 from celeba_dialog import HQ
+from celeba_dialog import READERS
 from celeba_dialog import RELEASE_VARIABLE
 from celeba_dialog import SUBSETS
 from celeba_dialog import ConflictError
@@ -173,7 +174,7 @@ def _look(out, wanted):
         expected = release.demo.get(file.role, file.count)
         counts, problems = _count_each(release, file)
         whole = _is_whole(release, file, counts, expected)
-        if not whole or file.role in check.READERS:
+        if not whole or file.role in READERS:
             problems |= _parts(release, file, counts, expected)
         for problem in problems.values():
             say(f"{problem} {'Another copy is sound: delete this one.' if whole else 'It is downloaded anew.'}")
@@ -208,7 +209,7 @@ def _is_whole(release, file, counts, expected):
         try:
             return _count(release, file, list(counts)) >= expected
         except ConflictError as error:
-            if min(counts.values()) >= expected or file.role not in check.READERS:
+            if min(counts.values()) >= expected or file.role not in READERS:
                 say(error)  # which of them is right no download can tell
     return max(counts.values(), default=0) >= expected
 
@@ -264,8 +265,8 @@ def _count(release, file, sources):
     """Rows, entries or images of a file in these sources together. Raises ReleaseError as the readers do."""
     alone = copy.copy(release)
     alone.sources = {file.role: sources}
-    if file.role in check.READERS:
-        return check.READERS[file.role](*alone.text(file.role), SUBSETS[file.subset])[1]
+    if file.role in READERS:
+        return READERS[file.role](*alone.text(file.role), SUBSETS[file.subset])[1]
     return len(find_members(alone, file.role).numbers)
 
 
