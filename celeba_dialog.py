@@ -6,7 +6,7 @@ or unpacked. Annotations are one small table, images are byte ranges in a zip, a
 
     what a loading script has    vocabulary · features · configs and builder · register
     how the files are read       errors · official files · release · bytes · zips · images of a role ·
-                                 images and masks · texts · JSON · index · index, from the files · rows
+                                 images and masks · texts · JSON · index · making the index · what is missing · rows
 """
 
 import bisect
@@ -3058,7 +3058,7 @@ def load_index(key):
     return index if index.digest == key.digest else None
 
 
-# -------------------------------------------------------------------------------------------- index, from the files
+# -------------------------------------------------------------------------------------------------- making the index
 
 
 def read_index(release, subset, parts=False):

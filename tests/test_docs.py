@@ -126,3 +126,32 @@ def test_no_command_is_wrong_usage():
     with pytest.raises(SystemExit) as stop:
         command_line.main([])
     assert stop.value.code == 2
+
+
+TREE = README.split("## The code")[1].split("```")[1]
+
+
+def test_the_tree_in_the_readme_is_the_tree():
+    lines = dict(re.findall(r"^(?:[├└]── )?([\w.]+/?) +(.*(?:\n {10,}.*)*)", TREE, re.M))
+    assert all((ROOT / name).exists() or (ROOT / "conversion" / name).exists() for name in lines)
+    package = [path for path in (ROOT / "conversion").iterdir() if path.name not in ("__init__.py", "__pycache__")]
+    for path in package:
+        if path.is_file():
+            assert path.name in lines
+            continue
+        named = {item.split()[0] for item in lines[f"{path.name}/"].split(": ")[-1].split("·")}
+        modules = {each.stem for each in path.glob("*.py") if each.name != "__init__.py"}
+        assert named == modules | {each.name for each in path.iterdir() if each.is_file() and each.suffix != ".py"}
+    for path in (ROOT / "dataset_card").iterdir():
+        assert path.name in lines["dataset_card/"]
+
+
+def test_the_readme_names_the_sections_of_the_loading_script():
+    """A reader of loading scripts finds what he expects in the first 400 lines."""
+    script = (ROOT / "celeba_dialog.py").read_text(encoding="utf-8")
+    sections = re.findall(r"^# -{9,} (.+)$", script, re.M)
+    assert sections[:4] == ["vocabulary", "features", "configs and builder", "register"]
+    assert script.index("how the files are read\n#") < len("\n".join(script.splitlines()[:400]))
+    assert f"errors, {', '.join(sections[5:])}" in " ".join(TREE.split())
+    for name in sections:
+        assert name in celeba_dialog.__doc__
