@@ -627,8 +627,7 @@ class Release:
         for index, (folder, names) in enumerate(_tree(self.root)):
             if index == 0 and DEMO_README in names:
                 self.demo = _demo(read_range(folder + DEMO_README, 0, 8192))
-            listed = _sort_out(folder, _folder_files(folder, names), (_own_name(folder),))
-            for thing in _look_through(folder, listed):
+            for thing in _look_through(folder, _folder_files(folder, names)):
                 found[type(thing)].append(thing)
         for role in FILES:
             sources, notes = self._choose(role, found)
@@ -836,25 +835,36 @@ def _counts(name):
     return not name.startswith(".") and name != "__MACOSX"
 
 
-def _look_through(path, found, status=None):
+def _look_through(path, listed, stem=None, status=None):
     """What a folder or a zip holds of a release: yields Sources of texts, _Images and Notes.
 
-    `found` is what `_sort_out` makes of its files, `status` what `_status` says of the zip.
+    Args:
+        listed: its files, as `_folder_files` and `_zip_files` give them.
+        stem: what a zip is called; one of official name holds images of one role, whatever their folders are called.
+        status: what `_status` says of a zip.
     """
-    images, others, pictures = found
-    for group in images:
-        yield group if group.role else group.note()
-    zips = []
-    for base, member in others:
-        is_zip = base.lower().endswith(".zip")
-        if status and is_zip:
-            zips.append(base)
-        elif is_zip:
-            yield from _look_into(path + member[1], _stem_and_ending(base)[0])
-        elif status:
-            yield from _look_at(path, base, member, status)
+    is_official = any(stem in names for names in _OFFICIAL_NAMES.values())
+    images, pictures, zips = {}, [], []
+    for folder, base, member in listed:
+        image = _image_name(base)
+        if image:
+            kind, number, _ = image
+            key = kind, None if is_official else _own_name(folder)
+            if key not in images:
+                images[key] = _Images(path, *key, stem, status)
+            images[key].add(number, member)
+        elif _PICTURE.fullmatch(base):
+            pictures.append(member[1])
         else:
-            yield from _look_at(path + member[1], base)
+            base = _printable(base.decode("utf-8", "replace"))
+            if not base.lower().endswith(".zip"):
+                yield from _look_at(path, base, member, status)
+            elif status is None:
+                yield from _look_into(path + member[1], *_status(path + member[1]), _stem_and_ending(base)[0])
+            else:
+                zips.append(base)
+    for group in images.values():
+        yield group if group.role else group.note()
     if zips:
         yield _note_of_zips(path, zips)
     if len(pictures) >= _MANY and not images:
@@ -865,18 +875,40 @@ def _look_through(path, found, status=None):
 _MANY = 10  # a folder with at least so many pictures, none of them read, gets a Note
 
 
-def _look_into(path, stem):
-    """The same of a zip. One that cannot be opened is a Source with a problem, or a Note."""
-    status = _status(path)
+@functools.lru_cache(maxsize=64)  # a process looks through the same release several times
+def _look_into(path, size, stamp, stem):
+    """`_look_through` of a zip, as a list. One that cannot be opened is a Source with a problem, or a Note."""
     try:
-        yield from _look_through(path, _zip_contents(path, *status, stem), status)
+        start, length, count, ahead, tail = _end_of_zip(path, size)
+        in_tail = start - (size - len(tail))
+        if in_tail >= 0:
+            directory = tail[in_tail : in_tail + length]
+        elif found := _look_at_end(path, stem, tail[: in_tail + length], ahead, start, (size, stamp)):
+            return found
+        else:
+            directory = read_range(path, start, length)
+        listed = _zip_files(directory, count, ahead, start, path)
+        return list(_look_through(path, listed, stem, (size, stamp)))
     except DamagedFileError as error:
         problem = str(error).removeprefix(f"{path}: ")
         roles = _likely_roles(stem)
         if roles:
-            yield Source(roles[0], path, *status, problem, rank=0 if stem in _OFFICIAL_NAMES[roles[0]] else 2)
-        elif _CELEBA.fullmatch(stem):
-            yield Note((), path, problem)
+            return [Source(roles[0], path, size, stamp, problem, rank=0 if stem in _OFFICIAL_NAMES[roles[0]] else 2)]
+        return [Note((), path, problem)] if _CELEBA.fullmatch(stem) else []
+
+
+def _look_at_end(path, stem, tail, ahead, start, status):
+    """The same from the end of the directory of a zip: a list of _Images, or None where that is not enough.
+
+    It is enough for a zip of official name whose last entries are images of its role; all of them would take a second.
+    """
+    role = next((role for role, names in _OFFICIAL_NAMES.items() if stem in names), None)
+    entries = tail[max(0, tail.find(b"PK\x01\x02")) :]
+    with contextlib.suppress(DamagedFileError):  # what looks like the start of an entry may be none
+        found = list(_look_through(path, _zip_files(entries, None, ahead, start, path), stem, status)) if role else []
+        if found and all(isinstance(thing, _Images) and thing.role == role for thing in found):
+            return found
+    return None
 
 
 def _note_of_zips(path, zips):
@@ -893,53 +925,6 @@ def _note_of_zips(path, zips):
 
 # The zips that Google Drive makes of a folder or a selection: "CelebA-Dialog (HQ)-20240131T093000Z-001.zip"; two forms.
 DRIVE_ZIP = re.compile(r"(.+)-\d{8}T\d{6}Z-(?:\d+-)?\d{3}(?: ?\(\d+\))?\.zip")
-
-
-@functools.lru_cache(maxsize=64)  # a process looks through the same release several times
-def _zip_contents(path, size, stamp, stem):
-    """What `_sort_out` makes of a zip. `stamp` is there for the cache.
-
-    Of a zip of official name, `stem`, the end of the directory is enough where it names nothing but images of its role:
-    all of it would take a second.
-    """
-    role = next((role for role, names in _OFFICIAL_NAMES.items() if stem in names), None)
-    start, length, count, ahead, tail = _end_of_zip(path, size)
-    in_tail = start - (size - len(tail))
-    if in_tail < 0 and role:
-        part = tail[max(0, tail.find(b"PK\x01\x02")) : in_tail + length]
-        with contextlib.suppress(DamagedFileError):  # what looks like the start of an entry may be none
-            found = _sort_out(path, _zip_files(part, None, ahead, start, path), (stem,), (size, stamp))
-            if found[0] and not any(found[1:]) and all(images.role == role for images in found[0]):
-                return found
-    directory = tail[in_tail : in_tail + length] if in_tail >= 0 else read_range(path, start, length)
-    called = (stem,) if role else (None, stem)
-    return _sort_out(path, _zip_files(directory, count, ahead, start, path), called, (size, stamp))
-
-
-def _sort_out(path, listed, called, status=None):
-    """(_Images, [(base name, MEMBER)] of other files that may be of use, names of other pictures) of a folder or zip.
-
-    Args:
-        listed: its files, as `_zip_files` and `_folder_files` give them.
-        called: names that its images go by; None stands for that of their folder in a zip.
-        status: (size, stamp) of a zip.
-    """
-    images, others, pictures, names = {}, [], [], {}
-    for folder, base, member in listed:
-        image = _image_name(base)
-        if image:
-            kind, number, _ = image
-            if folder not in names:
-                names[folder] = tuple(_own_name(folder.decode("utf-8", "replace")) if n is None else n for n in called)
-            key = kind, names[folder]
-            if key not in images:
-                images[key] = _Images(path, *key, status)
-            images[key].add(number, member)
-        elif _PICTURE.fullmatch(base):
-            pictures.append(member[1])
-        elif _may_serve(text := _printable(base.decode("utf-8", "replace"))):
-            others.append((text, member))
-    return list(images.values()), others, pictures
 
 
 # --- texts
@@ -1002,13 +987,15 @@ def _text_roles(stem, ending=None):
     return ()
 
 
-def _look_at(path, base, member=None, status=None):
+def _look_at(path, base, member, status):
     """What a file that is neither an image nor a zip is to the release: yields a Source, a Note or nothing.
 
-    `member` is the MEMBER of one that lies in the zip `path`, and `status` what `_status` says of that zip.
+    It is the MEMBER of the folder `path`, or of the zip `path`, of which `_status` says `status`.
     """
     stem, ending = _stem_and_ending(base)
     roles = _text_roles(stem, ending)
+    if status is None:
+        path, member = path + member[1], None
     found = _look_at_text(path, base, member, status or _status(path), roles) if roles else _unread(base)
     if isinstance(found, Note):
         yield found._replace(path=_whole_name(path, member))
@@ -1033,9 +1020,7 @@ def _look_at_text(path, base, member, status, roles):
         problem = problem or _what_is(head, member[4] if member else status[0])
     is_standard = len(key[1]) == STANDARD.digits if key else "hq" not in base.lower() and "(hq)" not in path.lower()
     fitting = [role for role in roles if role == "mapping" or (FILES[role].subset == "standard") == is_standard]
-    if not fitting and not problem:
-        return None
-    return Source((fitting or roles)[0], path, *status, problem, member=member)
+    return Source((fitting or roles)[0], path, *status, problem, member=member) if fitting or problem else None
 
 
 def _head_of_text(path, member):
@@ -1051,12 +1036,6 @@ def _head_of_text(path, member):
 def _official_stems(roles):
     """{stem: ending} of the official names of texts."""
     return dict(_stem_and_ending(FILES[role].name) for role in roles)
-
-
-def _may_serve(base):
-    """Whether a file is to be looked at, by its base name."""
-    stem, ending = _stem_and_ending(base)
-    return ending == "zip" or _text_roles(stem, ending) or _unread(base)
 
 
 def _unread(base):
@@ -1136,9 +1115,10 @@ def _image_name(base):
     return ending.lower().decode(), number, -1
 
 
+@functools.lru_cache(maxsize=1024)
 def _own_name(folder):
-    """The name of a folder of images, spelled like a stem; of `CelebA/train/0` it is `celeba`."""
-    parts = ["", *folder.replace("\\", "/").strip("/").split("/")]
+    """The name of a folder of images, given as bytes, spelled like a stem; of `CelebA/train/0` it is `celeba`."""
+    parts = ["", *folder.decode("utf-8", "replace").replace("\\", "/").strip("/").split("/")]
     while _SHARE.fullmatch(parts[-1]):
         parts.pop()
     return _plain(parts[-1])
@@ -1152,10 +1132,11 @@ def _likely_roles(stem):
 class _Images:
     """Images that lie together and whose names are of one kind: in a folder, or in the folders of one name in a zip."""
 
-    def __init__(self, path, kind, called, status=None):
+    def __init__(self, path, kind, folder, stem, status):
         self.path = path  # of the folder, ending in "/", or of the zip
         self.kind = kind
-        self.called = called  # the name of their folder, and in a zip that of the zip
+        self.folder = folder  # what their folder is called; None for any, in a zip of official name
+        self.stem = stem  # what the zip is called
         self.status = status  # (size, stamp) of the zip
         self.count, self.lowest, self.highest = 0, STANDARD.images, 0
         self.names = []  # in a folder
@@ -1170,7 +1151,7 @@ class _Images:
 
     def is_called(self, role):
         """Whether they bear an official name of a role."""
-        return any(name in _OFFICIAL_NAMES[role] for name in self.called)
+        return self.folder in _OFFICIAL_NAMES[role] or self.stem in _OFFICIAL_NAMES[role]
 
     @functools.cached_property
     def look(self):
@@ -1207,7 +1188,7 @@ class _Images:
         if self.highest >= HQ.images or self.lowest == 0:
             return self.lowest == 0
         width, height = self.look[0] or (0, 1)
-        return width == height and (width >= 512 or self.is_called("hq_images") or "hq" in self.called[0])
+        return width == height and (width >= 512 or self.is_called("hq_images") or "hq" in (self.folder or self.stem))
 
     def fit(self, sizes):
         """How well they fit: images by the place of their size in `sizes`, masks 0 where they hold indices, else 1.
@@ -1230,7 +1211,7 @@ class _Images:
         """The Note that says why they are not read."""
         what = {"part": "part masks", "six": "JPEGs", "short": "JPEGs"}.get(self.kind, f"{self.kind.upper()} copies")
         size = f" of {_pixels(self.look[0])}" if self.look[0] else ""
-        where = f"{self.path}: {self.called[0]}/" if self.status and len(self.called) > 1 else self.path
+        where = f"{self.path}: {self.folder}/" if self.status and self.folder is not None else self.path
         role = self.role or ("standard_images" if self.highest >= HQ.images else "hq_images")
         return Note((role,), where, f"{self.count:,} {what}{size}, not read: {why.removesuffix('.')}.", aside)
 
@@ -1311,7 +1292,8 @@ def _image_sources(role, chosen):
     for path, found in places.items():
         kinds = tuple(sorted({images.kind for images in found}))
         if found[0].status:
-            folders = None if len(found[0].called) == 1 else tuple(sorted({images.called[0] for images in found}))
+            folders = {images.folder for images in found}
+            folders = None if None in folders else tuple(sorted(folders))
             yield Source(role, path, *found[0].status, "", kinds, folders)
             continue
         digest, total = hashlib.sha256(), 0
@@ -1783,12 +1765,8 @@ def _files_of(source, shown):
     """(base name as bytes, MEMBER) of the files in a folder, or in those folders of a zip that count for a Source."""
     if not source.path.endswith("/"):
         start, length, count, ahead, _ = _end_of_zip(source.path, source.size)
-        wanted = {}
         for folder, base, member in _zip_files(read_range(source.path, start, length), count, ahead, start, shown):
-            if folder not in wanted:
-                own = _own_name(folder.decode("utf-8", "replace"))
-                wanted[folder] = source.folders is None or own in source.folders
-            if wanted[folder]:
+            if source.folders is None or _own_name(folder) in source.folders:
                 yield base, member
         return
     try:
@@ -1804,9 +1782,9 @@ def _files_of(source, shown):
 
 def _folder_files(folder, names):
     """Like `_zip_files`, for the files of a folder."""
+    unquote = urllib.parse.unquote if is_url(folder) else str
     for name in names:
-        base = urllib.parse.unquote(name) if is_url(folder) else name
-        yield b"", os.fsencode(base), (0, name, 0, -1, -1, -1, -1)
+        yield os.fsencode(unquote(folder)), os.fsencode(unquote(name)), (0, name, 0, -1, -1, -1, -1)
 
 
 def _check_packing(member, shown):
