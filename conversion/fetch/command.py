@@ -17,6 +17,7 @@ import re
 import shlex
 import shutil
 import sys
+from pathlib import Path
 
 from filelock import FileLock
 from filelock import Timeout
@@ -38,6 +39,7 @@ from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 from celeba_dialog import find_members
 from celeba_dialog import needs
+from celeba_dialog import serving
 
 from .. import check
 from ..machine import extras
@@ -70,19 +72,17 @@ def add_arguments(parser):
     )
 
 
+@files.libraries_say()
 def run(args):
-    with files.libraries_say():
-        return _run(args)
-
-
-def _run(args):
     out = files.local_path(args.out)
     files.refuse_no_folder(out)
-    base = _base()
+    mirror = os.environ.get(DRIVE_VARIABLE)
+    if mirror and not files.is_http_address(mirror):
+        raise UsageError(f"{DRIVE_VARIABLE} is {mirror!r}. It names a mirror's address, as http://host:port.")
     subsets = args.subset or list(SUBSETS)
     wanted = _wanted(subsets)
     try:
-        failed = _bring(out, wanted, base, args.accept_agreement)
+        failed = _bring(out, wanted, mirror, args.accept_agreement)
     except OSError as error:
         raise EnvironmentFault(f"{files.printable(error.filename or out)}: {error.strerror or error}.") from error
     if not failed:
@@ -105,46 +105,31 @@ def _wanted(subsets):
     return [file for file in FILES.values() if file.subset in subsets or file.role in needed]
 
 
-def _bring(out, wanted, base, accepted):
+def _bring(out, wanted, mirror, accepted):
     """Downloads the wanted files that are not there, if the agreement is accepted. Returns those that did not come."""
-    missing, old = _look(out, wanted)
+    missing = _look(out, wanted)
     if not missing:
         return []
     _refuse_drive_zips(out)
-    drive = _drive(base)
+    drive = _drive(mirror)
     if not accepted:
         _agree(missing)
-    return _download(out, missing, old, drive)
+    return _download(out, missing, drive)
 
 
 def _can_do_without(failed, wanted, subsets):
     """Says which files failed, and whether the subsets are complete without them, which is returned."""
     say(f"{len(failed)} of {len(wanted)} files are still missing: {', '.join(file.name for file in failed)}.")
     there = {file.role for file in wanted if file not in failed}
-    if any(_lacks(there, subset) for subset in subsets):
+    needed = [groups for subset in subsets for groups in needs(subset, parts=subset == HQ.name)]
+    if any(set(serving(groups, there)) - there for groups in needed):
         say("What to do about each stands above. The same command, repeated, leaves alone what is there.")
         return False
     say("No configuration lacks anything without them.")
     return True
 
 
-def _lacks(there, subset):
-    """Whether a subset lacks anything where there are only the roles `there`; some can stand in for others."""
-    groups_of_each = needs(subset, parts=subset == HQ.name)
-    return any(not any(set(group) <= there for group in groups) for groups in groups_of_each)
-
-
-def _base():
-    """The address of the mirror that stands in for Drive, or None. Raises UsageError where it is none."""
-    base = os.environ.get(DRIVE_VARIABLE)
-    if not base:
-        return None
-    if not files.is_http_address(base):
-        raise UsageError(f"{DRIVE_VARIABLE} is {base!r}. It names a mirror's address, as http://host:port.")
-    return base
-
-
-def _drive(base):
+def _drive(mirror):
     """The Drive to download from. Raises EnvironmentFault where gdown is missing or too old."""
     try:
         import gdown
@@ -154,42 +139,43 @@ def _drive(base):
         raise extras.missing("fetch", "fetch", error, GDOWN) from error
     if "retries" not in inspect.signature(gdown.download).parameters:
         raise extras.missing("fetch", "fetch", f"gdown {gdown.__version__} is too old", GDOWN)
-    return Drive(base, RESOURCE_KEYS)
+    return Drive(mirror, RESOURCE_KEYS)
 
 
 # ------------------------------------------------------------------------------------------------ what is there already
 
 
 def _look(out, wanted):
-    """What has to be downloaded, and what it replaces; says what is wrong with files that are there.
-
-    Returns ([file], {role: {path: size}}): the files of `wanted` that are missing or not whole, and what lies there of
-    them now: bytes of a file that is a part, None for one that is damaged. It agrees with `check` on either.
-    """
+    """The files of `wanted` that are missing or not whole: {file: {path: size}}, see `_examine`."""
     if not os.path.isdir(out):
-        return wanted, {}
-    missing, old = [], {}
+        return dict.fromkeys(wanted, {})
     release = Release(out)
-    for file in files.progress(wanted, desc="looking at what is there", unit="files"):
-        expected = release.demo.get(file.role, file.count)
-        counts, problems = _count_each(release, file)
-        whole = _is_whole(release, file, counts, expected)
-        if not whole or file.role in READERS:
-            problems |= _parts(release, file, counts, expected)
-        for problem in problems.values():
-            say(f"{problem} {'Another copy is sound: delete this one.' if whole else 'It is downloaded anew.'}")
-        if whole:
-            sound = [release.source_name(source) for source in counts if source not in problems]
-            if sound and re.search(r"\(\d+\)\.\w+$", sound[0]):
-                say(f"{sound[0]}: this has a browser's name, and is read as {file.name} all the same. Nothing to do.")
-        else:
-            missing.append(file)
-            old[file.role] = {
-                source.path: source.size if source in counts else None
-                for source in problems
-                if source.is_file  # else there are other files in the same folder or zip
-            }
-    return missing, old
+    looked_at = files.progress(wanted, desc="looking at what is there", unit="files")
+    found = {file: _examine(release, file) for file in looked_at}
+    return {file: at_fault for file, at_fault in found.items() if at_fault is not None}
+
+
+def _examine(release, file):
+    """Looks for an official file, and says what is wrong with it. It agrees with `check` on that.
+
+    Returns None where all of it is there, else what to replace, {path: bytes}: its parts, and damaged files with None.
+    """
+    expected = release.demo.get(file.role, file.count)
+    counts, problems = _count_each(release, file)
+    whole = _is_whole(release, file, counts, expected)
+    if not whole or file.role in READERS:
+        for source, count in counts.items():
+            if count < expected:
+                amount = f"{count:,} of {expected:,} {file.holds}, a part of {file.what}."
+                problems[source] = f"{release.source_name(source)}: {amount}"
+    for problem in problems.values():
+        say(f"{problem} {'Another copy is sound: delete this one.' if whole else 'It is downloaded anew.'}")
+    if not whole:  # what is no file is a folder or zip with other files in it
+        return {source.path: source.size if source in counts else None for source in problems if source.is_file}
+    sound = [release.source_name(source) for source in counts if source not in problems]
+    if sound and re.search(r"\(\d+\)\.\w+$", sound[0]):
+        say(f"{sound[0]}: this has a browser's name, and is read as {file.name} all the same. Nothing to do.")
+    return None
 
 
 def _count_each(release, file):
@@ -199,7 +185,7 @@ def _count_each(release, file):
         try:
             counts[source] = count_in_source(release, source, file, release.source_name(source))
         except DamagedFileError as error:
-            problems[source] = str(error)
+            problems[source] = error
     return counts, problems
 
 
@@ -212,15 +198,6 @@ def _is_whole(release, file, counts, expected):
             if min(counts.values()) >= expected or file.role not in READERS:
                 say(error)  # which of them is right no download can tell
     return max(counts.values(), default=0) >= expected
-
-
-def _parts(release, file, counts, expected):
-    """{source: what to say of it}, for those that hold only a part of a file."""
-    return {
-        source: f"{release.source_name(source)}: {count:,} of {expected:,} {file.holds}, a part of {file.what}."
-        for source, count in counts.items()
-        if count < expected
-    }
 
 
 def _refuse_drive_zips(out):
@@ -317,20 +294,20 @@ def _size(count):
 # ------------------------------------------------------------------------------------------------------------- download
 
 
-def _download(out, missing, old, drive):
-    """Downloads the missing files, says what went wrong with any, and returns those still missing.
+def _download(out, missing, drive):
+    """Downloads the missing files, as `_look` returns them, says what went wrong, and returns those still missing.
 
-    `missing` and `old` are what `_look` returned. Raises EnvironmentFault where the others would not come either: no
-    network, no space, no more requests.
+    Raises EnvironmentFault where the others would not come either: no network, no space, no more requests.
     """
-    failed, listings = [], {}
+    failed = []
     os.makedirs(out, exist_ok=True)
-    _need_space(out, _total(missing) - _arrived(out, missing))
+    staged = [path for file in missing for path in Path(out, file.path).parent.glob(f"{STAGING}/{file.name}*")]
+    _need_space(out, _total(missing) - sum(path.stat().st_size for path in staged))
     try:
         with FileLock(os.path.join(out, STAGING + ".lock"), timeout=0):  # two would write to the same partial files
             for file in files.progress(missing, desc="all files", unit="files"):
                 try:
-                    _fetch(out, file, old.get(file.role, {}), drive, listings)
+                    _fetch(out, file, missing[file], drive)
                 except ReleaseError as error:  # this one does not come; others may
                     say(error)
                     failed.append(file)
@@ -347,17 +324,6 @@ def _total(missing):
     return sum(REMOTES[file.role].about for file in missing)
 
 
-def _arrived(out, missing):
-    """Bytes of the missing files that earlier calls left in staging."""
-    total = 0
-    for file in missing:
-        staging = os.path.join(out, os.path.dirname(file.path), STAGING)
-        if os.path.isdir(staging):
-            with os.scandir(staging) as entries:
-                total += sum(entry.stat().st_size for entry in entries if entry.name.startswith(file.name))
-    return total
-
-
 def _need_space(folder, needed):
     """Raises EnvironmentFault where the disk has not so many bytes free."""
     free = shutil.disk_usage(folder).free
@@ -367,7 +333,7 @@ def _need_space(folder, needed):
         )
 
 
-def _fetch(out, file, old, drive, listings):
+def _fetch(out, file, old, drive):
     """Downloads one file by its known id, or else by the id that its folder lists."""
     remote = REMOTES[file.role]
     first_error = None
@@ -377,7 +343,7 @@ def _fetch(out, file, old, drive, listings):
         except (MissingFileError, DamagedFileError) as error:  # removed or replaced: the folder may list a new one
             first_error = error
     try:
-        id = _find(out, file, remote.folder, drive, listings)
+        id = _find(out, file, remote.folder, drive)
     except ReleaseError as error:
         raise first_error or error from None
     if id == remote.id:
@@ -385,18 +351,17 @@ def _fetch(out, file, old, drive, listings):
     return _transfer(out, file, old, id, drive)
 
 
-def _find(out, file, folder, drive, listings):
-    """The id of a file by the listing of its folder, which `listings` keeps. Raises ReleaseError where it has none."""
+def _find(out, file, folder, drive):
+    """The id of a file by the listing of its folder. Raises ReleaseError where it has none."""
     by_hand = _by_hand(out, file, folder_link(folder))
     try:
-        if folder not in listings:
-            listings[folder] = drive.listing(folder)
+        listing = drive.listing(folder)
     except ReleaseError as error:
         raise type(error)(f"{file.path}: its folder on Drive cannot be read. {error} {by_hand}") from error
-    for path, id in sorted(listings[folder].items()):
+    for path, id in sorted(listing.items()):
         if os.path.basename(path) == file.name:
             return id
-    holds = files.one_line(", ".join(sorted(listings[folder])), 300) or "nothing"
+    holds = files.one_line(", ".join(sorted(listing)), 300) or "nothing"
     raise MissingFileError(f"{file.path}: its folder on Drive does not list it; it holds {holds}. {by_hand}")
 
 
@@ -416,19 +381,16 @@ def _transfer(out, file, old, id, drive):
         if not os.path.isfile(staged):  # else an earlier call was stopped just before the check
             with files.progress(desc=file.name, unit="B", unit_scale=True) as bar:
 
-                def starts(total):
+                def progress(done, total):
                     if total is not None and total in old.values():
                         raise _SameSize
-                    _refuse_too_large(file, total or 0)
-
-                def progress(done, total):
+                    _refuse_too_large(file, max(done, total or 0))
                     if total and total != bar.total:
                         bar.total = total
                         _need_space(staging, total - done)
-                    _refuse_too_large(file, done)
                     bar.update(done - bar.n)
 
-                has_end = drive.download(id, staged, starts, progress)
+                has_end = drive.download(id, staged, progress)
         _check_arrived(staged, file, has_end)
     except _SameSize:
         drive.drop(staged)
