@@ -9,12 +9,23 @@ stopped. The token is the one of `hf auth login`, or HF_TOKEN.
 """
 
 import contextlib
-import hashlib
 import os
 import re
 import sys
 import tempfile
+from functools import partial
 from typing import NamedTuple
+
+from huggingface_hub import CommitOperationAdd
+from huggingface_hub import CommitOperationDelete
+from huggingface_hub import HfApi
+from huggingface_hub import constants
+from huggingface_hub import get_token
+from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.utils import HFValidationError
+from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils.sha import git_hash
 
 from celeba_dialog import AGREEMENT_URL
 from celeba_dialog import CelebADialogError
@@ -31,7 +42,6 @@ from .build.manifest import read_manifest
 from .build.manifest import written_paths
 from .machine import files
 
-REQUIRED = ("README.md", MANIFEST)
 HUB_FILE = ".gitattributes"  # the Hub puts one into every repository
 MOST_MANIFEST = 8 << 20  # bytes: a hundred times the manifest of all configs
 # The README of a new repository: at most the licence that was chosen when it was made, and no text.
@@ -67,36 +77,19 @@ def add_arguments(parser):
     )
 
 
+@files.libraries_say()
 def run(args):
-    with files.libraries_say():
-        push(args.out, args.repo_id, gated=args.gated)
-
-
-def push(folder, repo_id, gated=False):
-    """Makes the private dataset repository `repo_id` hold what the built `folder` holds, in at most one commit.
-
-    `gated=True` also asks for manual approval of access requests; False leaves that setting as it is.
-    Raises UsageError for a name that is none or a folder that is not there, ReleaseError for a folder that is not as it
-    was built, EnvironmentFault for a repository that is not private or not ours, and where the Hub does not take the
-    files.
-    """
-    from huggingface_hub import CommitOperationAdd
-    from huggingface_hub import CommitOperationDelete
-    from huggingface_hub import HfApi
-    from huggingface_hub.utils import disable_progress_bars
-
+    repo_id = args.repo_id
     _check_repo_id(repo_id)
     _check_network()
-    local, configs = local_files(folder)
-    files.say(f"{folder}: {len(local)} files, {_size(local)}, as manifest.json has them.")
+    local, configs = local_files(args.out)
+    files.say(f"{args.out}: {len(local)} files, {_size(local)}, as manifest.json has them.")
 
     if not files.is_terminal(sys.stderr):
         disable_progress_bars()
     token = _token()
     api = HfApi(token=token)
-
-    def talking(doing):
-        return _plain_errors(doing, repo_id, token)
+    talking = partial(_plain_errors, repo_id=repo_id, token=token)
 
     with talking("looking up the token"):
         account = api.whoami()
@@ -111,7 +104,7 @@ def push(folder, repo_id, gated=False):
         parent = _private_repository(api, repo_id)
         remote = _remote_files(api, repo_id, parent)
         _refuse_what_is_not_ours(api, repo_id, parent, remote, local)
-    if gated:
+    if args.gated:
         with talking("asking for approval of access requests"):
             api.update_repo_settings(repo_id, repo_type="dataset", gated="manual")
 
@@ -138,8 +131,12 @@ def push(folder, repo_id, gated=False):
         files.say(f"{repo_id}: holds these files already, nothing to send.")
 
     with talking(f"confirming that {repo_id} is private and complete"):
-        _confirm(api, repo_id, revision, local, gated)
-    _say_how_to_load(repo_id, configs)
+        _confirm(api, repo_id, revision, local, args.gated)
+    config = "hq" if "hq" in configs else configs[0]
+    files.say(
+        f"{repo_id} is private and holds every file, checksums compared. Load it, logged in as someone with access:\n"
+        f'    load_dataset("{repo_id}", "{config}")  # configurations: {", ".join(configs)}'
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- this machine
@@ -159,12 +156,12 @@ def local_files(folder):
         manifest = read_manifest(folder)
         shards = {shard["path"]: shard for shard in all_shards(manifest)}
         _refuse_other_files(folder, found, shards)
-        local = {}
-        total = sum(os.path.getsize(path) for path in found.values())
-        with files.progress(total=total, desc="checksums", unit="B", unit_scale=True) as bar:
-            for path in sorted(found):
-                local[path] = LocalFile(found[path], os.path.getsize(found[path]), files.checksum(found[path]))
-                bar.update(local[path].size)
+        sizes = {path: os.path.getsize(found[path]) for path in sorted(found)}
+        with files.progress(total=sum(sizes.values()), desc="checksums", unit="B", unit_scale=True) as bar:
+            local = {
+                path: LocalFile(found[path], size, files.checksum(found[path], progress=bar.update))
+                for path, size in sizes.items()
+            }
     except OSError as error:
         raise EnvironmentFault(f"{error.filename or folder}: cannot be read: {error.strerror}.") from error
     problems = [
@@ -192,8 +189,15 @@ def _regular_files(folder):
 
 def _refuse_other_files(folder, found, shards):
     """Raises ReleaseError for files that are missing, of another size than in the manifest, or not in it."""
-    problems = [_stray(folder, path) for path in sorted(found.keys() - shards.keys() - set(BESIDE_SHARDS))]
-    for path in [*REQUIRED, *shards]:
+    problems = []
+    for path in sorted(found.keys() - shards.keys() - set(BESIDE_SHARDS)):
+        shown = files.printable(path)
+        if os.path.basename(path) == "celeba_dialog.py":
+            problems.append(f"{folder}: holds {shown}, beside which `datasets` 4 and later load nothing. Remove it.")
+        else:
+            beside = ", ".join(BESIDE_SHARDS)
+            problems.append(f"{folder}: {shown} is neither in the manifest nor one of {beside}. Remove it.")
+    for path in ["README.md", *shards]:
         if path not in found:
             problems.append(f"{folder}: {path} is missing. Run build again.")
         elif path in shards and os.path.getsize(found[path]) != shards[path]["size"]:
@@ -205,18 +209,8 @@ def _refuse_other_files(folder, found, shards):
         raise ReleaseError("\n".join(problems))
 
 
-def _stray(folder, path):
-    """What to say of a file that does not belong into a built folder."""
-    shown = files.printable(path)
-    if os.path.basename(path) == "celeba_dialog.py":
-        return f"{folder}: holds {shown}, beside which `datasets` 4 and later load nothing. Remove it."
-    return f"{folder}: {shown} is neither in the manifest nor one of {', '.join(BESIDE_SHARDS)}. Remove it."
-
-
 def _check_network():
     """Raises EnvironmentFault where huggingface_hub is set to be offline, or to an address that is none."""
-    from huggingface_hub import constants
-
     if constants.HF_HUB_OFFLINE:
         raise EnvironmentFault(
             "Offline mode is on, so nothing can be pushed. Unset HF_HUB_OFFLINE (and TRANSFORMERS_OFFLINE) in the "
@@ -231,9 +225,6 @@ def _check_network():
 
 def _token():
     """The token of this person. Raises EnvironmentFault where there is none that can be used."""
-    from huggingface_hub import constants
-    from huggingface_hub import get_token
-
     try:
         token = get_token()
     except Exception as error:  # it may read a file, refresh a login or ask a server
@@ -252,9 +243,6 @@ def _token():
 
 def _check_repo_id(repo_id):
     """Raises UsageError for what is no OWNER/NAME."""
-    from huggingface_hub.utils import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
@@ -267,14 +255,6 @@ def _size(local):
     return f"{sum(file.size for file in local.values()) / 1e6:,.1f} MB"
 
 
-def _say_how_to_load(repo_id, configs):
-    config = "hq" if "hq" in configs else configs[0]
-    files.say(
-        f"{repo_id} is private and holds every file, checksums compared. Load it, logged in as someone with access:\n"
-        f'    load_dataset("{repo_id}", "{config}")  # configurations: {", ".join(configs)}'
-    )
-
-
 # ------------------------------------------------------------------------------------------------------------ the Hub
 
 
@@ -283,8 +263,6 @@ def _private_repository(api, repo_id):
 
     Raises EnvironmentFault unless the Hub says that it is private.
     """
-    from huggingface_hub.errors import RepositoryNotFoundError
-
     try:
         info = api.dataset_info(repo_id)
     except RepositoryNotFoundError:
@@ -360,14 +338,8 @@ def _difference(file, remote):
     if remote.lfs:
         there, here = remote.lfs.sha256, file.sha256
     else:  # a small file is kept by git, which has its own kind of checksum
-        there, here = remote.blob_id, _git_checksum(file.path)
+        there, here = remote.blob_id, git_hash(files.read(file.path))
     return None if there == here else f"has the checksum {there}, {here} here"
-
-
-def _git_checksum(path):
-    with open(path, "rb") as file:
-        content = file.read()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _confirm(api, repo_id, revision, local, gated):
@@ -407,24 +379,18 @@ def _plain_errors(doing, repo_id, token):
     except CelebADialogError:
         raise
     except Exception as error:
-        answer = next((cause for cause in _causes(error) if getattr(cause, "response", None) is not None), None)
+        causes = [error]
+        while causes[-1].__cause__ is not None:
+            causes.append(causes[-1].__cause__)
+        answer = next((cause for cause in causes if getattr(cause, "response", None) is not None), None)
         status = answer.response.status_code if answer else None
         if answer:
             found = f"the Hub answered {status}"
             if message := getattr(answer, "server_message", None):
                 found += f" ({message})"
         else:
-            cause = _causes(error)[-1]
-            found = f"{type(cause).__name__}: {cause}".rstrip(".")
+            found = f"{type(causes[-1]).__name__}: {causes[-1]}".rstrip(".")
         otherwise = AGAIN if status is None or status >= 500 else "Repeating that would change nothing."
         advice = ADVICE.get(status, otherwise).format(repo_id=repo_id, owner=repo_id.split("/")[0])
         found = files.one_line(found.replace(token, "<token>"))
         raise EnvironmentFault(f"While {doing}: {found}. {advice}") from error
-
-
-def _causes(error):
-    """An error, what caused it, what caused that, …"""
-    causes = [error]
-    while causes[-1].__cause__ is not None:
-        causes.append(causes[-1].__cause__)
-    return causes

@@ -26,7 +26,6 @@ from celeba_dialog import AGREEMENT_URL
 from celeba_dialog import CHECKSUMS
 from celeba_dialog import DRIVE_ZIP
 from celeba_dialog import FILES
-from celeba_dialog import HQ
 from celeba_dialog import READERS
 from celeba_dialog import RELEASE_VARIABLE
 from celeba_dialog import SUBSETS
@@ -121,7 +120,7 @@ def _can_do_without(failed, wanted, subsets):
     """Says which files failed, and whether the subsets are complete without them, which is returned."""
     say(f"{len(failed)} of {len(wanted)} files are still missing: {', '.join(file.name for file in failed)}.")
     there = {file.role for file in wanted if file not in failed}
-    needed = [groups for subset in subsets for groups in needs(subset, parts=subset == HQ.name)]
+    needed = [groups for subset in subsets for groups in needs(subset, parts=True)]
     if any(set(serving(groups, there)) - there for groups in needed):
         say("What to do about each stands above. The same command, repeated, leaves alone what is there.")
         return False
