@@ -81,12 +81,18 @@ def run(args):
     subsets = args.subset or list(SUBSETS)
     wanted = _wanted(subsets)
     try:
-        failed = _bring(out, wanted, mirror, args.accept_agreement)
+        missing = _look(out, wanted)
+        if missing:
+            _refuse_drive_zips(out)
+            drive = _drive(mirror)
+            if not args.accept_agreement:
+                _agree(missing)
+            missing = _download(out, missing, drive)
     except OSError as error:
         raise EnvironmentFault(f"{files.printable(error.filename or out)}: {error.strerror or error}.") from error
-    if not failed:
+    if not missing:
         say(f"All {len(wanted)} files are in {out}.")
-    elif not _can_do_without(failed, wanted, subsets):
+    elif not _can_do_without(missing, wanted, subsets):
         return 1
     # Commands do not import each other; this is the exception, because `check` has to agree with what `fetch` says.
     report = check.examine(Release(out))
@@ -104,22 +110,10 @@ def _wanted(subsets):
     return [file for file in FILES.values() if file.subset in subsets or file.role in needed]
 
 
-def _bring(out, wanted, mirror, accepted):
-    """Downloads the wanted files that are not there, if the agreement is accepted. Returns those that did not come."""
-    missing = _look(out, wanted)
-    if not missing:
-        return []
-    _refuse_drive_zips(out)
-    drive = _drive(mirror)
-    if not accepted:
-        _agree(missing)
-    return _download(out, missing, drive)
-
-
-def _can_do_without(failed, wanted, subsets):
-    """Says which files failed, and whether the subsets are complete without them, which is returned."""
-    say(f"{len(failed)} of {len(wanted)} files are still missing: {', '.join(file.name for file in failed)}.")
-    there = {file.role for file in wanted if file not in failed}
+def _can_do_without(missing, wanted, subsets):
+    """Says which files are missing, and whether the subsets are complete without them, which is returned."""
+    say(f"{len(missing)} of {len(wanted)} files are still missing: {', '.join(file.name for file in missing)}.")
+    there = {file.role for file in wanted if file not in missing}
     needed = [groups for subset in subsets for groups in needs(subset, parts=True)]
     if any(set(serving(groups, there)) - there for groups in needed):
         say("What to do about each stands above. The same command, repeated, leaves alone what is there.")
@@ -378,18 +372,7 @@ def _transfer(out, file, old, id, drive):
     has_end = False
     try:
         if not os.path.isfile(staged):  # else an earlier call was stopped just before the check
-            with files.progress(desc=file.name, unit="B", unit_scale=True) as bar:
-
-                def progress(done, total):
-                    if total is not None and total in old.values():
-                        raise _SameSize
-                    _refuse_too_large(file, max(done, total or 0))
-                    if total and total != bar.total:
-                        bar.total = total
-                        _need_space(staging, total - done)
-                    bar.update(done - bar.n)
-
-                has_end = drive.download(id, staged, progress)
+            has_end = _receive(file, old, id, staged, drive)
         _check_arrived(staged, file, has_end)
     except _SameSize:
         drive.drop(staged)
@@ -397,11 +380,10 @@ def _transfer(out, file, old, id, drive):
     except DamagedFileError as error:
         drive.drop(staged)
         raise DamagedFileError(f"{error} What Drive sent was deleted. Repeat this command. {by_hand}") from error
-    except MissingFileError as error:
-        by_hand = _by_hand(out, file, folder_link(REMOTES[file.role].folder))
-        raise MissingFileError(f"{file.path}: {error} {by_hand}") from error
     except ReleaseError as error:
-        raise ReleaseError(f"{file.path}: {error} {by_hand}") from error
+        if isinstance(error, MissingFileError):
+            by_hand = _by_hand(out, file, folder_link(REMOTES[file.role].folder))
+        raise type(error)(f"{file.path}: {error} {by_hand}") from error
     else:
         for path in sorted({*old, final}):
             if os.path.lexists(path):
@@ -414,18 +396,29 @@ def _transfer(out, file, old, id, drive):
         os.rmdir(staging)
 
 
-def _shown(path, out):
-    return files.printable(os.path.relpath(path, out))
-
-
-def _refuse_too_large(file, size):
-    """Raises DamagedFileError for more bytes than a file can have."""
+def _receive(file, old, id, staged, drive):
+    """Downloads a file to `staged`. Returns whether the server told where it ends."""
     estimate = 3 * REMOTES[file.role].about + (1 << 20)  # `about` is rough
     most = CHECKSUMS[file.role][0] if file.role in CHECKSUMS else estimate
-    if size > most:
-        raise DamagedFileError(
-            f"{file.path}: this is not {file.what}: {size:,} bytes or more, and it has at most {most:,}."
-        )
+    with files.progress(desc=file.name, unit="B", unit_scale=True) as bar:
+
+        def progress(done, total):
+            if total is not None and total in old.values():
+                raise _SameSize
+            if (size := max(done, total or 0)) > most:
+                raise DamagedFileError(
+                    f"{file.path}: this is not {file.what}: {size:,} bytes or more, and it has at most {most:,}."
+                )
+            if total and total != bar.total:
+                bar.total = total
+                _need_space(os.path.dirname(staged), total - done)
+            bar.update(done - bar.n)
+
+        return drive.download(id, staged, progress)
+
+
+def _shown(path, out):
+    return files.printable(os.path.relpath(path, out))
 
 
 def _check_arrived(staged, file, has_end):
@@ -434,8 +427,7 @@ def _check_arrived(staged, file, has_end):
     `has_end` is whether the server told where it ends.
     """
     release = Release(os.path.dirname(staged))
-    sources = [source for found in release.sources.values() for source in found]
-    source = next((source for source in sources if source.path == staged), None)
+    source = next((source for found in release.sources.values() for source in found if source.path == staged), None)
     count = count_in_source(release, source, file, file.path)
     if has_end or not file.name.endswith(".txt"):  # a zip and a JSON file have an end of their own
         return

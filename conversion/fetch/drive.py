@@ -53,10 +53,10 @@ class Drive:
     def download(self, id, path, progress):
         """Downloads a file to `path`, going on from the partial file of an earlier call beside it.
 
-        `progress(done, total)` is called after every block with bytes, `total` may be None; what it raises ends the
-        transfer. Returns whether the server told where the file ends: else a connection that broke off looks like the
-        end. Raises MissingFileError where Drive has no such file, ReleaseError where it does not give it (quota,
-        sign-in, permission), EnvironmentFault where it would not give others either (too many requests, no network).
+        `progress(done, total)` is called with bytes after every block, `total` may be None; what it raises ends the
+        transfer. Returns whether the server told where the file ends: else a lost connection looks like the end.
+        Raises MissingFileError where Drive has no such file, ReleaseError where it does not give it (quota, sign-in),
+        EnvironmentFault where it would not give others either (too many requests, no network).
         """
         options = {"resume": True, "retries": RETRIES, "timeout": TIMEOUT, "progress": progress}
         for _ in range(2):
