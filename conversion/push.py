@@ -47,6 +47,7 @@ MOST_MANIFEST = 8 << 20  # bytes: a hundred times the manifest of all configs
 # The README of a new repository: at most the licence that was chosen when it was made, and no text.
 STUB = re.compile(rb"\s*(---\s*?\n(license(_name|_link)?: *\S*\s*?\n)*---\s*)?")
 MOST_STUB = 1000  # bytes
+CHOOSE = "Nothing was sent. Choose another name, or delete there what is not needed any more."
 AGAIN = "Run the same command again: what has arrived is not sent twice."
 
 # Status of the Hub's answer -> what to do.
@@ -66,7 +67,7 @@ class LocalFile(NamedTuple):
 
     path: str  # where it lies on this machine
     size: int  # in bytes
-    sha256: str
+    sha256: str  # as compared with the manifest: the client hashes anew what it sends
 
 
 def add_arguments(parser):
@@ -303,10 +304,10 @@ def _refuse_what_is_not_ours(api, repo_id, revision, remote, local):
     shown = f"{repo_id} holds what no push put there"
     if MANIFEST in remote:
         if remote[MANIFEST].size > MOST_MANIFEST:
-            raise EnvironmentFault(f"{shown}: {MANIFEST} has {remote[MANIFEST].size:,} bytes. {_CHOOSE}")
+            raise EnvironmentFault(f"{shown}: {MANIFEST} has {remote[MANIFEST].size:,} bytes. {CHOOSE}")
         content = _remote_content(api, repo_id, revision, MANIFEST)
         try:
-            ours = written_paths(parse_manifest(content, f"{shown}: {MANIFEST}", _CHOOSE))
+            ours = written_paths(parse_manifest(content, f"{shown}: {MANIFEST}", CHOOSE))
         except DamagedFileError as error:
             raise EnvironmentFault(str(error)) from error
     elif "README.md" in remote and remote["README.md"].size <= MOST_STUB:
@@ -316,10 +317,7 @@ def _refuse_what_is_not_ours(api, repo_id, revision, remote, local):
     if others:
         named = ", ".join(files.one_line(path, 100) for path in others[:3])
         also = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
-        raise EnvironmentFault(f"{shown}: {named}{also}. {_CHOOSE}")
-
-
-_CHOOSE = "Nothing was sent. Choose another name, or delete there what is not needed any more."
+        raise EnvironmentFault(f"{shown}: {named}{also}. {CHOOSE}")
 
 
 def _remote_content(api, repo_id, revision, path):

@@ -22,12 +22,11 @@ from pathlib import Path
 from filelock import FileLock
 from filelock import Timeout
 
+import celeba_dialog
 from celeba_dialog import AGREEMENT_URL
 from celeba_dialog import CHECKSUMS
-from celeba_dialog import DRIVE_ZIP
 from celeba_dialog import FILES
 from celeba_dialog import READERS
-from celeba_dialog import RELEASE_VARIABLE
 from celeba_dialog import SUBSETS
 from celeba_dialog import ConflictError
 from celeba_dialog import DamagedFileError
@@ -36,9 +35,6 @@ from celeba_dialog import MissingFileError
 from celeba_dialog import Release
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
-from celeba_dialog import find_members
-from celeba_dialog import needs
-from celeba_dialog import serving
 
 from .. import check
 from ..machine import extras
@@ -100,13 +96,13 @@ def run(args):
     if any(report["configs"][subset] for subset in subsets):  # what else the folder lacks was not asked for
         return 1
     say(f"Next: celeba-dialog build {shlex.quote(args.out)} celeba_dialog")
-    say(f"or, without building it: export {RELEASE_VARIABLE}={shlex.quote(out)}")
+    say(f"or, without building it: export {celeba_dialog.RELEASE_VARIABLE}={shlex.quote(out)}")
     return 0
 
 
 def _wanted(subsets):
     """The OfficialFiles of some subsets, and those of the other subset that they need."""
-    needed = {role for subset in subsets for groups in needs(subset) for role in groups[0]}
+    needed = {role for subset in subsets for groups in celeba_dialog.needs(subset) for role in groups[0]}
     return [file for file in FILES.values() if file.subset in subsets or file.role in needed]
 
 
@@ -114,8 +110,8 @@ def _can_do_without(missing, wanted, subsets):
     """Says which files are missing, and whether the subsets are complete without them, which is returned."""
     say(f"{len(missing)} of {len(wanted)} files are still missing: {', '.join(file.name for file in missing)}.")
     there = {file.role for file in wanted if file not in missing}
-    needed = [groups for subset in subsets for groups in needs(subset, parts=True)]
-    if any(set(serving(groups, there)) - there for groups in needed):
+    needed = [groups for subset in subsets for groups in celeba_dialog.needs(subset, parts=True)]
+    if any(set(celeba_dialog.serving(groups, there)) - there for groups in needed):
         say("What to do about each stands above. The same command, repeated, leaves alone what is there.")
         return False
     say("No configuration lacks anything without them.")
@@ -200,7 +196,7 @@ def _refuse_drive_zips(out):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             shown = _shown(os.path.join(folder, name), out)
-            if DRIVE_ZIP.fullmatch(name):
+            if celeba_dialog.DRIVE_ZIP.fullmatch(name):
                 zips.append(f"{shown}: Google Drive made this zip of a folder or selection; the files lie inside.")
             elif UNFINISHED.fullmatch(name):
                 say(f"{shown}: a browser's unfinished download. It is not used; delete it once the browser is done.")
@@ -222,8 +218,8 @@ def count_in_source(release, source, file, shown):
             raise DamagedFileError(f"it holds none of the {file.holds}.")
         if source.role != file.role:
             raise DamagedFileError(f"it is {FILES[source.role].what}.")
-        if source.is_file and not release.demo:
-            _refuse_other_bytes(source.path, file.role)
+        if source.is_file and file.role in CHECKSUMS and not release.demo:
+            _refuse_other_bytes(source.path, *CHECKSUMS[file.role])
         return _count(release, file, [source])
     except ReleaseError as error:
         finding = str(error).removeprefix(f"{release.source_name(source)}: " if source else "")
@@ -237,14 +233,11 @@ def _count(release, file, sources):
     alone.sources = {file.role: sources}
     if file.role in READERS:
         return READERS[file.role](*alone.text(file.role), SUBSETS[file.subset])[1]
-    return len(find_members(alone, file.role).numbers)
+    return len(celeba_dialog.find_members(alone, file.role).numbers)
 
 
-def _refuse_other_bytes(path, role):
-    """Raises DamagedFileError where a file does not have the published size and MD5, if there are any."""
-    if role not in CHECKSUMS:
-        return
-    size, expected = CHECKSUMS[role]
+def _refuse_other_bytes(path, size, expected):
+    """Raises DamagedFileError where a file does not have the published size and MD5."""
     if os.path.getsize(path) != size:
         raise DamagedFileError(f"it has {os.path.getsize(path):,} bytes, and the official file {size:,}.")
     with files.progress(total=size, desc=f"MD5 of {os.path.basename(path)}", unit="B", unit_scale=True) as bar:
@@ -431,9 +424,7 @@ def _check_arrived(staged, file, has_end):
     count = count_in_source(release, source, file, file.path)
     if has_end or not file.name.endswith(".txt"):  # a zip and a JSON file have an end of their own
         return
-    with open(staged, "rb") as opened:
-        opened.seek(-1, os.SEEK_END)
-        broken_line = opened.read() != b"\n"
+    broken_line = not files.read(staged).endswith(b"\n")
     if count < file.count or broken_line:
         where = "in the middle of a line" if broken_line else f"after {count:,} of {file.count:,} {file.holds}"
         raise DamagedFileError(

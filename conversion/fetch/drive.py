@@ -35,10 +35,6 @@ MOST_REQUESTS = 500  # to list a folder and those in it
 _UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
-class _RangeRefused(Exception):
-    """The server does not send the rest of a file: it knows no ranges, or has nothing behind the part that is here."""
-
-
 class Drive:
     """Google Drive, or the server at `base` (`http://host:port`) that answers as Drive does.
 
@@ -66,7 +62,7 @@ class Drive:
                     gdown.download(id=id, output=path, quiet=True, use_cookies=False, **options)
                 _identity_path(path).unlink()
                 return session.has_end
-            except _RangeRefused:  # start anew
+            except gdown.DownloadError:  # the server does not send the rest: start anew
                 self.drop(path)
         raise EnvironmentFault(
             "the connection was lost, and the server does not continue downloads. Repeat this command."
@@ -104,7 +100,10 @@ class Drive:
 
 @contextlib.contextmanager
 def _gdown_with(session):
-    """Lets gdown use a session of ours, and makes errors of ours of what it raises."""
+    """Lets gdown use a session of ours, and makes errors of ours of what it raises.
+
+    Its DownloadError is left for one case: the server does not send the rest of a file, or sends another.
+    """
     # gdown names Google's hosts itself, leaves out resource keys and hides status codes. It takes no session from
     # outside either, so requests.session, by which it makes its own, is replaced.
     original, requests.session = requests.session, lambda: session
@@ -117,8 +116,8 @@ def _gdown_with(session):
                 f"the connection fails: {one_line(cause)}. Look at the network and repeat this command: what has "
                 "arrived is kept."
             ) from error
-        if "did not honor the requested byte range" in str(error):  # it has no class of its own
-            raise _RangeRefused from error
+        if "did not honor the requested byte range" in str(error):  # this has no class of its own
+            raise
         raise ReleaseError(f"gdown gave up: {one_line(error)}") from error
     except _UNREADABLE as error:
         raise ReleaseError(f"gdown cannot read what Drive answers ({one_line(repr(error))}).") from error
