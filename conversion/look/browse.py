@@ -8,6 +8,7 @@ release. On a machine far away, forward the port: ssh -L 7860:127.0.0.1:7860 MAC
 import contextlib
 import errno
 import io
+import json
 import socket
 import tempfile
 import threading
@@ -24,8 +25,6 @@ from celeba_dialog import DEGREES
 from celeba_dialog import LICENSE_NAME
 from celeba_dialog import MASK_COLORS
 from celeba_dialog import PARTS
-from celeba_dialog import REQUEST_DIRECTIONS
-from celeba_dialog import REQUEST_MODES
 from celeba_dialog import SPLITS
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import FormatError
@@ -33,6 +32,7 @@ from celeba_dialog import UsageError
 
 from ..machine import extras
 from ..machine import files
+from . import charts
 from . import rows
 from .conditions import Conditions
 
@@ -93,13 +93,10 @@ def serve(out, host=HOST, port=None):
         raise extras.missing("browse", "browse", error, "starlette>=0.40", "uvicorn>=0.30") from error
     data = PageData(out)
     try:
-        try:
-            return Server(host, PORT if port is None else port, data)
-        except OSError as error:
-            if port is not None or error.errno != errno.EADDRINUSE:
-                raise
-            return Server(host, 0, data)
+        return Server(host, PORT if port is None else port, data)
     except (OSError, UnicodeError) as error:
+        if port is None and getattr(error, "errno", None) == errno.EADDRINUSE:
+            return Server(host, 0, data)
         raise EnvironmentFault(
             f"cannot listen on {host}, port {PORT if port is None else port}: "
             f"{getattr(error, 'strerror', None) or error}. Choose others with --host and --port, or leave them out."
@@ -114,7 +111,6 @@ class PageData:
         self.labels = {
             config: self.source.labels(config) for config in files.progress(self.source.configs, unit="configs")
         }
-        self.codes = {config: _codes(labels) for config, labels in self.labels.items()}
         self.conditions = {config: Conditions(labels) for config, labels in self.labels.items()}
 
     def facts(self):
@@ -143,13 +139,16 @@ class PageData:
         found = np.flatnonzero(chosen)
         page = found[start : start + AT_ONCE]
         names = labels["file_name"].take(page).to_pylist()
-        codes = self.codes[config]
+        nothing = {"caption": "", "request": ""} | ({"mask": False} if "mask" in labels.column_names else {})
+        have = {name: pc.not_equal(labels[name], value).take(found) for name, value in nothing.items()}
+        labels = labels.select(["split", *DEGREES, *ATTRIBUTES]).take(found)
+        counts = charts.count_labels(labels)
         return {
             "count": len(found),
-            "splits": np.bincount(codes["split"][found], minlength=len(SPLITS)).tolist(),
-            "degrees": {name: np.bincount(codes[name][found] + 1, minlength=7).tolist() for name in DEGREES},
-            "attributes": codes["attributes"][found].sum(axis=0, dtype=np.int64).tolist(),
-            "have": {name: int(values[found].sum()) for name, values in codes["have"].items()},
+            "splits": np.bincount(labels["split"].combine_chunks().indices, minlength=len(SPLITS)).tolist(),
+            "degrees": {name: counts[name] for name in DEGREES},
+            "attributes": counts["attributes"],
+            "have": {name: pc.sum(values, min_count=0).as_py() for name, values in have.items()},
             "rows": [{"position": position, "file_name": name} for position, name in zip(page.tolist(), names)],
         }
 
@@ -158,14 +157,12 @@ class PageData:
 
         Its "mask" is {"width", "height", "pixels": [number of each class]} or None.
         """
-        labels = self.labels[config]
         row = self.source.row(config, position)
-        split, at = labels["split"][position].as_py(), labels["row"][position].as_py()
-        asked = {"attribute": tuple(DEGREES), "mode": REQUEST_MODES, "direction": REQUEST_DIRECTIONS}
-        request = {field: value for field, value in row["request_labels"].items() if value >= 0}
+        at = self.labels[config]["row"][position].as_py()
+        code = self.source.code.format(path=json.dumps(self.source.path), config=config, split=row["split"])
         return {
             "position": position,
-            "split": split,
+            "split": row["split"],
             "row": at,
             "file_name": row["file_name"],
             **{name: row[name] for name in rows.COUNTERPARTS if name in row},
@@ -176,10 +173,10 @@ class PageData:
             "caption": row["caption"],
             "attribute_captions": row["attribute_captions"],
             "request": row["request"],
-            "request_labels": {k: asked[k][v] if k in asked else v for k, v in request.items()},
+            "request_labels": rows.request_in_words(row["request_labels"]),
             "mask": _mask_facts(row.get("mask")),
             "parts": [part["part"] for part in row.get("parts", [])],
-            "code": f"{self.source.code(config, split)}[{at}]",
+            "code": f"{code}[{at}]",
         }
 
     def image(self, config, position):
@@ -213,24 +210,9 @@ class PageData:
         return next((each["mask"]["bytes"] for each in parts if each["part"] == part), None)
 
 
-def _codes(labels):
-    """The labels that `search` counts, as NumPy arrays: a missing degree is -1, a missing attribute counts as no."""
-    codes = {name: labels[name].fill_null(-1).to_numpy() for name in DEGREES}
-    codes["split"] = labels["split"].combine_chunks().indices.to_numpy()
-    codes["attributes"] = np.column_stack([labels[name].fill_null(False).to_numpy() for name in ATTRIBUTES])
-    codes["have"] = {name: pc.not_equal(labels[name], "").to_numpy() for name in ("caption", "request")}
-    if "mask" in labels.column_names:
-        codes["have"]["mask"] = labels["mask"].to_numpy()
-    return codes
-
-
 def _mask_facts(mask):
     if mask is None:
         return None
     indices = celeba_dialog.mask_indices(mask["bytes"], mask["path"])
-    height, width = indices.shape
-    return {
-        "width": width,
-        "height": height,
-        "pixels": np.bincount(indices.ravel(), minlength=len(MASK_COLORS)).tolist(),
-    }
+    pixels = np.bincount(indices.ravel(), minlength=len(MASK_COLORS)).tolist()
+    return {"width": indices.shape[1], "height": indices.shape[0], "pixels": pixels}

@@ -143,17 +143,16 @@ def _percent(share):
 
 def count(labels):
     """The "splits" of a group for `draw`, counted in a table as `rows.flat` makes it."""
-    labels = labels.select(["split", *DEGREES, *ATTRIBUTES])
-    splits = {}
-    for split in SPLITS:
-        rows = labels.filter(pc.equal(labels["split"].cast("string"), split))
-        if len(rows):
-            degrees = {name: rows[name].fill_null(-1).to_numpy() for name in DEGREES}
-            attributes = rows.select(ATTRIBUTES)
-            splits[split] = {
-                "rows": len(rows),
-                **{name: np.bincount(values + 1, minlength=7).tolist() for name, values in degrees.items()},
-                "attributes": [pc.sum(column, min_count=0).as_py() for column in attributes.columns],
-                "attributes_missing": len(rows) - len(attributes.drop_null()),
-            }
-    return splits
+    splits = {split: labels.filter(pc.field("split") == split) for split in SPLITS}
+    return {split: {"rows": len(rows), **count_labels(rows)} for split, rows in splits.items() if len(rows)}
+
+
+def count_labels(labels):
+    """What there is of each label in a table as `rows.flat` makes it, in the form that `draw` takes."""
+    degrees = {name: labels[name].fill_null(-1).to_numpy() for name in DEGREES}
+    attributes = labels.select(ATTRIBUTES)
+    return {
+        **{name: np.bincount(values + 1, minlength=7).tolist() for name, values in degrees.items()},
+        "attributes": [pc.sum(column, min_count=0).as_py() for column in attributes.columns],
+        "attributes_missing": len(labels) - len(attributes.drop_null()),
+    }

@@ -10,13 +10,12 @@ import numpy as np
 
 from celeba_dialog import ATTRIBUTES
 from celeba_dialog import DEGREES
-from celeba_dialog import REQUEST_DIRECTIONS
-from celeba_dialog import REQUEST_MODES
 from celeba_dialog import SPLITS
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import UsageError
 
 from ..machine import extras
+from .rows import REQUEST_CLASSES
 
 DUCKDB = "duckdb>=1.2"
 LETTERS = 10_000  # of a condition at most; all filters of the page together have a third of that
@@ -39,9 +38,7 @@ CLASSES = {
     column: {name: str(index) for index, name in enumerate(names)}
     for column, names in {
         **DEGREES,
-        "request_attribute": tuple(DEGREES),
-        "request_mode": REQUEST_MODES,
-        "request_direction": REQUEST_DIRECTIONS,
+        **{f"request_{field}": names for field, names in REQUEST_CLASSES.items()},
     }.items()
 } | {"split": {name: name for name in SPLITS}}
 # Column that is never NULL -> its value where the dataset has nothing.

@@ -84,7 +84,7 @@ class Server(uvicorn.Server):
         self.address = f"http://{name}:{self.socket.getsockname()[1]}/?token={self._token}"
         self._app = Starlette(
             routes=[Route("/", lambda _: FileResponse(PAGE)), Route("/{what}", self._answer)],
-            exception_handlers={CelebADialogError: _refused},
+            exception_handlers={CelebADialogError: lambda _, error: JSONResponse({"error": str(error)}, 400)},
         )
         super().__init__(
             uvicorn.Config(
@@ -201,10 +201,6 @@ class Server(uvicorn.Server):
         if found is None:
             return PlainTextResponse("Not there.", 404)
         return Response(found, media_type=CONTENT_TYPES[what])
-
-
-def _refused(_, error):
-    return JSONResponse({"error": str(error)}, 400)
 
 
 def _closed(message, headers=None):

@@ -15,11 +15,10 @@ from celeba_dialog import DEGREES
 from celeba_dialog import LICENSE_NAME
 from celeba_dialog import MASK_COLORS
 from celeba_dialog import PARTS
-from celeba_dialog import REQUEST_DIRECTIONS
-from celeba_dialog import REQUEST_MODES
 from celeba_dialog import FormatError
 
 from ..machine import files
+from . import rows
 
 MOST_LETTERS = 4000  # drawn of a text: twenty times the longest official caption
 
@@ -40,10 +39,7 @@ def contact_sheet(source, config, positions, title, line):
         positions: NumPy array of positions in the config, through all splits.
         title, line: texts at its head.
     """
-    drawn = [
-        {"split": source.split(config, position), **source.row(config, position)}
-        for position in files.progress(positions.tolist(), desc="draw")
-    ]
+    drawn = [source.row(config, position) for position in files.progress(positions.tolist(), desc="draw")]
     return draw_rows(drawn, title, line)
 
 
@@ -148,27 +144,19 @@ class Canvas:
 
 
 def draw_rows(shown, title, line):
-    """The sheet of some rows, dicts as `source.row` gives them with their "split" besides, as a Pillow image."""
-    canvas = Canvas(WIDTH)
-    y = _head(canvas, title, line)
+    """The sheet of some rows, dicts as `source.row` gives them, as a Pillow image."""
+    canvas, inner = Canvas(WIDTH), WIDTH - 2 * MARGIN
+    canvas.text(MARGIN, MARGIN, title, 28)
+    y = canvas.paragraph(MARGIN, MARGIN + 42, line, inner, 16, SOFT) + 14
     for row in shown:
-        canvas.box(MARGIN, y, WIDTH - 2 * MARGIN, 1, fill=RULE)
+        canvas.box(MARGIN, y, inner, 1, fill=RULE)
         y = _draw_row(canvas, y + GAP, row) + GAP
     if "mask" in shown[0]:
-        canvas.box(MARGIN, y, WIDTH - 2 * MARGIN, 1, fill=RULE)
+        canvas.box(MARGIN, y, inner, 1, fill=RULE)
         y = _draw_legend(canvas, y + 18)
-    return _foot(canvas, y)
-
-
-def _head(canvas, title, line):
-    canvas.text(MARGIN, MARGIN, title, 28)
-    return canvas.paragraph(MARGIN, MARGIN + 42, line, canvas.width - 2 * MARGIN, 16, SOFT) + 14
-
-
-def _foot(canvas, y):
-    canvas.box(MARGIN, y, canvas.width - 2 * MARGIN, 1, fill=RULE)
+    canvas.box(MARGIN, y, inner, 1, fill=RULE)
     canvas.text(MARGIN, y + 14, LICENSE_NAME, 13, SOFT)
-    return canvas.cut(y + 14 + 18 + MARGIN - 14)
+    return canvas.cut(y + 18 + MARGIN)
 
 
 def _draw_row(canvas, y, row):
@@ -179,12 +167,12 @@ def _draw_row(canvas, y, row):
     height = max(tile.height, 200)  # room for the meters
     canvas.picture(MARGIN, y, tile)
     x = MARGIN + tile.width + SMALL_GAP
-    if row.get("mask"):
-        canvas.picture(x, y, lay_over(tile, row["mask"]))
-        x += tile.width + SMALL_GAP
-    elif "mask" in row:
-        canvas.box(x, y, *tile.size, outline=FAINT)
-        canvas.text(x + tile.width // 2, y + tile.height // 2, "no mask", 15, SOFT, "mm")
+    if "mask" in row:
+        if row["mask"]:
+            canvas.picture(x, y, lay_over(tile, row["mask"]))
+        else:
+            canvas.box(x, y, *tile.size, outline=FAINT)
+            canvas.text(x + tile.width // 2, y + tile.height // 2, "no mask", 15, SOFT, "mm")
         x += tile.width + SMALL_GAP
     x += GAP - SMALL_GAP
     end = canvas.text(x, y - 4, row["file_name"], 20)
@@ -213,7 +201,8 @@ def _draw_meters(canvas, x, y, height, row):
 
 def _draw_texts(canvas, x, y, row, width):
     """Caption, request and attributes; returns the y below them."""
-    asked = _asked(row["request_labels"])
+    words = rows.request_in_words(row["request_labels"]).items()
+    asked = [word.replace("_", " ") if isinstance(word, str) else f"{field} {word}" for field, word in words]
     yes = [name for name, value in zip(ATTRIBUTES, row["attributes"]) if value == 1]
     attributes = ", ".join(yes) or ("not labelled" if row["attributes"][0] < 0 else "none of the forty")
     for name, text, size, color in (
@@ -223,7 +212,7 @@ def _draw_texts(canvas, x, y, row, width):
     ):
         start = canvas.text(x, y - 2, name, 13, SOFT)
         if name == "request" and asked:
-            y = canvas.paragraph(start + 14, y - 2, asked, x + width - start - 14, 13, SOFT) + 1
+            y = canvas.paragraph(start + 14, y - 2, "  ·  ".join(asked), x + width - start - 14, 13, SOFT) + 1
         else:
             y += 18
         if text and len(text) > MOST_LETTERS:
@@ -245,14 +234,6 @@ def _draw_parts(canvas, y, parts):
         else:
             canvas.box(x, y, side, side, outline=RULE)
     return y + side + 22
-
-
-def _asked(labels):
-    """The structured request in a line, empty where there is none."""
-    names = {"attribute": tuple(DEGREES), "mode": REQUEST_MODES, "direction": REQUEST_DIRECTIONS}
-    words = [names[field][labels[field]].replace("_", " ") for field in names if labels[field] >= 0]
-    words += [f"{field} {labels[field]}" for field in ("value", "target") if labels[field] >= 0]
-    return "  ·  ".join(words)
 
 
 def legend():
