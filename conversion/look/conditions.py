@@ -68,14 +68,13 @@ class Conditions:
         self._lock = threading.Lock()
         self._database = duckdb.connect(config=SETTINGS)
         table = labels.rename_columns([TWINS.get(name, name) for name in labels.column_names])
-        self._database.register("given", table.append_column("Five_o_Clock_Shadow", table["5_o_Clock_Shadow"]))
+        table = table.append_column("Five_o_Clock_Shadow", table["5_o_Clock_Shadow"])
         try:
-            self._database.execute("CREATE TABLE labels AS FROM given")
+            self._database.from_arrow(table).create("labels")
         except duckdb.OutOfMemoryException as error:
             raise EnvironmentFault(
                 f"{len(labels):,} rows of labels are too much for conditions: {_line(error)}"
             ) from None
-        self._database.unregister("given")
         self._database.execute("SET lock_configuration = true")
         self._frame, _ = self._parse("true")
         self._nothing = {text: self._parse(f"caption = '{text}'")[1]["right"] for text in NOTHING.values()}
@@ -92,6 +91,7 @@ class Conditions:
                 if frame != self._frame:
                     raise UsageError("where: expected one condition, and nothing behind it.")
                 # What runs is the statement that was checked, which DuckDB turns into SQL, and not the text.
+                # (json_execute_serialized_sql would run it as it is, but DuckDB 1.2 cannot interrupt that.)
                 frame["statements"][0]["node"]["where_clause"] = condition
                 query = self._one("SELECT json_deserialize_sql(?)", json.dumps(frame))
                 found = self._database.execute(query).fetchnumpy()["rowid"]
