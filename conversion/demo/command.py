@@ -96,15 +96,16 @@ def _refuse_what_is_no_demo(out):
         )
     ours = {README, release.METADATA, *(file.path for file in FILES.values())}
     ours |= {str(parent) for path in ours for parent in PurePosixPath(path).parents}
-    empty = True
-    for folder, folders, names in os.walk(out):
-        for name in folders + names:
-            path = os.path.relpath(os.path.join(folder, name), out).replace(os.sep, "/")
-            if path not in ours:
-                raise _no_demo(out, f"it holds {files.printable(path)}")
-            empty = False
-    if not empty and not _has_marker(os.path.join(out, README)):
-        raise _no_demo(out, f"it has no {README} of a demo")
+    there = (
+        os.path.relpath(os.path.join(folder, name), out).replace(os.sep, "/")
+        for folder, folders, names in os.walk(out)
+        for name in folders + names
+    )
+    found = next((f"it holds {files.printable(path)}" for path in there if path not in ours), None)
+    if not found and os.listdir(out) and not _has_marker(os.path.join(out, README)):
+        found = f"it has no {README} of a demo"
+    if found:
+        raise UsageError(f"{out}: is neither empty nor an earlier demo: {found}. Give a new or empty folder.")
 
 
 def _is_in_use(folder):
@@ -121,7 +122,3 @@ def _has_marker(readme):
         return False
     with open(readme, encoding="utf-8", errors="replace") as file:
         return file.readline(1000).strip() == MARKER
-
-
-def _no_demo(out, found):
-    return UsageError(f"{out}: is neither empty nor an earlier demo: {found}. Give a new or empty folder.")

@@ -39,9 +39,11 @@ class Layer(NamedTuple):
     width: float = 0  # 0 fills the outline; more draws a line of this width along the points
 
 
-def path(text):
-    """Points from "x,y x,y x,y"."""
-    return np.array([pair.split(",") for pair in text.split()], float)
+def path(points):
+    """Points as an array, from pairs of numbers or from "x,y x,y x,y"."""
+    if isinstance(points, str):
+        points = [pair.split(",") for pair in points.split()]
+    return np.asarray(points, float)
 
 
 def columns(x, y):
@@ -60,8 +62,8 @@ def ellipse(x, y, across, down):
 
 
 def curve(points, closed=False, steps=8):
-    """A smooth line through the points (Catmull-Rom), given as an array or as the text of a path."""
-    points = path(points) if isinstance(points, str) else np.asarray(points, float)
+    """A smooth line through the points (Catmull-Rom)."""
+    points = path(points)
     if closed:
         before, after, last = (np.roll(points, shift, 0) for shift in (1, -1, -2))
     else:
@@ -88,7 +90,7 @@ def mirror(points):
 
 def symmetric(half):
     """A whole outline from its right half, given from top to bottom."""
-    half = np.asarray(half, float)
+    half = path(half)
     return np.vstack((half, mirror(half[half[:, 0] != 0])[::-1]))
 
 
@@ -146,13 +148,12 @@ class _Drawing:
         self.hat()
 
     def add(self, points, color, part=None, width=0):
-        points = path(points) if isinstance(points, str) else np.asarray(points, float)
-        self.layers.append(Layer(points, color, part, width))
+        self.layers.append(Layer(path(points), color, part, width))
 
     def pair(self, points, color, part=None, width=0):
         """A shape on the right of the picture and its mirror image; of an ear, eye or brow each side is a class."""
-        points = path(points) if isinstance(points, str) else np.asarray(points, float)
-        for side, half in (("l", points), ("r", mirror(points))):
+        right = path(points)
+        for side, half in (("l", right), ("r", mirror(right))):
             self.add(half, color, f"{side}_{part}" if part in ("ear", "eye", "brow") else part, width)
 
     def hairline(self, x):

@@ -2,8 +2,8 @@
 
 import io
 import json
-import os
 import zipfile
+from pathlib import Path
 from typing import NamedTuple
 
 from celeba_dialog import ATTRIBUTES
@@ -23,6 +23,8 @@ from celeba_dialog import REQUEST_DIRECTIONS
 from celeba_dialog import REQUEST_MODES
 from celeba_dialog import STANDARD
 from celeba_dialog import UNLABELED
+from celeba_dialog import mask_name
+from celeba_dialog import part_name
 from celeba_dialog import part_of
 
 from ..machine import files
@@ -85,25 +87,39 @@ def entries(members, seed, side):
         layers = drawing.draw(member.person)
         if member.hq_number is not None:
             picture = drawing.picture(member.person, layers, drawing.HQ_VIEW, (side, side))
-            columns = {
-                "image": _image(_jpeg(picture), HQ, member.hq_number),
-                "celeba_file_name": STANDARD.file_name(member.number),
-                **_mask_columns(drawing.mask(layers), member.hq_number),
-            }
-            found["hq"][member.hq_number] = _entry(HQ, member, member.hq_number, columns, seed)
+            row = {"celeba_file_name": STANDARD.file_name(member.number)}
+            row |= _mask_columns(drawing.mask(layers), member.hq_number)
+            found["hq"][member.hq_number] = _entry(HQ, member, member.hq_number, picture, row, seed)
         if member.in_standard:
             picture = drawing.picture(member.person, layers, drawing.STANDARD_VIEW, STANDARD.side, finer=4)
-            columns = {
-                "image": _image(_jpeg(picture), STANDARD, member.number),
-                "hq_file_name": "" if member.hq_number is None else HQ.file_name(member.hq_number),
-            }
-            found["standard"][member.number] = _entry(STANDARD, member, member.number, columns, seed)
+            row = {"hq_file_name": "" if member.hq_number is None else HQ.file_name(member.hq_number)}
+            found["standard"][member.number] = _entry(STANDARD, member, member.number, picture, row, seed)
     return {name: [by_number[number] for number in sorted(by_number)] for name, by_number in found.items()}
 
 
-def _entry(subset, member, number, columns, seed):
-    """The entry of a member in a subset, given the columns that only this subset has."""
-    row = columns | {
+def _mask_columns(mask, number):
+    """The palette mask and the part masks cut from it; a part that nobody sees has no file."""
+    parts = []
+    for index, part in enumerate(PARTS):
+        white = MASK_CLASSES.index(part)
+        found = mask.point([255 if value == white else 0 for value in range(256)], "L")
+        if found.getbbox():
+            parts.append({"part": index, "mask": {"bytes": _png(found), "path": part_name(number, index)}})
+    return {"mask": {"bytes": _png(mask), "path": mask_name(number)}, "parts": parts}
+
+
+def _png(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def _entry(subset, member, number, picture, row, seed):
+    """The entry of a member in a subset; `row` has the columns that only this subset has."""
+    jpeg, official = io.BytesIO(), picture.size in (HQ.side, STANDARD.side)
+    picture.save(jpeg, "JPEG", quality=90, comment="" if official else DRAWING.format(picture.width))
+    row |= {
+        "image": {"bytes": jpeg.getvalue(), "path": subset.file_name(number)},
         "attributes": [int(attribute in member.person.attributes) for attribute in ATTRIBUTES],
         "identity": member.identity,
         "file_name": subset.file_name(number),
@@ -145,34 +161,6 @@ def _request_annotation(request, asked, rng):
     return annotation
 
 
-def _image(content, subset, number):
-    return {"bytes": content, "path": subset.file_name(number)}
-
-
-def _mask_columns(mask, number):
-    """The palette mask and the part masks cut from it; a part that nobody sees has no file."""
-    parts = []
-    for index, part in enumerate(PARTS):
-        white = MASK_CLASSES.index(part)
-        found = mask.point([255 if value == white else 0 for value in range(256)], "L")
-        if found.getbbox():
-            parts.append({"part": index, "mask": {"bytes": _png(found), "path": f"{number:05d}_{part}.png"}})
-    return {"mask": {"bytes": _png(mask), "path": f"{number}.png"}, "parts": parts}
-
-
-def _jpeg(image):
-    official = image.size in (HQ.side, STANDARD.side)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=90, comment="" if official else DRAWING.format(image.width))
-    return file.getvalue()
-
-
-def _png(image):
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
 # ------------------------------------------------------------------------------------------------------------- texts
 
 
@@ -182,35 +170,38 @@ def texts(entries):
     Of the rows it needs no images. A list of degrees without a row is left out: the release has no empty file.
     """
     hq, standard = ([entry.row for entry in entries[subset]] for subset in ("hq", "standard"))
-    return {
-        **_sentence_texts("hq", entries["hq"]),
-        **_sentence_texts("standard", entries["standard"]),
-        **_degree_texts(hq, standard),
-        **_attribute_texts(hq, standard),
-        **_identity_and_origin_texts(hq, standard),
-    }
+    found = {**_sentence_texts("hq", entries["hq"]), **_sentence_texts("standard", entries["standard"])}
+
+    header = ("img_name", *RELEASE_NAMES.values())
+    found["hq_labels"] = _lines("\t".join(cells) for cells in (header, *_degree_cells(hq)))
+    found["standard_labels"] = _lines((" ".join(header), *_spaced_degrees(standard)))
+    for split in PARTITION:
+        found[f"labels_{split}"] = _lines(_spaced_degrees(row for row in standard if row["split"] == split))
+
+    names = " ".join(ATTRIBUTES)
+    signs = (row["file_name"] + " " + _signs(row, " {}") for row in hq)
+    found["hq_attributes"] = _lines((str(len(hq)), names, *signs))
+    signs = (row["file_name"] + _signs(row, " {:2d}") for row in standard)
+    found["standard_attributes"] = _lines((str(len(standard)), names + " ", *signs), "\r\n")
+
+    found["hq_identity"] = _lines(f"{row['file_name']} {row['identity']}" for row in hq)
+    found["standard_identity"] = _lines((f"{row['file_name']} {row['identity']}" for row in standard), "\r\n")
+    parts = (f"{row['file_name']} {part_of(_number(row['file_name']))}" for row in standard)
+    found["partition"] = _lines(parts, "\r\n")
+    found["mapping"] = _lines(("idx        orig_idx   orig_file", *map(_origin, hq)))
+    return {role: text for role, text in found.items() if text}
 
 
 def _sentence_texts(subset, entries):
+    """The texts of a subset that hold captions and requests."""
     labeled = {entry.row["file_name"]: entry for entry in entries if entry.captions}
     requests = {name: entry.row["request"] for name, entry in labeled.items()}
     return {
-        f"{subset}_captions": _json({name: entry.captions for name, entry in labeled.items()}),
-        f"{subset}_requests": _json(requests),
+        f"{subset}_captions": json.dumps({name: entry.captions for name, entry in labeled.items()}, indent=4),
+        f"{subset}_requests": json.dumps(requests, indent=4),
         f"{subset}_requests_txt": _lines("\t".join(pair) for pair in requests.items()),
-        f"{subset}_request_labels": _json({name: entry.request for name, entry in labeled.items()}),
+        f"{subset}_request_labels": json.dumps({name: entry.request for name, entry in labeled.items()}, indent=4),
     }
-
-
-def _degree_texts(hq, standard):
-    header = ("img_name", *RELEASE_NAMES.values())
-    found = {
-        "hq_labels": _lines("\t".join(cells) for cells in (header, *_degree_cells(hq))),
-        "standard_labels": _lines((" ".join(header), *_spaced_degrees(standard))),
-    }
-    for split in PARTITION:
-        found[f"labels_{split}"] = _lines(_spaced_degrees(row for row in standard if row["split"] == split))
-    return {role: text for role, text in found.items() if text}
 
 
 def _degree_cells(rows):
@@ -223,38 +214,15 @@ def _spaced_degrees(rows):
     return [" ".join(cells) + " " for cells in _degree_cells(rows)]
 
 
-def _attribute_texts(hq, standard):
-    """The forty attributes as 1 and -1."""
-    names = " ".join(ATTRIBUTES)
-    hq_lines = [row["file_name"] + " " + _signs(row, " {}") for row in hq]
-    standard_lines = [row["file_name"] + _signs(row, " {:2d}") for row in standard]
-    return {
-        "hq_attributes": _lines((str(len(hq)), names, *hq_lines)),
-        "standard_attributes": _lines((str(len(standard)), names + " ", *standard_lines), "\r\n"),
-    }
-
-
 def _signs(row, form):
+    """The forty attributes as 1 and -1."""
     return "".join(form.format(1 if holds else -1) for holds in row["attributes"])
 
 
-def _identity_and_origin_texts(hq, standard):
-    """Who is on the images, which part of CelebA they are in, and which image of CelebA an HQ image was made from."""
-    parts = (f"{row['file_name']} {part_of(_number(row['file_name']))}" for row in standard)
-    origins = (
-        f"{_number(row['file_name']):<11}{_number(row['celeba_file_name']) - 1:<11}{row['celeba_file_name']}"
-        for row in hq
-    )
-    return {
-        "hq_identity": _lines(f"{row['file_name']} {row['identity']}" for row in hq),
-        "standard_identity": _lines((f"{row['file_name']} {row['identity']}" for row in standard), "\r\n"),
-        "partition": _lines(parts, "\r\n"),
-        "mapping": _lines(("idx        orig_idx   orig_file", *origins)),
-    }
-
-
-def _json(value):
-    return json.dumps(value, indent=4)
+def _origin(row):
+    """The line of the mapping: which image of CelebA an HQ image was made from, counted from 0 and by name."""
+    number = _number(row["celeba_file_name"]) - 1
+    return f"{_number(row['file_name']):<11}{number:<11}{row['celeba_file_name']}"
 
 
 def _lines(lines, end="\n"):
@@ -278,12 +246,13 @@ def write(root, entries, arguments):
         + "".join(DEMO_HOLDS.format(counts.get(role, 0), file.holds, file.path) for role, file in FILES.items())
         + f"\nWritten by: celeba-dialog demo OUT {arguments}\n"
     )
+    for file in FILES.values():
+        Path(root, file.path).parent.mkdir(parents=True, exist_ok=True)
     for role, (members, compression) in archives.items():
-        _write_zip(_place(root, FILES[role].path), members, compression)
+        _write_zip(Path(root, FILES[role].path), members, compression)
     by_path = {FILES[role].path: text for role, text in contents.items()} | {METADATA: METADATA_TEXT, README: readme}
     for path, text in by_path.items():
-        with open(_place(root, path), "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        Path(root, path).write_bytes(text.encode())
 
 
 def _archives(entries):
@@ -310,10 +279,3 @@ def _write_zip(path, members, compression):
             member.external_attr = 0o644 << 16
             member.create_system = 3  # Unix, whatever this runs on
             archive.writestr(member, image["bytes"])
-
-
-def _place(root, path):
-    """The local path of a file of the release, its folder made."""
-    path = os.path.join(root, path)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    return path
