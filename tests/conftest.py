@@ -1,4 +1,4 @@
-"""What several tests share: a demo release with its Truth, and a way to hold rows against it."""
+"""What several tests share: a demo release with its truth, and a way to hold rows against it."""
 
 import os
 import shutil
@@ -16,7 +16,6 @@ os.environ["HF_HOME"] = _home.name  # read by `datasets` at its import, so nothi
 os.environ.pop("CELEBA_DIALOG_RELEASE", None)
 
 from celeba_dialog import SPLITS  # noqa: E402
-from conversion.demo.command import Truth  # noqa: E402
 from conversion.demo.command import write_release  # noqa: E402
 
 
@@ -24,12 +23,12 @@ class Demo(NamedTuple):
     """A demo release on disk, and what a reader has to find in it."""
 
     root: Path
-    truth: Truth
+    truth: dict  # what `write_release` returns
 
     def splits(self, config):
         """{split: rows} of `hq`, `hq_parts` or `standard`, in the order of the dataset."""
         splits = {split: [] for split in SPLITS}
-        for row in self.truth.rows["standard" if config == "standard" else "hq"]:
+        for row in self.truth["standard" if config == "standard" else "hq"]:
             columns = {name: value for name, value in row.items() if name != "split"}
             if config != "hq_parts":
                 columns.pop("parts", None)

@@ -193,7 +193,7 @@ def test_a_row_in_full(config, server, demo):
 
 
 def test_thumbnails_are_small_and_show_the_image(tmp_path):
-    rows = write_release(str(tmp_path / "release"), hq=2, standard=4).rows["hq"]  # 1024 pixels, as the official ones
+    rows = write_release(str(tmp_path / "release"), hq=2, standard=4)["hq"]  # 1024 pixels, as the official ones
     with serving(tmp_path / "release") as server:
         body = ask(server, "thumbnail", config="hq", position=1)[2]
     picture = Image.open(io.BytesIO(body))

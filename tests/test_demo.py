@@ -38,7 +38,7 @@ EYE_G, L_EYE, R_EYE, MOUTH, HAIR, HAT, EAR_R, NECK_L = 3, 4, 5, 10, 13, 14, 15, 
 def default(tmp_path_factory):
     """(folder, rows by subset) of a demo as the command makes it, but with HQ images of 256 pixels."""
     root = tmp_path_factory.mktemp("default") / "demo"
-    return root, write_release(str(root), side=256).rows
+    return root, write_release(str(root), side=256)
 
 
 def text(root, subset, path):
@@ -229,7 +229,7 @@ def test_every_degree_appears(default, subset):
 
 @pytest.mark.parametrize("hq, standard", [(1, 1), (2, 2), (3, 3), (6, 3), (5, 7), (40, 1)])
 def test_small_demos(tmp_path, hq, standard):
-    rows = write_release(str(tmp_path / "demo"), hq, standard, side=16).rows
+    rows = write_release(str(tmp_path / "demo"), hq, standard, side=16)
     assert (len(rows["hq"]), len(rows["standard"])) == (hq, standard)
     assert rows["hq"][0]["file_name"] == "0.jpg"
     assert hq == 1 or "5380.jpg" in [row["file_name"] for row in rows["hq"]]
@@ -349,7 +349,7 @@ def test_images_are_of_the_official_kind(default, tmp_path):
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (178, 218))
     images = [row["image"]["bytes"] for subset in rows.values() for row in subset]
     assert len(set(images)) == len(images)
-    official = write_release(str(tmp_path / "demo"), hq=1, standard=1).rows["hq"][0]["image"]
+    official = write_release(str(tmp_path / "demo"), hq=1, standard=1)["hq"][0]["image"]
     assert opened(official).size == (1024, 1024)
 
 

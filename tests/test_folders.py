@@ -83,7 +83,7 @@ def in_folder(entries, folder):
 
 
 # ---------------------------------------------------------------------------------------------------- read all the same
-# Each takes the root of a copy and changes it; its rows are still the Truth. It returns what is left aside.
+# Each takes the root of a copy and changes it; its rows are still the truth. It returns what is left aside.
 
 READ = []
 

@@ -1,4 +1,4 @@
-"""The release in every form that people have it: whatever is changed on disk, its rows are still the Truth."""
+"""The release in every form that people have it: whatever is changed on disk, its rows are still the truth."""
 
 import io
 import json

@@ -12,7 +12,6 @@ import os
 import shutil
 from pathlib import PurePath
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from celeba_dialog import DEMO_MARKER as MARKER
 from celeba_dialog import DEMO_README as README
@@ -27,17 +26,6 @@ from . import people
 from . import release
 
 MOST = 10000  # images of a subset: a demo stays small
-
-
-class Truth(NamedTuple):
-    """What a reader has to find in the release, known from the making of it and not from reading.
-
-    `rows["hq"]` and `rows["standard"]` are lists of dicts in the order of the file number, all splits together, with
-    the columns of the dataset (images as {"bytes", "path"}, missing values as the dataset has them), "split", and
-    for HQ "parts".
-    """
-
-    rows: dict
 
 
 def add_arguments(parser):
@@ -56,11 +44,13 @@ def run(args):
 
 
 def write_release(out, hq=24, standard=60, seed=0, side=1024):
-    """Write a made-up release into the folder `out` and return its Truth.
+    """Write a made-up release into the folder `out`, which appears whole or not at all.
 
     `hq` and `standard` are the numbers of images. HQ images are `side` pixels wide and high: the official 1024, or
-    less where a test is in a hurry. Raises UsageError where the numbers are out of range or `out` holds anything but
-    an earlier demo, EnvironmentFault where it cannot be written. `out` appears whole or not at all.
+    less where a test is in a hurry. Returns {"hq": rows, "standard": rows}, what a reader has to find: dicts in the
+    order of the file number, all splits together, with the columns of the dataset (images as {"bytes", "path"}),
+    "split", and for HQ "parts". Raises UsageError where the numbers are out of range or `out` holds anything but an
+    earlier demo, EnvironmentFault where it cannot be written.
     """
     for subset, count in ((HQ, hq), (STANDARD, standard)):
         if not 1 <= count <= MOST:
@@ -83,7 +73,7 @@ def write_release(out, hq=24, standard=60, seed=0, side=1024):
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Truth({subset: [entry.row for entry in found] for subset, found in entries.items()})
+    return {subset: [entry.row for entry in found] for subset, found in entries.items()}
 
 
 def _refuse_what_is_no_demo(out):

@@ -1,10 +1,10 @@
 """The web server of `browse`, Starlette on uvicorn: whom it lets in, and what it answers."""
 
 import ipaddress
-import os
 import re
 import secrets
 import socket
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -26,7 +26,7 @@ try:
 except ImportError:  # on Windows
     resource = None
 
-PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "browse.html")
+PAGE = Path(__file__).with_name("browse.html")
 
 CONNECTIONS = 24  # a browser has six
 if resource and (most := resource.getrlimit(resource.RLIMIT_NOFILE)[0]) > 0:  # else there is no limit

@@ -55,9 +55,7 @@ def spread(positions, count):
 DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-")
 
 
-@functools.cache
-def font(size):
-    return ImageFont.load_default(size)
+font = functools.cache(ImageFont.load_default)  # of a size in pixels
 
 
 def plain(text):

@@ -171,7 +171,7 @@ def seeds():
     ):
         found["mask"].append(_saved(other, "PNG"))
     found["mask"].append(_saved(image, "PNG", transparency=3, gamma=0.5, dpi=(72, 72)))
-    found["jpeg"] = [truth.rows["hq"][0]["image"]["bytes"], _saved(Image.new("L", (8, 8)), "JPEG", progressive=True)]
+    found["jpeg"] = [truth["hq"][0]["image"]["bytes"], _saved(Image.new("L", (8, 8)), "JPEG", progressive=True)]
     return found
 
 

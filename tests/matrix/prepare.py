@@ -46,7 +46,7 @@ def prepare(data):
 def _splits(truth, config):
     side = {"hq_512": 512, "hq_256": 256}.get(config)
     splits = {}
-    for row in truth.rows["standard" if config == "standard" else "hq"]:
+    for row in truth["standard" if config == "standard" else "hq"]:
         if side:
             row = row | {"image": _jpeg(row["image"], side), "mask": _mask(row["mask"], side)}
         columns = {name: value for name, value in row.items() if name != "split"}
