@@ -190,7 +190,11 @@ def cast(hq, standard, seed):
         identity = latest[split] if split in latest and rng.random() < 0.2 else identities.pop()
         latest[split] = identity
         male = sex.setdefault(identity, len(sex) % 2 == 0)
-        degrees = _degrees(decks, male) if labeled else dict.fromkeys(COLUMNS, 0) | {"age": 1}
+        degrees = dict.fromkeys(COLUMNS, 0) | {"age": 1}
+        if labeled:
+            degrees |= {column: next(decks[column]) for column in COLUMNS if column != "beard"}
+            if male and degrees["age"] > 0:
+                degrees["beard"] = next(decks["beard"])
         character, day = generator(seed, "identity", identity), generator(seed, "image", number)
         person = invent(character, day, male, degrees, blurry=not labeled)
         members.append(Member(split, number, hq_number, index < standard, identity, labeled, person))
@@ -222,9 +226,3 @@ def _dealt(deck, rng):
     """The cards of a deck, shuffled, without end."""
     while True:
         yield from rng.sample(deck, len(deck))
-
-
-def _degrees(decks, male):
-    """{column: degree} of one more person."""
-    degrees = {column: next(decks[column]) for column in COLUMNS if column != "beard"}
-    return degrees | {"beard": next(decks["beard"]) if male and degrees["age"] > 0 else 0}

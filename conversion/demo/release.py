@@ -249,7 +249,13 @@ def write(root, entries, arguments):
     for file in FILES.values():
         Path(root, file.path).parent.mkdir(parents=True, exist_ok=True)
     for role, (members, compression) in archives.items():
-        _write_zip(Path(root, FILES[role].path), members, compression)
+        with zipfile.ZipFile(Path(root, FILES[role].path), "w", compression) as archive:
+            for folder, image in members:
+                member = zipfile.ZipInfo(f"{folder}/{image['path']}")  # dated 1980, always the same
+                member.compress_type = compression
+                member.external_attr = 0o644 << 16
+                member.create_system = 3  # Unix, whatever this runs on
+                archive.writestr(member, image["bytes"])
     by_path = {FILES[role].path: text for role, text in contents.items()} | {METADATA: METADATA_TEXT, README: readme}
     for path, text in by_path.items():
         Path(root, path).write_bytes(text.encode())
@@ -269,13 +275,3 @@ def _archives(entries):
         "hq_parts": (parts, zipfile.ZIP_DEFLATED),
         "standard_images": ([("img_align_celeba", row["image"]) for row in standard], zipfile.ZIP_DEFLATED),
     }
-
-
-def _write_zip(path, members, compression):
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for folder, image in members:
-            member = zipfile.ZipInfo(f"{folder}/{image['path']}")  # dated 1980, always the same
-            member.compress_type = compression
-            member.external_attr = 0o644 << 16
-            member.create_system = 3  # Unix, whatever this runs on
-            archive.writestr(member, image["bytes"])
