@@ -91,8 +91,8 @@ class BuiltRows:
             while position >= file.metadata.row_group(group).num_rows:
                 position -= file.metadata.row_group(group).num_rows
                 group += 1
-            table = validated(file.read_row_group(group, columns).slice(position, 1))
-        return {"split": split, **table.to_pylist()[0]}
+            row = validated(file.read_row_group(group, columns).slice(position, 1)).to_pylist()[0]
+        return {"split": split, **row}
 
 
 @contextlib.contextmanager
@@ -139,10 +139,12 @@ class ReleaseRows:
             )
 
     def labels(self, config):
+        """The labels of all rows of a config; see `flat`."""
         index = self._index(config)
         return flat(index.table, {split: last - first for split, (first, last) in index.splits.items()})
 
-    def row(self, config, position, columns=None):  # which are all read here
+    def row(self, config, position, columns=None):
+        """One row as in BuiltRows; all its columns are read, whatever `columns` says."""
         index = self._index(config)
         rows = index.table.slice(position, 1)
         size = CONFIGS[config].get("image_size")
