@@ -10,22 +10,16 @@ import textwrap
 
 import yaml  # which huggingface_hub brings
 
-from celeba_dialog import AGREEMENT_URL
+import celeba_dialog
 from celeba_dialog import ATTRIBUTES
 from celeba_dialog import CONFIGS
-from celeba_dialog import DEGREE_MEANINGS
-from celeba_dialog import DEGREES
 from celeba_dialog import FILES
-from celeba_dialog import HOMEPAGE
 from celeba_dialog import HQ
 from celeba_dialog import MASK_CLASSES
-from celeba_dialog import MASK_COLORS
 from celeba_dialog import MASK_SIDE
 from celeba_dialog import PARTITION
 from celeba_dialog import PARTITION_ENDS
-from celeba_dialog import RELEASE_NAMES
 from celeba_dialog import SPLITS
-from celeba_dialog import STANDARD
 from celeba_dialog import SUBSETS
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import features_of
@@ -48,15 +42,14 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 
 
 def render(manifest, example, with_preview=False):
-    """The card of a built folder and the files that it shows.
+    """The card of a built folder and the files that it shows, {name: bytes}; the same for the same arguments.
 
     Args:
-        manifest: as `make_manifest` gives it.
+        manifest: as `make_manifest` gives it, in any order.
         example: one row, a dict of columns; a short string in the place of each image.
-        with_preview: whether the folder also has `preview.png`, a contact sheet, which the card then shows.
+        with_preview: whether the folder also has `preview.png`, a contact sheet.
 
-    Returns {name: bytes}: README.md; statistics.png where matplotlib is installed; where a config has masks legend.png,
-    their colours, and id2label.json, their names. The same arguments and library versions give the same bytes. Raises
+    There is no statistics.png without matplotlib, and no legend.png and id2label.json where no config has masks. Raises
     EnvironmentFault where Jinja2 is missing.
     """
     try:
@@ -65,7 +58,7 @@ def render(manifest, example, with_preview=False):
         from huggingface_hub import DatasetCardData
     except ImportError as error:
         raise EnvironmentFault(f"The dataset card needs Jinja2 ({error}). Try: pip install jinja2") from error
-    manifest = manifest | {"configs": _in_order(manifest["configs"])}
+    manifest = _in_order(manifest)
     beside = {}
     try:
         beside["statistics.png"] = charts.statistics(_groups(manifest))
@@ -88,8 +81,7 @@ def head(manifest):
     """The YAML at the head of a folder's README.md, as `read_head` gives it."""
     from huggingface_hub import DatasetCardData
 
-    manifest = manifest | {"configs": _in_order(manifest["configs"])}
-    return yaml.safe_load(DatasetCardData(**_metadata(manifest)).to_yaml())
+    return yaml.safe_load(DatasetCardData(**_metadata(_in_order(manifest))).to_yaml())
 
 
 def read_head(data):
@@ -104,14 +96,13 @@ def read_head(data):
     return found
 
 
-def _in_order(configs):
-    """Configs and their splits in the usual order, whatever the order in the manifest, whose keys are sorted."""
-    return {
-        name: configs[name]
-        | {"splits": {split: configs[name]["splits"][split] for split in SPLITS if split in configs[name]["splits"]}}
-        for name in CONFIGS
-        if name in configs
-    }
+def _in_order(manifest):
+    """The manifest with its configs and their splits in the usual order. Where it was read, they are sorted by name."""
+    configs = {name: manifest["configs"][name] for name in CONFIGS if name in manifest["configs"]}
+    for name, config in configs.items():
+        splits = {split: config["splits"][split] for split in SPLITS if split in config["splits"]}
+        configs[name] = config | {"splits": splits}
+    return manifest | {"configs": configs}
 
 
 # ----------------------------------------------------------------------------------------------------------------- YAML
@@ -121,20 +112,18 @@ def _metadata(manifest):
     """The YAML as a dict: what `datasets` and the Hub read."""
     configs = manifest["configs"]
     tasks = TASKS | (MASK_TASKS if _has_masks(manifest) else {})
-    largest = {}  # subset -> images; its configs hold the same ones
-    for config in configs.values():
-        largest[config["subset"]] = max(_rows(config), largest.get(config["subset"], 0))
+    images = {config["subset"]: _rows(config) for config in configs.values()}  # all configs of a subset have the same
     return {
         "pretty_name": "CelebA-Dialog",
         "license": "other",
         "license_name": "celeba-dialog-agreement",  # the Hub wants an id here
-        "license_link": AGREEMENT_URL,
+        "license_link": celeba_dialog.AGREEMENT_URL,
         "language": ["en"],
-        "size_categories": [next(name for end, name in SIZES if sum(largest.values()) < end)],
+        "size_categories": [next(name for end, name in SIZES if sum(images.values()) < end)],
         "task_categories": list(tasks),
         "task_ids": [id for ids in tasks.values() for id in ids],
         "source_datasets": ["extended|other-celeba"]
-        + (["extended|other-celeba-hq", "extended|other-celebamask-hq"] if "hq" in largest else []),
+        + (["extended|other-celeba-hq", "extended|other-celebamask-hq"] if "hq" in images else []),
         "tags": ["faces", "face-attributes", "fine-grained-attributes", "face-editing", "face-parsing", "captions"],
         "configs": [_config(name, config, manifest) for name, config in configs.items()],
         "dataset_info": [_info(name, config) for name, config in configs.items()],
@@ -187,15 +176,15 @@ def _facts(manifest, example):
         "groups": _groups(manifest),
         "splits": SPLITS,
         "parts": list(zip(PARTITION, (1, *(end + 1 for end in PARTITION_ENDS)), PARTITION_ENDS)),
-        "degrees": DEGREES,
-        "degree_meanings": DEGREE_MEANINGS,
-        "release_names": RELEASE_NAMES,
+        "degrees": celeba_dialog.DEGREES,
+        "degree_meanings": celeba_dialog.DEGREE_MEANINGS,
+        "release_names": celeba_dialog.RELEASE_NAMES,
         "attributes": ATTRIBUTES,
-        "mask_colors": MASK_COLORS,
+        "mask_colors": celeba_dialog.MASK_COLORS,
         "mask_side": MASK_SIDE,
         "has_masks": _has_masks(manifest),
         "hq": HQ,
-        "standard": STANDARD,
+        "standard": celeba_dialog.STANDARD,
         "incomplete": manifest["release"]["incomplete"],
         "sources": [
             source | {"what": FILES[role].what}
@@ -204,7 +193,7 @@ def _facts(manifest, example):
             if source["role"] == role
         ],
         "versions": dict(sorted(manifest["versions"].items())),
-        "homepage": HOMEPAGE,
+        "homepage": celeba_dialog.HOMEPAGE,
         "agreement": _text("agreement.md"),
         "citations": _text("citations.bib"),
         "size": lambda size: f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB",

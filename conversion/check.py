@@ -42,20 +42,14 @@ def add_arguments(parser):
 
 
 def run(args):
-    return 0 if run_check(args.release, args.deep, args.json) else 1
-
-
-def run_check(root, deep=False, as_json=False):
-    """Checks a release and prints the result. Returns whether a full build of `hq` and `standard` is possible."""
-    report = examine(Release(root), deep)
-    streams.put(json.dumps(report, indent=1) if as_json else as_text(report))
-    return report["complete"]
+    report = examine(Release(args.release), args.deep)
+    streams.put(json.dumps(report, indent=1) if args.json else as_text(report))
+    return 0 if report["complete"] else 1
 
 
 def examine(release, deep=False):
-    """What there is of a release, as the dict that `--json` prints. Its keys:
+    """What there is of a release, as the dict that `--json` prints:
 
-    release: its path.
     complete: whether `hq` and `standard` can be built in full.
     demo: {subset: images} of a made-up release, else None.
     configs: {config: paths of the files that it lacks to be complete}.
@@ -64,7 +58,7 @@ def examine(release, deep=False):
         complete, partial, missing, damaged, not needed.
     splits: {subset: {split: images}}.
     values: {subset: {column: annotated images with a value}}.
-    notes: lines on what is not read; left_aside: on copies beside the official files.
+    notes, left_aside: lists of lines, on what is not read and on copies beside the official files.
     damaged_images: with `deep` a list of lines, else None.
     """
     lines, members = {}, {}
@@ -73,10 +67,10 @@ def examine(release, deep=False):
         if found:
             members[role] = found
     indexes, faults = _read_indexes(release)
-    needed = _mark_needed(release, lines)
+    _mark_needed(release, lines)
     refused = {name: _refusal(release, name, indexes, faults, lines) for name in CONFIGS}
     damaged = _decode_all(release, members) if deep else None
-    whole = all(lines[role]["state"] == "complete" for role in needed)
+    whole = not any(line["next"] for line in lines.values())
     return {
         "release": release.root,
         "complete": whole and not damaged and not any(refused[name] for name in SUBSETS),
@@ -84,7 +78,10 @@ def examine(release, deep=False):
         "configs": {name: _lacking(release, name, lines) for name in CONFIGS},
         "refused": refused,
         "files": list(lines.values()),
-        "splits": {subset: _split_sizes(index) for subset, index in indexes.items()},
+        "splits": {
+            subset: {split: last - first for split, (first, last) in index.splits.items()}
+            for subset, index in indexes.items()
+        },
         "values": {subset: _values(index) for subset, index in indexes.items()},
         **_notes(release, members, indexes),
         "damaged_images": damaged,
@@ -119,19 +116,29 @@ def _taken(release, subset, parts):
 
 
 def _mark_needed(release, lines):
-    """Marks the files that are not needed, and says of the others where to get them. Returns the needed roles."""
+    """Marks the files that are not needed, and says of the others where to get them."""
     needed = {role for subset in SUBSETS for role in _taken(release, subset, False)}
     for role, line in lines.items():
         if role not in needed and line["state"] == "missing":
             line["state"] = "not needed"
         elif role in needed and line["state"] != "complete":
             line["next"] = f"{registry.link(role)} -> {FILES[role].path}"
-    return needed
 
 
 def _lacking(release, config, lines):
     """The paths of the files that a config lacks to be complete."""
     return [FILES[role].path for role in _taken(release, *family(config)) if lines[role]["state"] != "complete"]
+
+
+def _read_indexes(release):
+    """({subset: Index}, {subset: the CelebADialogError for which it has none})."""
+    indexes, faults = {}, {}
+    for subset in SUBSETS:
+        try:
+            indexes[subset] = celeba_dialog.read_index(release, subset)
+        except CelebADialogError as error:
+            faults[subset] = error
+    return indexes, faults
 
 
 def _notes(release, members, indexes):
@@ -142,11 +149,6 @@ def _notes(release, members, indexes):
         "notes": unlisted + [str(note) for note in notes if not note.aside],
         "left_aside": [str(note) for note in notes if note.aside],
     }
-
-
-def _split_sizes(index):
-    """{split: number of images}."""
-    return {split: last - first for split, (first, last) in index.splits.items()}
 
 
 def _values(index):
@@ -161,17 +163,6 @@ def _values(index):
         name: pc.sum(pc.not_equal(values, "" if pa.types.is_string(values.type) else -1)).as_py() or 0
         for name, values in columns.items()
     } | ({"mask": last - rows["mask"].null_count} if "mask" in rows.column_names else {})
-
-
-def _read_indexes(release):
-    """({subset: Index}, {subset: the CelebADialogError for which it has none})."""
-    indexes, faults = {}, {}
-    for subset in SUBSETS:
-        try:
-            indexes[subset] = celeba_dialog.read_index(release, subset)
-        except CelebADialogError as error:
-            faults[subset] = error
-    return indexes, faults
 
 
 def _refusal(release, config, indexes, faults, lines):
@@ -246,12 +237,8 @@ def as_text(report):
     parts = [[report["release"]], _verdict(report), _some(report["notes"]), _to_do(report), _some(report["left_aside"])]
     parts += [_table(report, subset) for subset in (HQ, STANDARD)]
     if report["damaged_images"] is not None:
-        parts.append(
-            [
-                f"{len(report['damaged_images']):,} images or masks cannot be decoded or served",
-                *report["damaged_images"],
-            ]
-        )
+        count = f"{len(report['damaged_images']):,} images or masks cannot be decoded or served"
+        parts.append([count, *report["damaged_images"]])
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
@@ -283,8 +270,13 @@ def _count(line):
 
 
 def _to_do(report):
-    """What is missing or not whole, and what to do about it."""
-    release, lines = shlex.quote(report["release"]), _to_download(report)
+    """What is missing or not whole, where it is to be had, and the command to run next."""
+    release, lines = shlex.quote(report["release"]), []
+    for line in report["files"]:
+        if line["next"]:
+            lines.append(f"  {line['next']} ({line['state']})")
+            if line["state"] == "damaged" and not any(line["note"] in why for why in report["refused"].values()):
+                lines.append(f"      {line['note']}")
     if lines and report["demo"]:
         return [f"This demo is not whole. Next: celeba-dialog demo {release} writes it anew.", *lines]
     build = _to_build(report, release)
@@ -292,17 +284,6 @@ def _to_do(report):
         lines.insert(0, f"Next: celeba-dialog fetch {release} --accept-agreement, or by hand, into any folder below:")
         return lines + [f"Or, of what is there: {command}" for command in build]
     return [f"Next: {command}" for command in build]
-
-
-def _to_download(report):
-    """The files that are missing or not whole, and where they are to be had."""
-    lines = []
-    for line in report["files"]:
-        if line["next"]:
-            lines.append(f"  {line['next']} ({line['state']})")
-            if line["state"] == "damaged" and not any(line["note"] in why for why in report["refused"].values()):
-                lines.append(f"      {line['note']}")
-    return lines
 
 
 def _to_build(report, release):
@@ -328,24 +309,17 @@ def _table(report, subset):
     for line in report["files"]:
         file = FILES[line["role"]]
         if file.subset == subset.name and line["found"]:
-            lines += _file_lines(line)
+            count = "" if line["count"] is None else _count(line)
+            lines.append(f"  {line['state']:<11}{file.name:<42}{count}".rstrip())
+            lines += [f"{'':<13}found as {found}" for found in line["found"] if found != file.path]
+            if line["note"] and not line["next"]:
+                lines.append(f"{'':<13}{line['note']}")
         elif file.subset == subset.name and line["state"] == "not needed":
             others.append(file.name)
     if others:
         lines.append(f"  not needed: {', '.join(others)}")
     if subset.name in report["splits"]:
         lines += _image_lines(report["splits"][subset.name], report["values"][subset.name])
-    return lines
-
-
-def _file_lines(line):
-    """The lines on a file that is there: its state, its count, where it was found and what there is to note."""
-    file = FILES[line["role"]]
-    count = "" if line["count"] is None else _count(line)
-    lines = [f"  {line['state']:<11}{file.name:<42}{count}".rstrip()]
-    lines += [f"{'':<13}found as {found}" for found in line["found"] if found != file.path]
-    if line["note"] and not line["next"]:
-        lines.append(f"{'':<13}{line['note']}")
     return lines
 
 

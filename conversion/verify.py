@@ -67,7 +67,10 @@ def verify(out, release, configs=None, workers=None):
     except ReleaseError as error:
         raise UsageError(f"{out}: no built folder: it has no {MANIFEST} of ours. {error}") from None
     release = Release(release)
-    configs = _configs(out, manifest, configs)
+    for name in configs or []:
+        if name not in manifest["configs"]:
+            raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
+    configs = [name for name in CONFIGS if name in (configs or manifest["configs"])]
     indexes = open_indexes(release, configs)
     for line in dict.fromkeys(line for index in indexes.values() for line in celeba_dialog.unlisted_lines(index)):
         files.say(line)
@@ -87,19 +90,8 @@ def verify(out, release, configs=None, workers=None):
             problems += found
             records[record["path"]] = record
         expected = make_manifest(jobs, records, indexes, {}, sources.result())
-    problems += _manifest_differences(manifest, expected)
-    problems += _head_differences(
-        out, expected | {"versions": manifest["versions"]}, configs == list(manifest["configs"])
-    )
+    problems += _manifest_differences(manifest, expected) + _head_differences(out, manifest, expected)
     return rows, values, sorted(problems)
-
-
-def _configs(out, manifest, names):
-    """The configs to compare, in the usual order; `names` None for all. Raises UsageError for one that is not built."""
-    for name in names or []:
-        if name not in manifest["configs"]:
-            raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
-    return [name for name in CONFIGS if name in (names or manifest["configs"])]
 
 
 def _file_differences(out, manifest):
@@ -151,19 +143,16 @@ def _manifest_differences(manifest, expected):
     return problems
 
 
-def _head_differences(out, expected, whole):
-    """A line for each entry of README.md's YAML that is not as `build` writes it.
-
-    `whole` is whether `expected`, a manifest, has all configs of the folder; else only the entries of its own count.
-    """
+def _head_differences(out, manifest, expected):
+    """A line for each entry of README.md's YAML that is not as `build` writes it for the `expected` manifest."""
     try:
         found = card.read_head(files.read(posixpath.join(out, "README.md")))
     except FileNotFoundError:
         return []  # `_file_differences` says so
     except ValueError as error:
         return [f"README.md: no YAML at its head: {_one_line(error)}"]
-    right = card.head(expected)
-    if not whole:
+    right = card.head(expected | {"versions": manifest["versions"]})
+    if len(expected["configs"]) < len(manifest["configs"]):  # then only the entries of these are compared
         named = ("configs", "dataset_info")
         right = {key: right[key] for key in named}
         there = {key: found[key] if isinstance(found.get(key), list) else [] for key in named}
@@ -176,15 +165,10 @@ def _head_differences(out, expected, whole):
 
 
 def compare_shard(job, size, path, out, listed):
-    """Compares one shard with the release: the job of a worker.
+    """Compares the shard at `path` below `out` with the release: the job of a worker.
 
-    Args:
-        job: the Job that `build` wrote it by.
-        size: side of its images in pixels, None for the release's own.
-        path: of the shard, below `out`.
-        listed: the manifest's entry of it, None where there is none.
-
-    Returns (the record that `build` would keep of the shard, rows compared, values compared, list of differences).
+    `job` and `size` are what `build` wrote it by; `listed` is the manifest's entry of it, None where there is none.
+    Returns (the record that `build` would keep of it, rows compared, values compared, list of differences).
     """
     record = (listed or {"size": 0, "sha256": "", "memory_bytes": 0}) | {"path": path, "rows": job.last - job.first}
     rows = values = memory = 0
