@@ -6,7 +6,6 @@ of the folder, and what manifest.json and the YAML of README.md state. Each diff
 was found and what was expected. Images are compared, not decoded: `check --deep` decodes those of the release.
 """
 
-import io
 import posixpath
 
 import pyarrow as pa
@@ -24,6 +23,7 @@ from .build.manifest import all_shards
 from .build.manifest import make_manifest
 from .build.manifest import read_manifest
 from .build.shards import count_rows
+from .build.shards import empty_shard
 from .build.shards import layout
 from .build.shards import open_indexes
 from .build.shards import plan
@@ -223,9 +223,8 @@ def _row_differences(where, found, right):
 
 def _schema_differences(path, parquet, job):
     """A line for each column whose type is not the published one, and one where the features in the metadata differ."""
-    empty = io.BytesIO()  # written and read back, because Parquet renames the items of lists
-    pq.write_table(layout(job.index.subset, job.index.parts).empty_table(), empty)
-    right, found = pq.ParquetFile(empty).schema_arrow, parquet.schema_arrow
+    right = empty_shard(layout(job.index.subset, job.index.parts)).schema_arrow
+    found = parquet.schema_arrow
     problems = []
     for name in dict.fromkeys([*right.names, *found.names]):
         types = [str(schema.field(name).type) if name in schema.names else "no column" for schema in (found, right)]

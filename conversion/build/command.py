@@ -78,11 +78,15 @@ def build(
     folder = Folder(out)
     configs = _configs(release, configs)
     with folder.claimed(force):
-        kept = {} if force else folder.kept(configs)
+        kept = folder.kept(configs)
         _refuse_other_state(folder, kept, release)
         indexes = open_indexes(release, [name for name in CONFIGS if name in configs or name in kept])
-        if not allow_incomplete:
-            _refuse_incomplete(release, indexes)
+        incomplete = shortfalls(indexes)
+        if incomplete and not allow_incomplete:
+            raise MissingFileError(
+                f"{release.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
+                "See what to do with: celeba-dialog check RELEASE. To build what is there: --allow-incomplete"
+            )
         jobs = plan(release, indexes, configs)
         with pool.executor(workers, dask) as executor:
             folder.prepare(jobs, kept)
@@ -98,7 +102,10 @@ def build(
     for index in indexes.values():
         for line in celeba_dialog.unlisted_lines(index):
             files.say(line)
-    files.say(f"{folder.path}: {', '.join(manifest['configs'])} built. {_how_to_load(folder.path, manifest)}")
+    above, name = os.path.split(folder.path)
+    configs = list(manifest["configs"])
+    load = f'datasets.load_dataset("{name}", "{configs[0]}")'
+    files.say(f"{folder.path}: {', '.join(configs)} built. Next, in {above or '.'}: {load}")
     return manifest
 
 
@@ -112,16 +119,6 @@ def _refuse_other_state(folder, kept, release):
             )
 
 
-def _refuse_incomplete(release, indexes):
-    """Raises MissingFileError where a full build lacks a file or an image."""
-    incomplete = shortfalls(indexes)
-    if incomplete:
-        raise MissingFileError(
-            f"{release.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
-            "See what to do with: celeba-dialog check RELEASE. To build what is there: --allow-incomplete"
-        )
-
-
 def _preview(release):
     """A contact sheet of the release as a PNG, for the card."""
     source = ReleaseRows(release)
@@ -130,12 +127,6 @@ def _preview(release):
     file = io.BytesIO()
     sheet.contact_sheet(source, config, positions, f"CelebA-Dialog · {config}", "").save(file, "PNG")
     return file.getvalue()
-
-
-def _how_to_load(path, manifest):
-    """The call that loads the folder, as a sentence."""
-    folder, name = os.path.split(path)
-    return f'Next, in {folder or "."}: datasets.load_dataset("{name}", "{next(iter(manifest["configs"]))}")'
 
 
 def _configs(release, names):

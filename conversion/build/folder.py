@@ -53,12 +53,12 @@ class Folder:
             self.work = os.path.join(parent, f".{name}.building")
             self.data = os.path.join(self.work, "new")
         self.records = f"{self.work}/records"
-        self._reuse = True
+        self._earlier = None  # the manifest of the earlier build, where its shards may be used again
 
-    def manifest(self):
+    def _read_earlier(self):
         """The manifest of the earlier build in OUT, None where there is none.
 
-        Raises UsageError where OUT holds anything that a build did not write.
+        Raises UsageError where OUT holds anything that a build did not write: it would be removed with the folder.
         """
         try:
             manifest = read_manifest(self.path)
@@ -67,15 +67,20 @@ class Folder:
         except DamagedFileError as error:
             raise self._foreign(str(error)) from None
         try:
-            if manifest:
-                self._refuse_others(manifest)
-                return manifest
-            names = files.names(self.path)
-            if files.is_file(self.path) or (names and not (self.remote and ".building" in names)):
-                raise self._foreign()
+            if manifest is None:
+                names = files.names(self.path)
+                if files.is_file(self.path) or (names and not (self.remote and ".building" in names)):
+                    raise self._foreign()
+                return None
+            ours = written_paths(manifest) | set(manifest["configs"])
+            for path in () if self.remote else files.tree(self.path):
+                if path not in ours and os.path.basename(path) != ".DS_Store":
+                    raise UsageError(
+                        f"{self.path}: holds {path}, which no build wrote. Move it away: a build replaces the folder."
+                    )
         except OSError as error:
             raise EnvironmentFault(f"{self.path}: cannot be read: {error.strerror or error}.") from error
-        return None
+        return manifest
 
     def _foreign(self, why=""):
         return UsageError(
@@ -83,27 +88,20 @@ class Folder:
             f"{why}".rstrip()
         )
 
-    def _refuse_others(self, manifest):
-        """Raises UsageError for a file in OUT that no build wrote, since it would be removed with the folder."""
-        ours = written_paths(manifest) | set(manifest["configs"])
-        for path in () if self.remote else files.tree(self.path):
-            if path not in ours and os.path.basename(path) != ".DS_Store":
-                raise UsageError(
-                    f"{self.path}: holds {path}, which no build wrote. Move it away: a build replaces the folder."
-                )
-
     @contextlib.contextmanager
     def claimed(self, force):
-        """Holds the working folder for this build alone.
+        """Holds the working folder for this build alone; with `force`, nothing of an earlier build is used.
 
         Raises UsageError where OUT cannot be a built folder, EnvironmentFault where another build has it.
         """
         self._refuse_place()
-        self.manifest()  # before anything is written
+        earlier = self._read_earlier()  # before anything is written
         if self.remote:
             self._try_to_write()
             if force:
                 files.remove(self.work)
+            else:
+                self._earlier = earlier
             yield
             return
         with self._locked():
@@ -112,9 +110,10 @@ class Folder:
                 if os.path.isdir(old) and not os.path.isdir(self.path):
                     os.rename(old, self.path)  # a build was killed between the two renames of `publish`
                 if force:
-                    for name in ("new", "records"):
-                        shutil.rmtree(os.path.join(self.work, name), ignore_errors=True)
-                self._reuse = not force
+                    for folder in (self.data, self.records):
+                        shutil.rmtree(folder, ignore_errors=True)
+                else:
+                    self._earlier = self._read_earlier()
                 yield
             except OSError as error:
                 raise storage_fault(error, self.work) from error
@@ -179,8 +178,8 @@ class Folder:
 
         Raises UsageError where one of their shards is missing or has another size.
         """
-        manifest = self.manifest()
-        kept = {name: entry for name, entry in (manifest or {"configs": {}})["configs"].items() if name not in configs}
+        earlier = self._earlier["configs"] if self._earlier else {}
+        kept = {name: entry for name, entry in earlier.items() if name not in configs}
         for name, entry in kept.items():
             for shard in shards_of(entry):
                 path = f"{self.path}/{shard['path']}"
@@ -192,12 +191,7 @@ class Folder:
         return kept
 
     def prepare(self, jobs, kept):
-        """Makes the folders, removes what is not wanted and links shards of the earlier build that can be used again.
-
-        Args:
-            jobs: what is to be built.
-            kept: what `kept` returned.
-        """
+        """Makes the folders for `jobs`, removes what is not wanted and links shards of the earlier build."""
         wanted = {path for job in jobs for _, _, path in job.targets}
         for folder in {os.path.dirname(path) for path in wanted} | set(kept):
             files.make_folder(f"{self.data}/{folder}")
@@ -207,8 +201,7 @@ class Folder:
             self._clear_url(wanted)
         else:
             self._clear_data(wanted)
-            if self._reuse:
-                self._take_over(wanted)
+            self._take_over(wanted)
 
     def _clear_url(self, wanted):
         """Removes what an earlier build wrote, but for the wanted shards and the manifest, which shows whose it is."""
@@ -232,14 +225,12 @@ class Folder:
 
     def _take_over(self, wanted):
         """Links the wanted shards of the folder that is replaced into the working folder, with a record each."""
-        manifest = self.manifest()
-        for entry in manifest["configs"].values() if manifest else ():
+        for entry in self._earlier["configs"].values() if self._earlier else ():
             for shard in shards_of(entry):
-                new = os.path.join(self.data, shard["path"])
-                if shard["path"] in wanted and not os.path.exists(new):
-                    _link(os.path.join(self.path, shard["path"]), new)
-                    record = os.path.join(self.records, shard["path"] + ".json")
-                    with files.whole_file(record) as file:
+                path = shard["path"]
+                if path in wanted and not os.path.exists(f"{self.data}/{path}"):
+                    _link(f"{self.path}/{path}", f"{self.data}/{path}")
+                    with files.whole_file(f"{self.records}/{path}.json") as file:
                         file.write(json.dumps(shard | {"state": entry["digest"]}).encode())
 
     def publish(self, manifest, texts):
@@ -251,11 +242,8 @@ class Folder:
         if self.remote:
             files.remove(self.work)
             return
-        shards = [shard["path"] for shard in all_shards(manifest)]
-        if all(_same(f"{self.path}/{name}", text) for name, text in texts.items()) and all(
-            _one_file(f"{self.path}/{path}", f"{self.data}/{path}") for path in shards
-        ):
-            shutil.rmtree(self.data)  # nothing has changed, so OUT keeps its times
+        if self._unchanged(texts, all_shards(manifest)):
+            shutil.rmtree(self.data)  # so OUT keeps its times
             return
         old = os.path.join(self.work, "old")
         shutil.rmtree(old, ignore_errors=True)
@@ -273,17 +261,14 @@ class Folder:
                 f"mount point, give a folder inside it."
             ) from error
 
-
-def _same(path, content):
-    with contextlib.suppress(OSError):
-        return files.read(path) == content
-    return False
-
-
-def _one_file(path, other):
-    with contextlib.suppress(OSError):
-        return os.path.samefile(path, other)
-    return False
+    def _unchanged(self, texts, shards):
+        """Whether OUT already holds these texts and the very files of these shards."""
+        try:
+            return all(files.read(f"{self.path}/{name}") == text for name, text in texts.items()) and all(
+                os.path.samefile(f"{self.path}/{shard['path']}", f"{self.data}/{shard['path']}") for shard in shards
+            )
+        except OSError:
+            return False
 
 
 def _link(old, new):

@@ -42,13 +42,13 @@ _FILE = {"size": int, "sha256": _HEX}
 
 
 def make_manifest(jobs, records, indexes, kept, sources):
-    """The manifest, a dict; the same for the same release, options and library versions.
+    """The manifest, a dict, without "files"; the same for the same release, options and library versions.
 
     Args:
         jobs: all Jobs that were done.
         records: {path of a shard: its record}, see `write_shards`.
         indexes: {family: Index} of the configs built and kept.
-        kept: {config: its entry in the manifest of the earlier build}, for those that were not built now.
+        kept: {config: its entry in the earlier manifest} of the configs that were not built now.
         sources: the entries of the release's files, see `hashed_sources`.
     """
     configs = {
@@ -85,9 +85,7 @@ def make_manifest(jobs, records, indexes, kept, sources):
 
 def files_entry(beside):
     """The manifest's entry of the files beside the shards; `beside` is {name: bytes}."""
-    return {
-        name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in sorted(beside.items())
-    }
+    return {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in beside.items()}
 
 
 def shortfalls(indexes):

@@ -118,15 +118,14 @@ def write_shards(job, data, records):
             f"The worker on {platform.node()} has another copy of this project than this command, or other libraries: "
             f"{here}. Install the same there."
         )
-    done = [_finished(job, path, data, records) for _, _, path in job.targets]
-    todo = [target for target, record in zip(job.targets, done) if record is None]
+    done = {path: _finished(job, path, data, records) for _, _, path in job.targets}
+    todo = [target for target in job.targets if not done[target[2]]]
     if todo:
         try:
-            written = _write(job, todo, data, records)
+            done |= _write(job, todo, data, records)
         except OSError as error:
             raise storage_fault(error, data) from error
-        done = [written.get(path, record) for (_, _, path), record in zip(job.targets, done)]
-    return done
+    return list(done.values())
 
 
 def storage_fault(error, path):
@@ -182,30 +181,26 @@ def layout(subset, parts):
     return features.arrow_schema.with_metadata({"huggingface": json.dumps(schema.portable_json(features))})
 
 
-def _leaves(arrow):
-    """The names of the Parquet columns of a schema."""
+def empty_shard(arrow):
+    """A ParquetFile of the schema `arrow` without rows: what Parquet makes of the names and types of its columns."""
     buffer = io.BytesIO()
     pq.write_table(arrow.empty_table(), buffer)
-    columns = pq.ParquetFile(buffer).schema
-    return [columns.column(index).path for index in range(len(columns))]
+    return pq.ParquetFile(buffer)
 
 
 class Shard:
     """A Parquet file being written, hashed as it goes. Image bytes are not compressed: JPEG and PNG are already.
 
-    Args:
-        stack: an ExitStack; the file appears when that is left without an error.
-        path: of the file.
-        arrow: its schema.
-
-    `digest` is its SHA-256 so far, `size` its bytes, `memory` the bytes of its rows as Arrow tables.
+    It has the schema `arrow`, and appears at `path` when `stack`, an ExitStack, is left without an error. `digest` is
+    its SHA-256 so far, `size` its bytes, `memory` the bytes of its rows as Arrow tables.
     """
 
     def __init__(self, stack, path, arrow):
         self.digest = hashlib.sha256()
         self.size = self.memory = 0
         self._file = stack.enter_context(files.whole_file(path, synced=False))  # the main process syncs it
-        leaves = _leaves(arrow)
+        columns = empty_shard(arrow).schema
+        leaves = [columns.column(index).path for index in range(len(columns))]
         # Neither a dictionary nor statistics of image bytes: both would compare every image with others for nothing.
         others = [name for name in leaves if not name.endswith(".bytes")]
         self._parquet = stack.enter_context(

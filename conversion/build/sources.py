@@ -14,10 +14,10 @@ from ..machine import files
 
 @contextlib.contextmanager
 def hashed_sources(release, families):
-    """Hashes every source of some families, in a thread while workers read the same bytes.
+    """Hashes every source of some families in a thread, while workers read the same bytes.
 
-    Gives a Future of the manifest's entries: [{"role", "path", "size", "sha256"}], with "files", their number, for a
-    folder. It raises EnvironmentFault for a file that cannot be read.
+    Gives a Future of the manifest's entries, [{"role", "path", "size", "sha256"}], a folder's with "files", how many it
+    has. The Future raises EnvironmentFault for a file that cannot be read.
     """
     roles = {role for subset, parts in families for role in celeba_dialog.roles_of(subset, parts)}
     stop = threading.Event()
