@@ -108,34 +108,24 @@ def _run(argv, ctrl_c):
     """The exit status of the command in `argv`."""
     names = [name for name in COMMANDS if name in argv]
     if names:
-        _check_working_folder()
-        _check_memory()
-        _check_endpoint()
+        _check_surroundings()
     args = parser(names).parse_args(argv)
     ctrl_c.running = True
     return args.run(args) or 0
 
 
-def _check_working_folder():
-    """Raises OSError where the working folder was removed: some libraries ask for it when they are imported."""
+def _check_surroundings():
+    """Raises OSError or MemoryError where a library could not be imported, and would not say why in plain words."""
     try:
         os.getcwd()
     except OSError as error:
         raise OSError(error.errno, "It is not there any more: change to another", "The working folder") from error
-
-
-def _check_memory():
-    """Raises MemoryError where the process may not have enough address space to import the libraries."""
     with contextlib.suppress(ImportError):  # on Windows, which has no such limits
         import resource
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY and limit < LEAST_MEMORY:
             raise MemoryError(f"ulimit -v is {limit >> 20:,} MB, and {LEAST_MEMORY >> 20:,} MB are the least")
-
-
-def _check_endpoint():
-    """Raises OSError where HF_ENDPOINT is such that huggingface_hub cannot be imported."""
     address = os.environ.get("HF_ENDPOINT", "")
     try:
         _ = urlsplit(address).port

@@ -221,10 +221,8 @@ def _shown_config(name, config):
         masks = f"palette, {min(width, MASK_SIDE)}×{min(width, MASK_SIDE)}" + (", and parts" if config["parts"] else "")
     return {
         "name": name,
-        "subset": subset.name,
         "image": f"{width}×{height}, " + ("resized" if side else "as released"),
         "masks": masks,
-        "parts": config["parts"],
         "rows": _rows(config),
         "bytes": sum(split["bytes"] for split in config["splits"].values()),
         "content": content_digest(config),

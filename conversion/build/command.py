@@ -58,19 +58,11 @@ def run(args):
 def build(
     release, out, configs=None, workers=None, dask=None, *, allow_incomplete=False, with_preview=False, force=False
 ):
-    """Build the folder `out` from `release`; returns its manifest, a dict.
+    """Build the folder `out` from `release`, paths or URLs; returns its manifest, a dict. The rest are the options.
 
-    Args:
-        release: path or URL of the official files.
-        out: path or URL of the folder to write.
-        configs: names of configs; None for `hq` and `standard`, as far as the release has them.
-        workers: processes; None for one per CPU.
-        dask: address of a Dask scheduler; None for processes of this machine.
-        allow_incomplete: build although files or images are missing.
-        with_preview: put a contact sheet with faces of the dataset into the card.
-        force: reuse nothing that an earlier build left.
-
-    Raises ReleaseError where the release is at fault, EnvironmentFault where the machine is, UsageError for `out`.
+    `configs` are names, None for `hq` and `standard`, as far as the release has them; `dask` is the address of a
+    scheduler. Raises ReleaseError where the release is at fault, EnvironmentFault where the machine is, UsageError for
+    `out` or an option.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: at least one is needed.")
@@ -78,8 +70,7 @@ def build(
     folder = Folder(out)
     configs = _configs(release, configs)
     with folder.claimed(force):
-        kept = folder.kept(configs)
-        _refuse_other_state(folder, kept, release)
+        kept = folder.kept(configs, release)
         indexes = open_indexes(release, [name for name in CONFIGS if name in configs or name in kept])
         incomplete = shortfalls(indexes)
         if incomplete and not allow_incomplete:
@@ -107,16 +98,6 @@ def build(
     load = f'datasets.load_dataset("{name}", "{configs[0]}")'
     files.say(f"{folder.path}: {', '.join(configs)} built. Next, in {above or '.'}: {load}")
     return manifest
-
-
-def _refuse_other_state(folder, kept, release):
-    """Raises UsageError for a config that stays in the folder but was built from other files."""
-    for name, entry in kept.items():
-        if entry["release"] != release.digest(celeba_dialog.roles_of(*family(name))):
-            raise UsageError(
-                f"{folder.path}: holds the config {name}, built from another state of the release. Build it too, "
-                f"with --config {name}, or drop it with --force."
-            )
 
 
 def _preview(release):

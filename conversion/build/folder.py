@@ -23,6 +23,7 @@ from .manifest import all_shards
 from .manifest import read_manifest
 from .manifest import shards_of
 from .manifest import written_paths
+from .shards import family
 from .shards import storage_fault
 
 
@@ -33,12 +34,8 @@ class Folder:
     At a URL there is no such rename: shards go to their places, and the README, without which `datasets` finds no
     config, is removed before that and written last.
 
-    Attributes:
-        path: of the built folder, absolute or a URL.
-        remote: whether that is a URL.
-        work: the working folder.
-        data: the folder in which the files of this build are written.
-        records: the folder with a record of each finished shard.
+    `path` is that of OUT, absolute or a URL, which `remote` tells; `work` the working folder, `data` where the files of
+    this build are written, `records` where there is a record of each finished shard.
     """
 
     def __init__(self, out):
@@ -95,31 +92,32 @@ class Folder:
         Raises UsageError where OUT cannot be a built folder, EnvironmentFault where another build has it.
         """
         self._refuse_place()
-        earlier = self._read_earlier()  # before anything is written
+        self._earlier = self._read_earlier()  # before anything is written
         if self.remote:
             self._try_to_write()
             if force:
+                self._earlier = None
                 files.remove(self.work)
-            else:
-                self._earlier = earlier
             yield
             return
-        with self._locked():
-            old = os.path.join(self.work, "old")
-            try:
-                if os.path.isdir(old) and not os.path.isdir(self.path):
-                    os.rename(old, self.path)  # a build was killed between the two renames of `publish`
-                if force:
-                    for folder in (self.data, self.records):
-                        shutil.rmtree(folder, ignore_errors=True)
-                else:
-                    self._earlier = self._read_earlier()
-                yield
-            except OSError as error:
-                raise storage_fault(error, self.work) from error
-            finally:
-                if not os.path.isdir(self.data):  # nothing was made yet, or all is done
-                    shutil.rmtree(self.work, ignore_errors=True)
+        lock = self._lock()
+        old = os.path.join(self.work, "old")
+        try:
+            if os.path.isdir(old) and not os.path.isdir(self.path):
+                os.rename(old, self.path)  # a build was killed between the two renames of `publish`
+            self._earlier = None if force else self._read_earlier()  # again, as another build may have ended meanwhile
+            if force:
+                for folder in (self.data, self.records):
+                    shutil.rmtree(folder, ignore_errors=True)
+            yield
+        except OSError as error:
+            raise storage_fault(error, self.work) from error
+        finally:
+            if not os.path.isdir(self.data):  # nothing was made yet, or all is done
+                shutil.rmtree(self.work, ignore_errors=True)
+            lock.release()
+            with contextlib.suppress(OSError):
+                os.rmdir(self.work)  # here because Windows removes nothing in which a lock is held
 
     def _refuse_place(self):
         """Raises UsageError where no folder can be made or replaced."""
@@ -151,9 +149,8 @@ class Folder:
         except OSError as error:
             raise EnvironmentFault(f"{self.path}: cannot be written: {error.strerror or error}.") from error
 
-    @contextlib.contextmanager
-    def _locked(self):
-        """Makes the working folder and keeps other builds out. Raises EnvironmentFault where another has it."""
+    def _lock(self):
+        """Makes the working folder and returns its lock. Raises EnvironmentFault where another build has it."""
         lock = filelock.FileLock(os.path.join(self.work, "lock"), timeout=0)
         try:
             os.makedirs(self.work, exist_ok=True)
@@ -166,17 +163,12 @@ class Folder:
             ) from error
         except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
             raise storage_fault(error, self.work) from error
-        try:
-            yield
-        finally:
-            lock.release()
-            with contextlib.suppress(OSError):
-                os.rmdir(self.work)  # here because Windows removes nothing in which a lock is held
+        return lock
 
-    def kept(self, configs):
+    def kept(self, configs, release):
         """{config: entry of the earlier manifest} of the configs that stay as they are, being none of `configs`.
 
-        Raises UsageError where one of their shards is missing or has another size.
+        Raises UsageError where one was built from another state of `release`, or has a shard of another size or none.
         """
         earlier = self._earlier["configs"] if self._earlier else {}
         kept = {name: entry for name, entry in earlier.items() if name not in configs}
@@ -188,6 +180,11 @@ class Folder:
                         f"{path}: is not as it was built, and belongs to the config {name}. Build that too, with "
                         f"--config {name}, or drop it with --force."
                     )
+            if entry["release"] != release.digest(celeba_dialog.roles_of(*family(name))):
+                raise UsageError(
+                    f"{self.path}: holds the config {name}, built from another state of the release. Build it too, "
+                    f"with --config {name}, or drop it with --force."
+                )
         return kept
 
     def prepare(self, jobs, kept):

@@ -4,13 +4,9 @@ from celeba_dialog import EnvironmentFault
 
 
 def missing(who, extra, found, *requirements):
-    """The EnvironmentFault for a command or option that lacks a package.
+    """The EnvironmentFault for `who`, a command or option, that lacks a package of an extra.
 
-    Args:
-        who: the command or option.
-        extra: what brings the package, a name in pyproject.toml.
-        found: what was found instead, an ImportError or a text.
-        requirements: of the extra, for those who have only a clone, such as "gdown>=6.3".
+    `found` is what was found instead, an ImportError or a text; `requirements` are those of the extra, as "gdown>=6.3".
     """
     alone = " ".join(f'"{requirement}"' for requirement in requirements)
     return EnvironmentFault(

@@ -38,8 +38,7 @@ tqdm.monitor_interval = 0  # else it starts a thread, and a process with threads
 def say(message):
     """Prints a message on standard error, above any progress bar; does nothing where that cannot be written to.
 
-    Control characters in it, which may come from outside, are escaped. Names that may hold line ends have to go through
-    `printable` or `one_line` first.
+    Control characters are escaped, but for line ends: names from outside go through `printable` or `one_line` first.
     """
     if sys.stderr:  # else it was closed, and tqdm would take standard output
         with contextlib.suppress(OSError, ValueError):
@@ -216,25 +215,22 @@ def tree(path):
         found = filesystem(path).find(path, withdirs=True, detail=True)
         kinds = {name.rstrip("/"): "folder" if found[name]["type"] == "directory" else "file" for name in sorted(found)}
         return {name.removeprefix(root): kind for name, kind in kinds.items() if name.startswith(root)}
+
+    def refuse(error):
+        raise EnvironmentFault(f"{printable(error.filename)}: cannot be listed: {error.strerror}.") from error
+
     kinds = {}
-    for folder, folders, names in os.walk(path, onerror=_unlisted):
+    for folder, folders, names in os.walk(path, onerror=refuse):
         for name in (*folders, *names):
             there = os.path.join(folder, name)
             kinds[os.path.relpath(there, path).replace(os.sep, "/")] = kind(there, follow=False)
     return dict(sorted(kinds.items()))
 
 
-def _unlisted(error):
-    raise EnvironmentFault(f"{printable(error.filename)}: cannot be listed: {error.strerror}.") from error
-
-
 @_plain_errors()
 def make_folder(path):
     """Makes a folder and those above it, as far as they are not there."""
-    if is_url(path):
-        filesystem(path).makedirs(path, exist_ok=True)
-    else:
-        os.makedirs(path, exist_ok=True)
+    filesystem(path).makedirs(path, exist_ok=True)
 
 
 @_plain_errors()

@@ -42,14 +42,10 @@ def executor(workers=None, dask=None):
         raise UsageError(f"--workers {workers}: at least one is needed.")
     if dask == "":
         raise UsageError("--dask: the address of the scheduler is empty.")
-    workers = workers or _cpus()
+    if workers is None:  # this process may have fewer CPUs than the machine
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with _dask(dask) if dask else _thread() if workers == 1 else _processes(workers) as pool:
         yield pool
-
-
-def _cpus():
-    """CPUs that this process may use, which may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -168,33 +164,25 @@ def results(futures):
     try:
         for future in concurrent.futures.as_completed(futures):
             yield future.result()
-    except concurrent.futures.BrokenExecutor as error:
-        raise EnvironmentFault(_DIED) from error
     except Exception as error:
-        if type(error).__name__ == "KilledWorker":  # Dask's name for it
-            raise EnvironmentFault(_DIED) from error
-        if isinstance(error, ModuleNotFoundError) or "deserialization" in str(error):  # Dask's words for it
+        if isinstance(error, concurrent.futures.BrokenExecutor) or type(error).__name__ == "KilledWorker":  # of Dask
+            raise EnvironmentFault(
+                "A worker process died: it was killed, perhaps for want of memory. What is finished is kept: run the "
+                "same command again, with fewer --workers if memory was the cause."
+            ) from error
+        if isinstance(error, ModuleNotFoundError) or "deserialization" in str(error):  # Dask's word for it
             raise EnvironmentFault(_not_installed()) from error
         raise
-
-
-_DIED = (
-    "A worker process died: it was killed, perhaps for want of memory. What is finished is kept: run the same command "
-    "again, with fewer --workers if memory was the cause."
-)
 
 
 def _not_installed():
     """What to say where a cluster lacks this package under the name that it has here, which its jobs refer to."""
     package = __name__.partition(".")[0]
+    what = (
+        f"Install celeba-dialog {__version__} for its scheduler and its workers, from the same folder or wheel as here "
+    )
+    what += "and with the same packages, and start them again."
     if package == "conversion":
-        what = (
-            "Start its scheduler and its workers with "
-            f"PYTHONPATH={Path(__file__).resolve().parents[2]} and the same packages as here."
-        )
-    else:
-        what = (
-            f"Install celeba-dialog {__version__} for its scheduler and its workers, from the same folder or wheel as "
-            "here and with the same packages, and start them again."
-        )
+        folder = Path(__file__).resolve().parents[2]
+        what = f"Start its scheduler and its workers with PYTHONPATH={folder} and the same packages as here."
     return f"The Dask cluster cannot import {package}. {what}"
