@@ -15,7 +15,6 @@ from celeba_dialog import ATTRIBUTES
 from celeba_dialog import CONFIGS
 from celeba_dialog import FILES
 from celeba_dialog import HQ
-from celeba_dialog import MASK_CLASSES
 from celeba_dialog import MASK_SIDE
 from celeba_dialog import PARTITION
 from celeba_dialog import PARTITION_ENDS
@@ -66,7 +65,7 @@ def render(manifest, example, with_preview=False):
         files.say(f"The card has no statistics.png: {fault}")
     if _has_masks(manifest):
         beside["legend.png"] = sheet.legend()
-        beside["id2label.json"] = (json.dumps(dict(enumerate(MASK_CLASSES)), indent=1) + "\n").encode()
+        beside["id2label.json"] = (json.dumps(dict(enumerate(celeba_dialog.MASK_CLASSES)), indent=1) + "\n").encode()
     card = DatasetCard.from_template(
         DatasetCardData(**_metadata(manifest)),
         template_path=files.DATASET_CARD / "card.md.jinja",

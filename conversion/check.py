@@ -17,13 +17,10 @@ from celeba_dialog import CHECKSUMS
 from celeba_dialog import CONFIGS
 from celeba_dialog import DEGREES
 from celeba_dialog import FILES
-from celeba_dialog import HQ
 from celeba_dialog import READERS
-from celeba_dialog import STANDARD
 from celeba_dialog import SUBSETS
 from celeba_dialog import UNLABELED
 from celeba_dialog import CelebADialogError
-from celeba_dialog import Release
 
 from .build.shards import family
 from .fetch import registry
@@ -42,7 +39,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    report = examine(Release(args.release), args.deep)
+    report = examine(celeba_dialog.Release(args.release), args.deep)
     streams.put(json.dumps(report, indent=1) if args.json else as_text(report))
     return 0 if report["complete"] else 1
 
@@ -235,7 +232,7 @@ def _decode(role, sources, places):
 def as_text(report):
     """The report as a person reads it."""
     parts = [[report["release"]], _verdict(report), _some(report["notes"]), _to_do(report), _some(report["left_aside"])]
-    parts += [_table(report, subset) for subset in (HQ, STANDARD)]
+    parts += [_table(report, subset) for subset in SUBSETS.values()]
     if report["damaged_images"] is not None:
         count = f"{len(report['damaged_images']):,} images or masks cannot be decoded or served"
         parts.append([count, *report["damaged_images"]])

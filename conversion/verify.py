@@ -13,23 +13,16 @@ import pyarrow.parquet as pq
 
 import celeba_dialog
 from celeba_dialog import CONFIGS
-from celeba_dialog import Release
 from celeba_dialog import ReleaseError
 from celeba_dialog import UsageError
 
 from . import card
+from .build import shards
 from .build.manifest import MANIFEST
 from .build.manifest import all_shards
+from .build.manifest import hashed_sources
 from .build.manifest import make_manifest
 from .build.manifest import read_manifest
-from .build.shards import count_rows
-from .build.shards import empty_shard
-from .build.shards import layout
-from .build.shards import open_indexes
-from .build.shards import plan
-from .build.shards import release_rows
-from .build.shards import to_parquet
-from .build.sources import hashed_sources
 from .look.rows import validated
 from .machine import files
 from .machine import pool
@@ -66,20 +59,20 @@ def verify(out, release, configs=None, workers=None):
         manifest = read_manifest(out)
     except ReleaseError as error:
         raise UsageError(f"{out}: no built folder: it has no {MANIFEST} of ours. {error}") from None
-    release = Release(release)
+    release = celeba_dialog.Release(release)
     for name in configs or []:
         if name not in manifest["configs"]:
             raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
     configs = [name for name in CONFIGS if name in (configs or manifest["configs"])]
-    indexes = open_indexes(release, configs)
+    indexes = shards.open_indexes(release, configs)
     for line in dict.fromkeys(line for index in indexes.values() for line in celeba_dialog.unlisted_lines(index)):
         files.say(line)
-    jobs = plan(release, indexes, configs)
+    jobs = shards.plan(release, indexes, configs)
     rows = values = 0
     problems, records = _file_differences(out, manifest), {}
     with (
         hashed_sources(release, indexes) as sources,
-        files.progress(total=count_rows(jobs), desc="verify") as bar,
+        files.progress(total=shards.count_rows(jobs), desc="verify") as bar,
         pool.executor(workers) as executor,
     ):
         listed = {shard["path"]: shard for shard in all_shards(manifest)}
@@ -182,9 +175,9 @@ def compare_shard(job, size, path, out, listed):
             parquet = pq.ParquetFile(file)
             problems += _schema_differences(path, parquet, job)
             found = _rows(parquet)
-            arrow = layout(job.index.subset, job.index.parts)
-            for slice_, images in release_rows(job, [size]):
-                memory += to_parquet(slice_, images[size], arrow).nbytes
+            arrow = shards.layout(job.index.subset, job.index.parts)
+            for slice_, images in shards.release_rows(job, [size]):
+                memory += shards.to_parquet(slice_, images[size], arrow).nbytes
                 for right in celeba_dialog.examples(slice_, images[size]):
                     where, row = next(found, (None, None))
                     if row is None:
@@ -223,7 +216,7 @@ def _row_differences(where, found, right):
 
 def _schema_differences(path, parquet, job):
     """A line for each column whose type is not the published one, and one where the features in the metadata differ."""
-    right = empty_shard(layout(job.index.subset, job.index.parts)).schema_arrow
+    right = shards.empty_shard(shards.layout(job.index.subset, job.index.parts)).schema_arrow
     found = parquet.schema_arrow
     problems = []
     for name in dict.fromkeys([*right.names, *found.names]):

@@ -33,8 +33,8 @@ from conversion import check
 from conversion import push
 from conversion import verify
 from conversion.build import command as build
+from conversion.build import manifest as manifests
 from conversion.build import shards
-from conversion.build import sources
 from conversion.machine import files
 
 pytest_plugins = ["building"]
@@ -430,7 +430,7 @@ def test_a_zip_that_serves_several_roles_is_hashed_once(tmp_path, monkeypatch):
     hashed, checksum = [], files.checksum
     monkeypatch.setattr(files, "checksum", lambda path, **options: hashed.append(path) or checksum(path, **options))
     release = SimpleNamespace(sources=roles, shown=os.path.basename)
-    with sources.hashed_sources(release, [("hq", False)]) as entries:
+    with manifests.hashed_sources(release, [("hq", False)]) as entries:
         found = entries.result()
     right = {"path": path.name, "size": 16, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     assert found == [{"role": role} | right for role in roles]
@@ -628,7 +628,7 @@ def test_a_remote_out_that_takes_nothing(error, small, memory, monkeypatch):
         raise error
 
     monkeypatch.setattr(type(memory), "_open", refuse)
-    monkeypatch.setattr(build, "write_shards", lambda *_: pytest.fail("something was built"))
+    monkeypatch.setattr(shards, "write_shards", lambda *_: pytest.fail("something was built"))
     with pytest.raises(celeba_dialog.EnvironmentFault, match="memory://bucket/out: cannot be written: .*[eE].*d"):
         build.build(small, "memory://bucket/out", workers=1, allow_incomplete=True)
 

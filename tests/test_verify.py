@@ -492,6 +492,16 @@ def test_a_yaml_of_other_types(options, folder, small, commands):
         assert f"README.md: {key} in its YAML: " in done.text
 
 
+def test_another_licence_in_the_yaml(folder, small, commands):
+    """The folder has all configs, whose order in manifest.json is not the usual one."""
+    readme = folder / "README.md"
+    readme.write_text(readme.read_text().replace("license: other\n", "license: mit\n"))
+    correct_file(folder, "README.md")
+    done = commands.run("verify", folder, small)
+    assert done.status == 1
+    assert done.text.startswith("README.md: license in its YAML: 'mit', expected 'other'\n")
+
+
 def test_a_cached_index_is_not_trusted(folder, small, commands, tmp_path):
     """One that fits the folder and not the release, planted under the right name: verify reads the files itself."""
     cache = tmp_path / "cache"

@@ -17,24 +17,18 @@ import numpy as np
 import celeba_dialog
 from celeba_dialog import CONFIGS
 from celeba_dialog import MissingFileError
-from celeba_dialog import Release
-from celeba_dialog import UsageError
 
 from .. import card
 from ..look import sheet
 from ..look.rows import ReleaseRows
 from ..machine import files
 from ..machine import pool
+from . import shards
 from .folder import Folder
 from .manifest import files_entry
+from .manifest import hashed_sources
 from .manifest import make_manifest
 from .manifest import shortfalls
-from .shards import count_rows
-from .shards import family
-from .shards import open_indexes
-from .shards import plan
-from .shards import write_shards
-from .sources import hashed_sources
 
 PREVIEW_ROWS = 4  # of the contact sheet in the card
 
@@ -64,24 +58,23 @@ def build(
     scheduler. Raises ReleaseError where the release is at fault, EnvironmentFault where the machine is, UsageError for
     `out` or an option.
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers {workers}: at least one is needed.")
-    release = Release(release)
+    processes = pool.executor(workers, dask)
+    release = celeba_dialog.Release(release)
     folder = Folder(out)
     configs = _configs(release, configs)
     with folder.claimed(force):
         kept = folder.kept(configs, release)
-        indexes = open_indexes(release, [name for name in CONFIGS if name in configs or name in kept])
+        indexes = shards.open_indexes(release, [name for name in CONFIGS if name in configs or name in kept])
         incomplete = shortfalls(indexes)
         if incomplete and not allow_incomplete:
             raise MissingFileError(
                 f"{release.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
                 "See what to do with: celeba-dialog check RELEASE. To build what is there: --allow-incomplete"
             )
-        jobs = plan(release, indexes, configs)
-        with pool.executor(workers, dask) as executor:
+        jobs = shards.plan(release, indexes, configs)
+        with processes as executor:
             folder.prepare(jobs, kept)
-            futures = pool.submit(executor, write_shards, [(job, folder.data, folder.records) for job in jobs])
+            futures = pool.submit(executor, shards.write_shards, [(job, folder.data, folder.records) for job in jobs])
             with hashed_sources(release, indexes) as sources:
                 records = _collect(futures, jobs, folder.data)
                 manifest = make_manifest(jobs, records, indexes, kept, sources.result())
@@ -133,7 +126,7 @@ def _collect(futures, jobs, data):
     """
     records, synced = {}, []
     with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(files.progress(total=count_rows(jobs), desc="build"))
+        bar = stack.enter_context(files.progress(total=shards.count_rows(jobs), desc="build"))
         disk = concurrent.futures.ThreadPoolExecutor(1)
         stack.callback(disk.shutdown, cancel_futures=True)
         for done in pool.results(futures):
@@ -149,7 +142,7 @@ def _collect(futures, jobs, data):
 def _example(indexes, manifest):
     """The first row of the first config, with a few words in the place of each image: the example in the card."""
     config = next(iter(manifest["configs"]))
-    index, size = indexes[family(config)], CONFIGS[config].get("image_size")
+    index, size = indexes[shards.family(config)], CONFIGS[config].get("image_size")
     rows = index.table.slice(0, 1)
     row = next(celeba_dialog.examples(rows, celeba_dialog.read_images(index, rows, [size])[size]))
     for name in ("image", "mask"):

@@ -10,10 +10,7 @@ from pathlib import Path
 import filelock
 
 import celeba_dialog
-from celeba_dialog import CONFIGS
-from celeba_dialog import DamagedFileError
 from celeba_dialog import EnvironmentFault
-from celeba_dialog import MissingFileError
 from celeba_dialog import UsageError
 
 from ..machine import files
@@ -59,9 +56,9 @@ class Folder:
         """
         try:
             manifest = read_manifest(self.path)
-        except MissingFileError:
+        except celeba_dialog.MissingFileError:
             manifest = None
-        except DamagedFileError as error:
+        except celeba_dialog.DamagedFileError as error:
             raise self._foreign(str(error)) from None
         try:
             if manifest is None:
@@ -205,7 +202,7 @@ class Folder:
         for name in BESIDE_SHARDS:
             if name != MANIFEST:
                 files.remove(f"{self.path}/{name}")
-        for name in CONFIGS:
+        for name in celeba_dialog.CONFIGS:
             for shard in files.names(f"{self.path}/{name}"):
                 if f"{name}/{shard}" not in wanted:
                     files.remove(f"{self.path}/{name}/{shard}")

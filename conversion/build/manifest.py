@@ -1,8 +1,12 @@
 """The manifest of a built folder, which says what was built from what: its form, how it is made, read and checked."""
 
+import concurrent.futures
+import contextlib
+import functools
 import hashlib
 import json
 import re
+import threading
 
 import numpy as np
 import pyarrow.compute as pc
@@ -10,7 +14,6 @@ import pyarrow.compute as pc
 import celeba_dialog
 from celeba_dialog import CONFIGS
 from celeba_dialog import FILES
-from celeba_dialog import SPLITS
 from celeba_dialog import DamagedFileError
 from celeba_dialog import EnvironmentFault
 from celeba_dialog import MissingFileError
@@ -57,10 +60,9 @@ def make_manifest(jobs, records, indexes, kept, sources):
     }
     for job in jobs:
         for name, size, path in job.targets:
-            subset, parts = family(name)
-            entry = {"subset": subset, "image_size": size, "parts": parts}
-            entry |= {"release": job.index.digest, "digest": job.state}
-            config = configs.setdefault(name, entry | {"splits": {}})
+            entry = {"subset": job.index.subset, "image_size": size, "parts": job.index.parts}
+            entry |= {"release": job.index.digest, "digest": job.state, "splits": {}}
+            config = configs.setdefault(name, entry)
             split = path.split("/")[1].split("-")[0]
             shards = config["splits"].setdefault(split, {"shards": []})["shards"]
             shards.append({key: value for key, value in records[path].items() if key != "state"})
@@ -81,6 +83,49 @@ def make_manifest(jobs, records, indexes, kept, sources):
         "configs": {name: configs[name] for name in CONFIGS if name in configs},
         "versions": versions(),
     }
+
+
+@contextlib.contextmanager
+def hashed_sources(release, families):
+    """Hashes every source of some families in a thread, while workers read the same bytes.
+
+    Gives a Future of the manifest's entries, [{"role", "path", "size", "sha256"}], a folder's with "files", how many it
+    has. The Future raises EnvironmentFault for a file that cannot be read.
+    """
+    roles = {role for subset, parts in families for role in celeba_dialog.roles_of(subset, parts)}
+    stop = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        try:
+            yield thread.submit(_entries, release, sorted(roles), stop)
+        finally:
+            stop.set()
+
+
+def _entries(release, roles, stop):
+    def check_wanted(_):
+        if stop.is_set():
+            raise concurrent.futures.CancelledError
+
+    @functools.cache  # one zip may serve several roles
+    def sha256(path):
+        try:
+            return files.checksum(path, progress=check_wanted)
+        except OSError as error:
+            raise EnvironmentFault(f"{path}: cannot be read: {error.strerror or repr(error)}.") from error
+
+    found = []
+    for role in roles:
+        for source in release.sources.get(role, []):
+            entry = {"role": role, "path": release.shown(source.path), "size": source.size}
+            if source.path.endswith("/"):
+                names = celeba_dialog.image_files(source)
+                lines = [f"{sha256(source.path + name)}  {name}\n" for name in names]
+                entry["files"] = len(names)
+                entry["sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
+            else:
+                entry["sha256"] = sha256(source.path)
+            found.append(entry)
+    return found
 
 
 def files_entry(beside):
@@ -142,7 +187,7 @@ def _check(manifest):
         subset, parts = family(config)
         fixed = {"subset": subset, "parts": parts, "image_size": CONFIGS[config].get("image_size")}
         _check_form(entry, _CONFIG | fixed, config)
-        for split, told in _known(entry["splits"], SPLITS, f"{config}, splits"):
+        for split, told in _known(entry["splits"], celeba_dialog.SPLITS, f"{config}, splits"):
             where = f"{config}, {split}"
             _check_form(told, _SPLIT, where)
             for number, shard in enumerate(told["shards"]):

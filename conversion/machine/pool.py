@@ -30,13 +30,12 @@ NO_LEAKS = "ignore:resource_tracker:UserWarning"
 MOST_ON_WINDOWS = 61  # processes that ProcessPoolExecutor can have there
 
 
-@contextlib.contextmanager
 def executor(workers=None, dask=None):
-    """A concurrent.futures.Executor: `workers` processes, None for one per CPU, or the Dask cluster at `dask`.
+    """A context that gives a concurrent.futures.Executor: processes, by default one per CPU, or a Dask cluster.
 
-    When the block is left by an error, jobs that have not begun are dropped, and processes get PATIENCE to finish
-    theirs. Raises EnvironmentFault where no worker can be started or no cluster answers, UsageError for `workers` below
-    1 and an empty `dask`.
+    `dask` is the address of its scheduler. When the context is left by an error, jobs that have not begun are dropped,
+    and processes get PATIENCE to finish theirs. Raises UsageError for `workers` below 1 and an empty `dask`; entering
+    the context raises EnvironmentFault where no worker can be started or no cluster answers.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: at least one is needed.")
@@ -44,8 +43,7 @@ def executor(workers=None, dask=None):
         raise UsageError("--dask: the address of the scheduler is empty.")
     if workers is None:  # this process may have fewer CPUs than the machine
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with _dask(dask) if dask else _thread() if workers == 1 else _processes(workers) as pool:
-        yield pool
+    return _dask(dask) if dask else _thread() if workers == 1 else _processes(workers)
 
 
 @contextlib.contextmanager
