@@ -1188,7 +1188,8 @@ class _Images:
         if self.highest >= HQ.images or self.lowest == 0:
             return self.lowest == 0
         width, height = self.look[0] or (0, 1)
-        return width == height and (width >= 512 or self.is_called("hq_images") or "hq" in (self.folder or self.stem))
+        name = self.folder or self.stem or ""
+        return width == height and (width >= 512 or self.is_called("hq_images") or "hq" in name)
 
     def fit(self, sizes):
         """How well they fit: images by the place of their size in `sizes`, masks 0 where they hold indices, else 1.
