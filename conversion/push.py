@@ -78,13 +78,22 @@ def add_arguments(parser):
     )
 
 
-@files.libraries_say()
 def run(args):
-    repo_id = args.repo_id
+    push(args.out, args.repo_id, args.gated)
+
+
+@files.libraries_say()
+def push(folder, repo_id, gated=False):
+    """Makes the private dataset repository `repo_id` hold what the built `folder` holds, in at most one commit.
+
+    `gated=True` also asks for manual approval of access requests; False leaves that setting as it is.
+    Raises UsageError for a folder or name that cannot be, ReleaseError for a folder that is not as it was built, and
+    EnvironmentFault for a repository that is not private, or whatever keeps the Hub from taking or keeping the files.
+    """
     _check_repo_id(repo_id)
     _check_network()
-    local, configs = local_files(args.out)
-    files.say(f"{args.out}: {len(local)} files, {_size(local)}, as manifest.json has them.")
+    local, configs = local_files(folder)
+    files.say(f"{folder}: {len(local)} files, {_size(local)}, as manifest.json has them.")
 
     if not files.is_terminal(sys.stderr):
         disable_progress_bars()
@@ -105,7 +114,7 @@ def run(args):
         parent = _private_repository(api, repo_id)
         remote = _remote_files(api, repo_id, parent)
         _refuse_what_is_not_ours(api, repo_id, parent, remote, local)
-    if args.gated:
+    if gated:
         with talking("asking for approval of access requests"):
             api.update_repo_settings(repo_id, repo_type="dataset", gated="manual")
 
@@ -132,7 +141,7 @@ def run(args):
         files.say(f"{repo_id}: holds these files already, nothing to send.")
 
     with talking(f"confirming that {repo_id} is private and complete"):
-        _confirm(api, repo_id, revision, local, args.gated)
+        _confirm(api, repo_id, revision, local, gated)
     config = "hq" if "hq" in configs else configs[0]
     files.say(
         f"{repo_id} is private and holds every file, checksums compared. Load it, logged in as someone with access:\n"
