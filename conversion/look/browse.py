@@ -32,7 +32,6 @@ from celeba_dialog import UsageError
 
 from ..machine import extras
 from ..machine import files
-from . import charts
 from . import rows
 from .conditions import Conditions
 
@@ -111,6 +110,7 @@ class PageData:
         self.labels = {
             config: self.source.labels(config) for config in files.progress(self.source.configs, unit="configs")
         }
+        self.codes = {config: _codes(labels) for config, labels in self.labels.items()}
         self.conditions = {config: Conditions(labels) for config, labels in self.labels.items()}
 
     def facts(self):
@@ -139,16 +139,13 @@ class PageData:
         found = np.flatnonzero(chosen)
         page = found[start : start + AT_ONCE]
         names = labels["file_name"].take(page).to_pylist()
-        nothing = {"caption": "", "request": ""} | ({"mask": False} if "mask" in labels.column_names else {})
-        have = {name: pc.not_equal(labels[name], value).take(found) for name, value in nothing.items()}
-        labels = labels.select(["split", *DEGREES, *ATTRIBUTES]).take(found)
-        counts = charts.count_labels(labels)
+        codes = self.codes[config]
         return {
             "count": len(found),
-            "splits": np.bincount(labels["split"].combine_chunks().indices, minlength=len(SPLITS)).tolist(),
-            "degrees": {name: counts[name] for name in DEGREES},
-            "attributes": counts["attributes"],
-            "have": {name: pc.sum(values, min_count=0).as_py() for name, values in have.items()},
+            "splits": np.bincount(codes["split"][found], minlength=len(SPLITS)).tolist(),
+            "degrees": {name: np.bincount(codes[name][found] + 1, minlength=7).tolist() for name in DEGREES},
+            "attributes": codes["attributes"][found].sum(axis=0, dtype=np.int64).tolist(),
+            "have": {name: int(values[found].sum()) for name, values in codes["have"].items()},
             "rows": [{"position": position, "file_name": name} for position, name in zip(page.tolist(), names)],
         }
 
@@ -208,6 +205,17 @@ class PageData:
         """The PNG of one binary part mask; None where the row lacks it."""
         parts = self.source.row(config, position, ["parts"]).get("parts", [])
         return next((each["mask"]["bytes"] for each in parts if each["part"] == part), None)
+
+
+def _codes(labels):
+    """What `search` counts, as NumPy arrays: -1 is a missing degree, and a missing attribute counts as no."""
+    codes = {name: labels[name].fill_null(-1).to_numpy() for name in DEGREES}
+    codes["split"] = labels["split"].combine_chunks().indices.to_numpy()
+    codes["attributes"] = np.column_stack([labels[name].fill_null(False).to_numpy() for name in ATTRIBUTES])
+    codes["have"] = {name: pc.not_equal(labels[name], "").to_numpy() for name in ("caption", "request")}
+    if "mask" in labels.column_names:
+        codes["have"]["mask"] = labels["mask"].to_numpy()
+    return codes
 
 
 def _mask_facts(mask):
