@@ -843,7 +843,7 @@ def _look_through(path, listed, stem=None, status=None):
         stem: what a zip is called; one of official name holds images of one role, whatever their folders are called.
         status: what `_status` says of a zip.
     """
-    is_official = any(stem in names for names in _OFFICIAL_NAMES.values())
+    is_official = _official_role(stem) is not None
     images, pictures, zips = {}, [], []
     for folder, base, member in listed:
         image = _image_name(base)
@@ -893,7 +893,8 @@ def _look_into(path, size, stamp, stem):
         problem = str(error).removeprefix(f"{path}: ")
         roles = _likely_roles(stem)
         if roles:
-            return [Source(roles[0], path, size, stamp, problem, rank=0 if stem in _OFFICIAL_NAMES[roles[0]] else 2)]
+            rank = 0 if roles[0] == _official_role(stem) else 2
+            return [Source(roles[0], path, size, stamp, problem, rank=rank)]
         return [Note((), path, problem)] if _CELEBA.fullmatch(stem) else []
 
 
@@ -902,7 +903,7 @@ def _look_at_end(path, stem, tail, ahead, start, status):
 
     It is enough for a zip of official name whose last entries are images of its role; all of them would take a second.
     """
-    role = next((role for role, names in _OFFICIAL_NAMES.items() if stem in names), None)
+    role = _official_role(stem)
     entries = tail[max(0, tail.find(b"PK\x01\x02")) :]
     with contextlib.suppress(DamagedFileError):  # what looks like the start of an entry may be none
         found = list(_look_through(path, _zip_files(entries, None, ahead, start, path), stem, status)) if role else []
@@ -919,7 +920,7 @@ def _note_of_zips(path, zips):
     text = f"{what}: it holds {_some(zips)}, which cannot be read there. Unpack it there{parts}."
     stems = [_stem_and_ending(base)[0] for base in zips]
     roles = tuple(role for role in _LIKELY_NAMES if any(role in _likely_roles(stem) for stem in stems))
-    holds = tuple(role for role, names in _OFFICIAL_NAMES.items() if any(stem in names for stem in stems))
+    holds = tuple(filter(None, map(_official_role, stems)))
     return Note(roles, path, text, moot=bool(roles), holds=holds)
 
 
@@ -1122,6 +1123,11 @@ def _own_name(folder):
     while _SHARE.fullmatch(parts[-1]):
         parts.pop()
     return _plain(parts[-1])
+
+
+def _official_role(stem):
+    """The role of images whose official name a stem is; None for another."""
+    return next((role for role, names in _OFFICIAL_NAMES.items() if stem in names), None)
 
 
 def _likely_roles(stem):
@@ -1784,8 +1790,9 @@ def _files_of(source, shown):
 def _folder_files(folder, names):
     """Like `_zip_files`, for the files of a folder."""
     unquote = urllib.parse.unquote if is_url(folder) else str
+    place = os.fsencode(unquote(folder))
     for name in names:
-        yield os.fsencode(unquote(folder)), os.fsencode(unquote(name)), (0, name, 0, -1, -1, -1, -1)
+        yield place, os.fsencode(unquote(name)), (0, name, 0, -1, -1, -1, -1)
 
 
 def _check_packing(member, shown):
@@ -2856,6 +2863,12 @@ READERS = {
 }
 
 
+def read_text(release, role):
+    """(what the reader of a role makes of its file, how many rows or entries that has); (None, None) without a file."""
+    text = release.text(role)
+    return READERS[role](*text, SUBSETS[FILES[role].subset]) if text else (None, None)
+
+
 # ------------------------------------------------------------------------------------------------------------- index
 # The annotations and the places of the images of one subset, as one Arrow table with a row per image. It is made once
 # per release, kept as an Arrow file in the cache folder of `datasets` and mapped into memory from there, so that the
@@ -3103,11 +3116,13 @@ class _Texts:
         self.release, self.subset = release, subset
         self.other = STANDARD if subset is HQ else HQ
         self.counts = {}  # role -> rows or entries that were found
+        self.degree_table = np.full((subset.first + subset.images, len(DEGREES)), -1, np.int8)  # see `degrees`
         self.mapping = self.read("mapping")
 
     def read(self, role):
         """What the reader of a role makes of its file, None where there is none; notes in `counts` how much it has."""
-        value, count = self._read(role)
+        value, count = read_text(self.release, role)
+        pa.default_memory_pool().release_unused()  # what splitting a text took, before the next one is read
         if count is not None:
             self.counts[role] = count
         return value
@@ -3115,20 +3130,14 @@ class _Texts:
     def copy(self, role):
         """The same of a file that repeats what another says: one that cannot be read is left aside, with a warning."""
         try:
-            return self._read(role)[0]
+            return read_text(self.release, role)[0]
         except ConflictError:
             raise
         except ReleaseError as error:
             logger.warning(f"{error} It is left aside, because another file says the same.")
             return None
-
-    def _read(self, role):
-        text = self.release.text(role)
-        if text is None:
-            return None, None
-        found = READERS[role](*text, SUBSETS[FILES[role].subset])
-        pa.default_memory_pool().release_unused()  # what splitting a text took, before the next one is read
-        return found
+        finally:
+            pa.default_memory_pool().release_unused()  # as above
 
     def counterparts(self, numbers):
         """The file numbers in the other subset of the images `numbers`, -1 for none; in HQ, each has to have one."""
@@ -3160,7 +3169,6 @@ class _Texts:
         covers = {f"{subset.name}_labels": np.full(len(numbers), True)}  # role -> which of the images it should list
         if subset is STANDARD:
             covers |= {f"labels_{name}": part == index for index, name in enumerate(PARTITION)}
-        self.degree_table = np.full((subset.first + subset.images, len(DEGREES)), -1, np.int8)
         tables = {}
         for role in covers:
             found = self.copy(role) if f"{subset.name}_labels" in tables else self.read(role)
@@ -3345,11 +3353,14 @@ def _part_lists(members, numbers):
 _MOST_NOTES = 10  # shown in one message
 
 
+def taken_roles(release, subset, parts=False):
+    """The roles that a complete subset is made from, in the form in which a release has most of them."""
+    return [role for groups in needs(subset, parts) for role in serving(groups, release.sources)]
+
+
 def missing_roles(release, subset, parts=False):
     """The roles that a complete subset needs and that a release has in no form."""
-    groups = [serving(groups, release.sources) for groups in needs(subset, parts)]
-    missing = [[role for role in group if role not in release.sources] for group in groups]
-    return [role for roles in missing for role in roles]
+    return [role for role in taken_roles(release, subset, parts) if role not in release.sources]
 
 
 def no_images(release, *subsets):

@@ -94,7 +94,7 @@ def _examine_file(release, role):
         if not line["official"]:  # a very small demo may lack a split
             line["count"] = 0
         elif sources and role in READERS:
-            _, line["count"] = READERS[role](*release.text(role), SUBSETS[FILES[role].subset])
+            _, line["count"] = celeba_dialog.read_text(release, role)
         elif sources:
             members = celeba_dialog.find_members(release, role)
             line["count"] = len(members.numbers)
@@ -106,15 +106,9 @@ def _examine_file(release, role):
     return line, members
 
 
-def _taken(release, subset, parts):
-    """The roles that the rows of a subset are made from."""
-    needs = celeba_dialog.needs(subset, parts)
-    return [role for groups in needs for role in celeba_dialog.serving(groups, release.sources)]
-
-
 def _mark_needed(release, lines):
     """Marks the files that are not needed, and says of the others where to get them."""
-    needed = {role for subset in SUBSETS for role in _taken(release, subset, False)}
+    needed = {role for subset in SUBSETS for role in celeba_dialog.taken_roles(release, subset)}
     for role, line in lines.items():
         if role not in needed and line["state"] == "missing":
             line["state"] = "not needed"
@@ -124,7 +118,8 @@ def _mark_needed(release, lines):
 
 def _lacking(release, config, lines):
     """The paths of the files that a config lacks to be complete."""
-    return [FILES[role].path for role in _taken(release, *family(config)) if lines[role]["state"] != "complete"]
+    taken = celeba_dialog.taken_roles(release, *family(config))
+    return [FILES[role].path for role in taken if lines[role]["state"] != "complete"]
 
 
 def _read_indexes(release):

@@ -232,7 +232,7 @@ def _count(release, file, sources):
     alone = copy.copy(release)
     alone.sources = {file.role: sources}
     if file.role in READERS:
-        return READERS[file.role](*alone.text(file.role), SUBSETS[file.subset])[1]
+        return celeba_dialog.read_text(alone, file.role)[1]
     return len(celeba_dialog.find_members(alone, file.role).numbers)
 
 

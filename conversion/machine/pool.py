@@ -176,11 +176,12 @@ def results(futures):
 def _not_installed():
     """What to say where a cluster lacks this package under the name that it has here, which its jobs refer to."""
     package = __name__.partition(".")[0]
-    what = (
-        f"Install celeba-dialog {__version__} for its scheduler and its workers, from the same folder or wheel as here "
-    )
-    what += "and with the same packages, and start them again."
     if package == "conversion":
         folder = Path(__file__).resolve().parents[2]
         what = f"Start its scheduler and its workers with PYTHONPATH={folder} and the same packages as here."
+    else:
+        what = (
+            f"Install celeba-dialog {__version__} for its scheduler and its workers, from the same folder or wheel as "
+            "here and with the same packages, and start them again."
+        )
     return f"The Dask cluster cannot import {package}. {what}"
