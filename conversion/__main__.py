@@ -14,18 +14,18 @@ import sys
 import threading
 from urllib.parse import urlsplit
 
-from .machine import interrupts
-from .machine import streams
+from .release.errors import CelebADialogError, UsageError
+from .runtime import interrupts, streams
 
 # Command -> the module below this package that holds its help, its arguments and what it does.
 COMMANDS = {
     "demo": ".demo.command",
     "fetch": ".fetch.command",
     "check": ".check",
-    "build": ".build.command",
+    "build": ".parquet.command",
     "verify": ".verify",
-    "preview": ".look.preview",
-    "browse": ".look.browse",
+    "preview": ".viewer.preview",
+    "browse": ".viewer.browse",
     "push": ".push",
 }
 
@@ -143,9 +143,8 @@ def _thread_failed(failed):
 
 def _verdict(error):
     """(exit status, message) for the exception that ended a command; the message is "" where none is due."""
-    ours = sys.modules.get("celeba_dialog")
-    if ours and isinstance(error, ours.CelebADialogError):
-        return 2 if isinstance(error, ours.UsageError) else 1, str(error)
+    if isinstance(error, CelebADialogError):
+        return 2 if isinstance(error, UsageError) else 1, str(error)
     if isinstance(error, KeyboardInterrupt):
         return interrupts.STATUS, interrupts.TEXT
     if isinstance(error, BrokenPipeError) and error.filename == streams.OUTPUT:

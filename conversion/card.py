@@ -10,24 +10,31 @@ import textwrap
 
 import yaml  # which huggingface_hub brings
 
-import celeba_dialog
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import CONFIGS
-from celeba_dialog import FILES
-from celeba_dialog import HQ
-from celeba_dialog import MASK_SIDE
-from celeba_dialog import PARTITION
-from celeba_dialog import PARTITION_ENDS
-from celeba_dialog import SPLITS
-from celeba_dialog import SUBSETS
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import features_of
+from celeba_dialog import CONFIGS, features_of
 
-from .build import schema
-from .build.manifest import content_digest
-from .look import charts
-from .look import sheet
-from .machine import files
+from .parquet import schema
+from .parquet.manifest import content_digest
+from .release.errors import EnvironmentFault
+from .release.official import FILES
+from .release.vocabulary import (
+    AGREEMENT_URL,
+    ATTRIBUTES,
+    DEGREE_MEANINGS,
+    DEGREES,
+    HOMEPAGE,
+    HQ,
+    MASK_CLASSES,
+    MASK_COLORS,
+    MASK_SIDE,
+    PARTITION,
+    PARTITION_ENDS,
+    RELEASE_NAMES,
+    SPLITS,
+    STANDARD,
+    SUBSETS,
+)
+from .runtime import files
+from .viewer import charts, sheet
 
 # The Hub's ids of the tasks that the authors of the images, labels and captions name: category -> ids below it.
 TASKS = {
@@ -53,8 +60,7 @@ def render(manifest, example, with_preview=False):
     """
     try:
         import jinja2  # noqa: F401, DatasetCard needs it
-        from huggingface_hub import DatasetCard
-        from huggingface_hub import DatasetCardData
+        from huggingface_hub import DatasetCard, DatasetCardData
     except ImportError as error:
         raise EnvironmentFault(f"The dataset card needs Jinja2 ({error}). Try: pip install jinja2") from error
     manifest = _in_order(manifest)
@@ -65,7 +71,7 @@ def render(manifest, example, with_preview=False):
         files.say(f"The card has no statistics.png: {fault}")
     if _has_masks(manifest):
         beside["legend.png"] = sheet.legend()
-        beside["id2label.json"] = (json.dumps(dict(enumerate(celeba_dialog.MASK_CLASSES)), indent=1) + "\n").encode()
+        beside["id2label.json"] = (json.dumps(dict(enumerate(MASK_CLASSES)), indent=1) + "\n").encode()
     card = DatasetCard.from_template(
         DatasetCardData(**_metadata(manifest)),
         template_path=files.DATASET_CARD / "card.md.jinja",
@@ -116,7 +122,7 @@ def _metadata(manifest):
         "pretty_name": "CelebA-Dialog",
         "license": "other",
         "license_name": "celeba-dialog-agreement",  # the Hub wants an id here
-        "license_link": celeba_dialog.AGREEMENT_URL,
+        "license_link": AGREEMENT_URL,
         "language": ["en"],
         "size_categories": [next(name for end, name in SIZES if sum(images.values()) < end)],
         "task_categories": list(tasks),
@@ -175,15 +181,15 @@ def _facts(manifest, example):
         "groups": _groups(manifest),
         "splits": SPLITS,
         "parts": list(zip(PARTITION, (1, *(end + 1 for end in PARTITION_ENDS)), PARTITION_ENDS)),
-        "degrees": celeba_dialog.DEGREES,
-        "degree_meanings": celeba_dialog.DEGREE_MEANINGS,
-        "release_names": celeba_dialog.RELEASE_NAMES,
+        "degrees": DEGREES,
+        "degree_meanings": DEGREE_MEANINGS,
+        "release_names": RELEASE_NAMES,
         "attributes": ATTRIBUTES,
-        "mask_colors": celeba_dialog.MASK_COLORS,
+        "mask_colors": MASK_COLORS,
         "mask_side": MASK_SIDE,
         "has_masks": _has_masks(manifest),
         "hq": HQ,
-        "standard": celeba_dialog.STANDARD,
+        "standard": STANDARD,
         "incomplete": manifest["release"]["incomplete"],
         "sources": [
             source | {"what": FILES[role].what}
@@ -192,7 +198,7 @@ def _facts(manifest, example):
             if source["role"] == role
         ],
         "versions": dict(sorted(manifest["versions"].items())),
-        "homepage": celeba_dialog.HOMEPAGE,
+        "homepage": HOMEPAGE,
         "agreement": _text("agreement.md"),
         "citations": _text("citations.bib"),
         "size": lambda size: f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB",

@@ -12,21 +12,22 @@ import shlex
 import pyarrow as pa
 import pyarrow.compute as pc
 
-import celeba_dialog
-from celeba_dialog import CHECKSUMS
-from celeba_dialog import CONFIGS
-from celeba_dialog import DEGREES
-from celeba_dialog import FILES
-from celeba_dialog import READERS
-from celeba_dialog import SUBSETS
-from celeba_dialog import UNLABELED
-from celeba_dialog import CelebADialogError
+from celeba_dialog import CONFIGS, family
 
-from .build.shards import family
 from .fetch import registry
-from .machine import files
-from .machine import pool
-from .machine import streams
+from .release.captions import READERS
+from .release.errors import CelebADialogError
+from .release.finding import Release, read_text
+from .release.images import check_image, decode_image
+from .release.masks import sized_mask, sized_part
+from .release.members import find_members
+from .release.missing import taken_roles, unlisted_lines
+from .release.official import CHECKSUMS, FILES, without
+from .release.rows import check_side
+from .release.table import read_index
+from .release.vocabulary import DEGREES, MASK_SIDE, SUBSETS, UNLABELED
+from .release.zips import member_names, read_members
+from .runtime import files, pool, streams
 
 CHUNK = 500  # images that are one job of a worker
 MOST_NOTES = 20  # lines printed; --json has them all
@@ -39,7 +40,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    report = examine(celeba_dialog.Release(args.release), args.deep)
+    report = examine(Release(args.release), args.deep)
     streams.put(json.dumps(report, indent=1) if args.json else as_text(report))
     return 0 if report["complete"] else 1
 
@@ -94,9 +95,9 @@ def _examine_file(release, role):
         if not line["official"]:  # a very small demo may lack a split
             line["count"] = 0
         elif sources and role in READERS:
-            _, line["count"] = celeba_dialog.read_text(release, role)
+            _, line["count"] = read_text(release, role)
         elif sources:
-            members = celeba_dialog.find_members(release, role)
+            members = find_members(release, role)
             line["count"] = len(members.numbers)
         if line["count"] is not None:
             line["state"] = "complete" if line["count"] >= line["official"] else "partial"
@@ -108,7 +109,7 @@ def _examine_file(release, role):
 
 def _mark_needed(release, lines):
     """Marks the files that are not needed, and says of the others where to get them."""
-    needed = {role for subset in SUBSETS for role in celeba_dialog.taken_roles(release, subset)}
+    needed = {role for subset in SUBSETS for role in taken_roles(release, subset)}
     for role, line in lines.items():
         if role not in needed and line["state"] == "missing":
             line["state"] = "not needed"
@@ -118,7 +119,7 @@ def _mark_needed(release, lines):
 
 def _lacking(release, config, lines):
     """The paths of the files that a config lacks to be complete."""
-    taken = celeba_dialog.taken_roles(release, *family(config))
+    taken = taken_roles(release, *family(config))
     return [FILES[role].path for role in taken if lines[role]["state"] != "complete"]
 
 
@@ -127,7 +128,7 @@ def _read_indexes(release):
     indexes, faults = {}, {}
     for subset in SUBSETS:
         try:
-            indexes[subset] = celeba_dialog.read_index(release, subset)
+            indexes[subset] = read_index(release, subset)
         except CelebADialogError as error:
             faults[subset] = error
     return indexes, faults
@@ -136,7 +137,7 @@ def _read_indexes(release):
 def _notes(release, members, indexes):
     """{"notes": on what is not read, "left_aside": on copies beside the official files}, a list of texts each."""
     notes = [*release.notes, *(note for found in members.values() for note in found.notes)]
-    unlisted = [line for index in indexes.values() for line in celeba_dialog.unlisted_lines(index)]
+    unlisted = [line for index in indexes.values() for line in unlisted_lines(index)]
     return {
         "notes": unlisted + [str(note) for note in notes if not note.aside],
         "left_aside": [str(note) for note in notes if note.aside],
@@ -165,7 +166,7 @@ def _refusal(release, config, indexes, faults, lines):
     try:
         if subset in faults:
             raise faults[subset]
-        celeba_dialog.check_side(indexes[subset], CONFIGS[config].get("image_size"))
+        check_side(indexes[subset], CONFIGS[config].get("image_size"))
     except CelebADialogError as error:
         return str(error).replace(f"{release.root}: ", "").replace(f"{release.root}/", "")
     return lines["hq_parts"]["note"] if parts and lines["hq_parts"]["state"] == "damaged" else ""
@@ -206,16 +207,16 @@ def _decode_all(release, members):
 def _decode(role, sources, places):
     """The job of a worker: (images tried, a line for each that is not what the dataset promises)."""
     problems = []
-    for index, name in enumerate(celeba_dialog.member_names(places, sources)):
+    for index, name in enumerate(member_names(places, sources)):
         try:
-            (data,) = celeba_dialog.read_members(places.slice(index, 1), sources)
+            (data,) = read_members(places.slice(index, 1), sources)
             if role.endswith("_images"):
-                celeba_dialog.check_image(data, [None], SUBSETS[FILES[role].subset], name)
-                celeba_dialog.decode_image(data, name)
+                check_image(data, [None], SUBSETS[FILES[role].subset], name)
+                decode_image(data, name)
             elif role == "hq_masks":
-                celeba_dialog.sized_mask(data, celeba_dialog.MASK_SIDE, name)
+                sized_mask(data, MASK_SIDE, name)
             else:
-                celeba_dialog.sized_part(data, celeba_dialog.MASK_SIDE, name)
+                sized_part(data, MASK_SIDE, name)
         except CelebADialogError as error:
             problems.append(str(error))
     return len(places), problems
@@ -253,8 +254,8 @@ def _verdict_on(report, config):
     if not lines:
         return "can be built"
     few = [_count(line) for line in lines if line["state"] == "partial" and line["role"].endswith("_images")]
-    without = [celeba_dialog.without(line["role"]) for line in lines if line["state"] == "missing"]
-    return "can be built, incomplete: " + ("; ".join([*few, *without]) or "some files are not whole")
+    lacking = [without(line["role"]) for line in lines if line["state"] == "missing"]
+    return "can be built, incomplete: " + ("; ".join([*few, *lacking]) or "some files are not whole")
 
 
 def _count(line):

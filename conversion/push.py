@@ -16,31 +16,15 @@ import tempfile
 from functools import partial
 from typing import NamedTuple
 
-from huggingface_hub import CommitOperationAdd
-from huggingface_hub import CommitOperationDelete
-from huggingface_hub import HfApi
-from huggingface_hub import constants
-from huggingface_hub import get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 from huggingface_hub.errors import RepositoryNotFoundError
-from huggingface_hub.utils import HFValidationError
-from huggingface_hub.utils import disable_progress_bars
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import HFValidationError, disable_progress_bars, validate_repo_id
 from huggingface_hub.utils.sha import git_hash
 
-from celeba_dialog import AGREEMENT_URL
-from celeba_dialog import CelebADialogError
-from celeba_dialog import DamagedFileError
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import ReleaseError
-from celeba_dialog import UsageError
-
-from .build.manifest import BESIDE_SHARDS
-from .build.manifest import MANIFEST
-from .build.manifest import all_shards
-from .build.manifest import parse_manifest
-from .build.manifest import read_manifest
-from .build.manifest import written_paths
-from .machine import files
+from .parquet.manifest import BESIDE_SHARDS, MANIFEST, all_shards, parse_manifest, read_manifest, written_paths
+from .release.errors import CelebADialogError, DamagedFileError, EnvironmentFault, ReleaseError, UsageError
+from .release.vocabulary import AGREEMENT_URL
+from .runtime import files
 
 HUB_FILE = ".gitattributes"  # the Hub puts one into every repository
 MOST_MANIFEST = 8 << 20  # bytes: a hundred times the manifest of all configs

@@ -11,21 +11,17 @@ import posixpath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import celeba_dialog
 from celeba_dialog import CONFIGS
-from celeba_dialog import ReleaseError
-from celeba_dialog import UsageError
 
 from . import card
-from .build import shards
-from .build.manifest import MANIFEST
-from .build.manifest import all_shards
-from .build.manifest import hashed_sources
-from .build.manifest import make_manifest
-from .build.manifest import read_manifest
-from .look.rows import validated
-from .machine import files
-from .machine import pool
+from .parquet import shards
+from .parquet.manifest import MANIFEST, all_shards, hashed_sources, make_manifest, read_manifest
+from .release.errors import ReleaseError, UsageError
+from .release.finding import Release, normal_path
+from .release.missing import unlisted_lines
+from .release.rows import examples
+from .runtime import files, pool
+from .viewer.rows import validated
 
 MOST_LINES = 20  # differences that are listed of one shard
 
@@ -54,18 +50,18 @@ def verify(out, release, configs=None, workers=None):
     `configs` are the names of those to compare, None for all. Raises UsageError where there is no built folder or not
     the config asked for, ReleaseError where the release is at fault.
     """
-    out = celeba_dialog.normal_path(out)
+    out = normal_path(out)
     try:
         manifest = read_manifest(out)
     except ReleaseError as error:
         raise UsageError(f"{out}: no built folder: it has no {MANIFEST} of ours. {error}") from None
-    release = celeba_dialog.Release(release)
+    release = Release(release)
     for name in configs or []:
         if name not in manifest["configs"]:
             raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
     configs = [name for name in CONFIGS if name in (configs or manifest["configs"])]
     indexes = shards.open_indexes(release, configs)
-    for line in dict.fromkeys(line for index in indexes.values() for line in celeba_dialog.unlisted_lines(index)):
+    for line in dict.fromkeys(line for index in indexes.values() for line in unlisted_lines(index)):
         files.say(line)
     jobs = shards.plan(release, indexes, configs)
     rows = values = 0
@@ -178,7 +174,7 @@ def compare_shard(job, size, path, out, listed):
             arrow = shards.layout(job.index.subset, job.index.parts)
             for slice_, images in shards.release_rows(job, [size]):
                 memory += shards.to_parquet(slice_, images[size], arrow).nbytes
-                for right in celeba_dialog.examples(slice_, images[size]):
+                for right in examples(slice_, images[size]):
                     where, row = next(found, (None, None))
                     if row is None:
                         break

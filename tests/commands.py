@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from celeba_dialog import FILES
+from conversion.release.official import FILES
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 600  # seconds after which a command that hangs is killed

@@ -15,8 +15,8 @@ _home = tempfile.TemporaryDirectory(prefix="celeba-dialog-tests-")  # goes when 
 os.environ["HF_HOME"] = _home.name  # read by `datasets` at its import, so nothing lands in the user's cache
 os.environ.pop("CELEBA_DIALOG_RELEASE", None)
 
-from celeba_dialog import SPLITS  # noqa: E402
 from conversion.demo.command import write_release  # noqa: E402
+from conversion.release.vocabulary import SPLITS
 
 
 class Demo(NamedTuple):

@@ -15,16 +15,13 @@ import re
 import threading
 import zipfile
 from collections.abc import Iterable
-from http.server import BaseHTTPRequestHandler
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
-from urllib.parse import parse_qs
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from celeba_dialog import CHECKSUMS
-from celeba_dialog import FILES
 from conversion.fetch import command as fetch
 from conversion.fetch import registry
+from conversion.release.official import CHECKSUMS, FILES
 
 CONTENT_HOST = "https://drive.usercontent.google.com"
 

@@ -22,6 +22,9 @@ import time
 import traceback
 from pathlib import Path
 
+from conversion.release.finding import code_digest
+from conversion.release.official import CHECKSUMS, FILES
+
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
 
@@ -33,11 +36,10 @@ def serve():
     import huggingface_hub
     import jinja2  # noqa: F401
 
-    import celeba_dialog
     from conversion import __main__ as cli
-    from conversion.machine import pool
+    from conversion.runtime import pool
 
-    celeba_dialog.code_digest()  # of the module as it was imported, even if someone saves another meanwhile
+    code_digest()  # of the module as it was imported, even if someone saves another meanwhile
     cli.parser()
     huggingface_hub.DatasetCard  # noqa: B018, imported when looked at
     "x".encode("utf-8-sig")  # and these
@@ -127,7 +129,7 @@ _EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.chmo
 
 def _count_events(folder, on_event):
     """Calls on_event(number, name) for every event: what is about to happen to a file, counted over all processes."""
-    from conversion.build import shards
+    from conversion.parquet import shards
 
     shared = mmap.mmap(-1, 8)  # outlives a fork, and is shared
     counter = ctypes.c_long.from_buffer(shared)
@@ -217,14 +219,13 @@ def plain_card(folder):
 
 def as_official(counts, sizes, folder):
     """Makes a small release as large as the official one is to be: {role: count}, {role: (bytes, MD5)}."""
-    import celeba_dialog
     from conversion.fetch import registry
 
     for role, count in counts.items():
-        celeba_dialog.FILES[role] = celeba_dialog.FILES[role]._replace(count=count)
+        FILES[role] = FILES[role]._replace(count=count)
         registry.REMOTES[role] = registry.REMOTES[role]._replace(about=sizes[role][0])
-        if role in celeba_dialog.CHECKSUMS:
-            celeba_dialog.CHECKSUMS[role] = tuple(sizes[role])
+        if role in CHECKSUMS:
+            CHECKSUMS[role] = tuple(sizes[role])
     without_pauses(folder)
 
 
@@ -322,7 +323,7 @@ def no_working_folder(folder):
 
 def slow(seconds, folder):
     """Has the code that writes shards take its time, so that something can happen meanwhile."""
-    from conversion.build import shards
+    from conversion.parquet import shards
 
     usual = shards.to_parquet
 
@@ -335,7 +336,7 @@ def slow(seconds, folder):
 
 def stuck(folder):
     """Has the code that writes shards hang for ever, and the command be interrupted once then."""
-    from conversion.build import shards
+    from conversion.parquet import shards
 
     main, struck = os.getpid(), mmap.mmap(-1, 1)  # which is shared with the workers
 
@@ -365,14 +366,14 @@ def interrupt_that_is_lost(folder):
 
 def patience(seconds, folder):
     """Has a command wait less long for its workers."""
-    from conversion.machine import pool
+    from conversion.runtime import pool
 
     pool.PATIENCE = seconds
 
 
 def spawn(folder):
     """Has workers begin as new processes, as on macOS and Windows. No other fault reaches them."""
-    from conversion.machine import pool
+    from conversion.runtime import pool
 
     pool.START = "spawn"
 
@@ -385,7 +386,7 @@ def raise_in_shards(error, folder):
     """Has the code that writes shards raise an error, given as Python writes it."""
     import pyarrow
 
-    from conversion.build import shards
+    from conversion.parquet import shards
 
     def fail(*_):
         raise eval(error, {"pyarrow": pyarrow})  # noqa: S307
@@ -396,8 +397,7 @@ def raise_in_shards(error, folder):
 def broken_disk(at, folder):
     """Reads through faulty://, local files, fail with EIO from the one numbered `at` on; 0 for never."""
     import fsspec
-    from fsspec.implementations.local import LocalFileOpener
-    from fsspec.implementations.local import LocalFileSystem
+    from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
 
     shared = mmap.mmap(-1, 8)
     counter = ctypes.c_long.from_buffer(shared)

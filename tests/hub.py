@@ -22,13 +22,10 @@ import socket
 import struct
 import threading
 import traceback
-from http.server import BaseHTTPRequestHandler
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qs
-from urllib.parse import unquote
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 # Answers to a request that are none: the connection breaks, before or after the request did what it asks for.
 RESET, RESET_AFTER = "reset", "reset after"

@@ -12,9 +12,11 @@ from pathlib import Path
 from PIL import Image
 
 import celeba_dialog
-from celeba_dialog import FILES
-from celeba_dialog import MASK_COLORS
-from celeba_dialog import Release
+from conversion.release.finding import Release
+from conversion.release.official import FILES
+from conversion.release.rows import examples, read_images
+from conversion.release.table import read_index
+from conversion.release.vocabulary import MASK_COLORS
 
 PALETTE = [value for color in MASK_COLORS.values() for value in color]
 TEXTS = [role for role, file in FILES.items() if file.path.endswith((".txt", ".json"))]
@@ -24,18 +26,18 @@ ZIPS = [role for role, file in FILES.items() if file.path.endswith(".zip")]
 def index_of(root, config="hq"):
     """The Index of `hq`, `hq_parts` or `standard`, made from the files and kept nowhere."""
     subset, _, parts = config.partition("_")
-    return celeba_dialog.read_index(Release(root), subset, bool(parts))
+    return read_index(Release(root), subset, bool(parts))
 
 
 def images_of(index):
     """The images of all rows of an Index, as they are in the release."""
-    return celeba_dialog.read_images(index, index.table, [None])[None]
+    return read_images(index, index.table, [None])[None]
 
 
 def read(root, config):
     """All rows of `hq`, `hq_parts` or `standard`, read from a release folder."""
     index = index_of(root, config)
-    return list(celeba_dialog.examples(index.table, images_of(index)))
+    return list(examples(index.table, images_of(index)))
 
 
 def at(root, role):

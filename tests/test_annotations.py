@@ -16,16 +16,26 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-import celeba_dialog
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import HQ
-from celeba_dialog import PARTITION_ENDS
-from celeba_dialog import RELEASE_NAMES
-from celeba_dialog import STANDARD
-from celeba_dialog import FormatError
-from celeba_dialog import Release
-from celeba_dialog import ReleaseError
+from conversion.release import captions, texts
+from conversion.release.captions import read_captions, read_json, read_request_labels, read_requests
+from conversion.release.errors import ConflictError, FormatError, ReleaseError
+from conversion.release.finding import Release
+from conversion.release.images import decode_image, jpeg_header
+from conversion.release.masks import mask_indices, palette_mask, png_header, resize_mask, resize_part, sized_part
+from conversion.release.members import find_members
+from conversion.release.official import part_of
+from conversion.release.texts import (
+    NO_NUMBER,
+    read_attributes,
+    read_degrees,
+    read_identity,
+    read_mapping,
+    read_partition,
+    read_requests_txt,
+    split_text,
+)
+from conversion.release.vocabulary import ATTRIBUTES, DEGREES, HQ, PARTITION_ENDS, RELEASE_NAMES, STANDARD
+from conversion.release.zips import read_members
 
 SETTINGS = hypothesis.settings(
     deadline=None,  # nothing depends on the speed of the machine
@@ -115,7 +125,7 @@ def test_degrees_come_back(data, subset, headed):
     if unlabeled is not None and len(rows) > 1:
         lines[-1][1:] = unlabeled
         expected[rows[-1][0]] = -1
-    found, count = celeba_dialog.read_degrees(data.draw(text_of(lines)), "file", subset)
+    found, count = read_degrees(data.draw(text_of(lines)), "file", subset)
     assert found.dtype == np.int8
     assert np.array_equal(found, expected)
     assert count == len(rows) - (unlabeled is not None and len(rows) > 1)
@@ -130,7 +140,7 @@ def test_attributes_come_back(data, subset, words, counted, named):
     spell = data.draw(st.sampled_from([str, str.lower, str.upper]))
     lines = ([[str(len(rows))]] if counted else []) + [[*named, *(spell(ATTRIBUTES[i]) for i in order)]]
     lines += [[subset.file_name(number), *(words[values[i]] for i in order)] for number, values in rows]
-    found, count = celeba_dialog.read_attributes(data.draw(text_of(lines)), "file", subset)
+    found, count = read_attributes(data.draw(text_of(lines)), "file", subset)
     expected = np.full((subset.first + subset.images, 40), -1)
     for number, values in rows:
         expected[number] = values
@@ -144,7 +154,7 @@ def test_identities_come_back(data, subset, headed):
     rows = data.draw(table(subset, 1, st.integers(1, 10177)))
     lines = [["image_id", "identity"]] if headed else []
     lines += [[subset.file_name(number), str(value)] for number, (value,) in rows]
-    found, count = celeba_dialog.read_identity(data.draw(text_of(lines)), "file", subset)
+    found, count = read_identity(data.draw(text_of(lines)), "file", subset)
     expected = np.full(subset.first + subset.images, -1)
     for number, (value,) in rows:
         expected[number] = value
@@ -163,7 +173,7 @@ def test_the_mapping_comes_back(data, headed, longer):
     lines += [[str(number), str(other - 1), f"{other:06d}.jpg"] for number, other in pairs.items()]
     if longer:
         lines = [line + more for line, more in zip(lines, sums[not headed :])]
-    found, count = celeba_dialog.read_mapping(data.draw(text_of(lines)), "file")
+    found, count = read_mapping(data.draw(text_of(lines)), "file")
     assert found.dtype == np.int32 and len(found) == 30000
     assert {number: found[number] for number in np.flatnonzero(found >= 0)} == pairs
     assert count == len(pairs)
@@ -178,19 +188,17 @@ def test_the_partition_is_held_against_the_three_ranges(data):
     found = data.draw(numbers(STANDARD))
     lines = [[f"{number:06d}.jpg", str(split_by_hand(number))] for number in found]
     header = data.draw(st.sampled_from([[], [["image_id", "partition"]]]))  # as Kaggle's has it
-    assert celeba_dialog.read_partition(data.draw(text_of(header + lines)), "file") == (None, len(found))
+    assert read_partition(data.draw(text_of(header + lines)), "file") == (None, len(found))
     wrong = data.draw(st.integers(0, len(lines) - 1))
     lines[wrong][1] = str((int(lines[wrong][1]) + data.draw(st.integers(1, 2))) % 3)
     text = "".join(" ".join(words) + "\n" for words in lines).encode()
-    with pytest.raises(
-        celeba_dialog.ConflictError, match=rf"^file: line {wrong + 1}: \d, where CelebA puts {lines[wrong][0]} into "
-    ):
-        celeba_dialog.read_partition(text, "file")
+    with pytest.raises(ConflictError, match=rf"^file: line {wrong + 1}: \d, where CelebA puts {lines[wrong][0]} into "):
+        read_partition(text, "file")
 
 
 def test_the_ends_of_the_splits():
     edges = [1, 162770, 162771, 182637, 182638, 202599]
-    assert celeba_dialog.part_of(np.array(edges)).tolist() == [0, 0, 1, 1, 2, 2] == [split_by_hand(n) for n in edges]
+    assert part_of(np.array(edges)).tolist() == [0, 0, 1, 1, 2, 2] == [split_by_hand(n) for n in edges]
 
 
 SENTENCES = st.one_of(
@@ -232,9 +240,9 @@ def test_captions_come_back(data, subset, ascii_only, indent, spell):
         expected[column] = {n: told(entry["attribute_wise_captions"].get(name)) for n, entry in entries.items()}
     if not any(any(texts.values()) for texts in expected.values()):
         with pytest.raises(FormatError, match="^file: no entry says anything of overall_caption, attribute_wise"):
-            celeba_dialog.read_captions(text, "file", subset)
+            read_captions(text, "file", subset)
         return
-    found, count = celeba_dialog.read_captions(text, "file", subset)
+    found, count = read_captions(text, "file", subset)
     assert count == len(entries)
     assert list(found) == ["caption", *DEGREES]
     for column, texts in found.items():
@@ -253,8 +261,8 @@ def test_requests_come_back_from_both_forms(data, subset):
     named = {subset.file_name(number): text for number, text in entries.items()}
     lines = "".join(f"{name}\t{text}\n" for name, text in named.items())
     forms = (
-        (celeba_dialog.read_requests, json.dumps(named, ensure_ascii=data.draw(st.booleans()))),
-        (celeba_dialog.read_requests_txt, lines.replace("\n", data.draw(st.sampled_from(["\n", "\r\n", " \n\n"])))),
+        (read_requests, json.dumps(named, ensure_ascii=data.draw(st.booleans()))),
+        (read_requests_txt, lines.replace("\n", data.draw(st.sampled_from(["\n", "\r\n", " \n\n"])))),
     )
     for read, text in forms:
         text = encode(text, data.draw(st.sampled_from(ENCODINGS)))
@@ -309,9 +317,9 @@ def test_request_labels_come_back(data, subset, spell):
         expected[number] = codes
     if all(max(codes.values()) < 0 for codes in expected.values()):
         with pytest.raises(FormatError, match="^file: no entry says anything of attribute, request_mode, "):
-            celeba_dialog.read_request_labels(text, "file", subset)
+            read_request_labels(text, "file", subset)
         return
-    found, count = celeba_dialog.read_request_labels(text, "file", subset)
+    found, count = read_request_labels(text, "file", subset)
     assert count == len(entries)
     texts = found.pop("text").to_pylist()
     assert {n: texts[n] for n in entries} == {n: entry.get("text", ("", 0))[0] or "" for n, entry in entries.items()}
@@ -329,7 +337,7 @@ WORDS = st.one_of(
 
 
 def values_of(rows):
-    none = celeba_dialog.NO_NUMBER
+    none = NO_NUMBER
     return [[none if word.lower() in NOTHING[:-1] else int(word) for word in words[1:]] for words in rows]
 
 
@@ -338,7 +346,7 @@ def test_split_text_is_str_split(data, width):
     """Whatever the white space."""
     rows = data.draw(st.lists(st.lists(WORDS, min_size=width - 1, max_size=width - 1), min_size=1, max_size=40))
     text = data.draw(spaced([[f"{index}.jpg", *words] for index, words in enumerate(rows)]))
-    found = celeba_dialog.split_text(text.encode(), "file", width, "a number")
+    found = split_text(text.encode(), "file", width, "a number")
     plain = [(line, words) for line, row in enumerate(text.split("\n"), 1) if (words := row.split())]
     assert found.header is None
     assert found.lines.tolist() == [line for line, _ in plain]
@@ -353,7 +361,7 @@ def test_split_text_is_csv(data, width, delimiter, quoting):
     rows = [[f"{i}.jpg", *row, "7"] for i, row in enumerate(data.draw(st.lists(words, min_size=1, max_size=40)))]
     file = io.StringIO(newline="")
     csv.writer(file, delimiter=delimiter, quoting=quoting).writerows(rows)
-    found = celeba_dialog.split_text(file.getvalue().encode(), "file", width, "a number")
+    found = split_text(file.getvalue().encode(), "file", width, "a number")
     plain = list(csv.reader(io.StringIO(file.getvalue(), newline=""), delimiter=delimiter))
     assert found.keys.to_pylist() == [row[0] for row in plain]
     assert found.values.tolist() == values_of(plain)
@@ -367,7 +375,7 @@ def test_the_line_of_a_fault_is_the_line_in_the_file(data):
     text = data.draw(text_of(lines, ["utf-8"])).decode()
     place = next(i for i, line in enumerate(text.split("\n"), 1) if f"{wrong}.jpg" in re.split('[ \t,;"]+', line))
     with pytest.raises(FormatError, match=f"^file: line {place}: "):
-        celeba_dialog.read_degrees(text.encode(), "file", HQ)
+        read_degrees(text.encode(), "file", HQ)
 
 
 JSON = st.recursive(
@@ -388,7 +396,7 @@ def json_text(draw, value):
 @given(st.data(), st.dictionaries(st.text(), JSON, max_size=12), st.sampled_from(ENCODINGS))
 def test_read_json_is_json_loads(data, value, encoding):
     text = data.draw(json_text(value))
-    found = celeba_dialog.read_json(encode(text, encoding), "file")
+    found = read_json(encode(text, encoding), "file")
     assert repr(found) == repr(json.loads(text))
 
 
@@ -405,19 +413,17 @@ def test_json_with_a_key_twice(value, data, depth):
             text = f'{{"inside": {text}, "beside": 1}}'
         return text.encode()
 
-    assert repr(celeba_dialog.read_json(nested(again), "file")) == repr(json.loads(nested(again)))
+    assert repr(read_json(nested(again), "file")) == repr(json.loads(nested(again)))
     if value[key] != ["another"]:
         with pytest.raises(FormatError, match="stands twice, with different values"):
-            celeba_dialog.read_json(nested(other), "file")
+            read_json(nested(other), "file")
 
 
 @pytest.mark.parametrize("one, other", [("1", "true"), ("0", "false"), ("1", "1.0"), ('""', "null"), ("{}", "[]")])
 def test_json_values_that_only_python_takes_for_equal(one, other):
     with pytest.raises(FormatError, match="^file: key 'a': key 'b' stands twice, with different values"):
-        celeba_dialog.read_json(f'{{"z": 1, "a": {{"b": {one}, "b": {other}}}}}'.encode(), "file")
-    assert celeba_dialog.read_json(b'{"a": {"x": 1, "y": [2]}, "a": {"y": [2], "x": 1}}', "file") == {
-        "a": {"x": 1, "y": [2]}
-    }
+        read_json(f'{{"z": 1, "a": {{"b": {one}, "b": {other}}}}}'.encode(), "file")
+    assert read_json(b'{"a": {"x": 1, "y": [2]}, "a": {"y": [2], "x": 1}}', "file") == {"a": {"x": 1, "y": [2]}}
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=4), st.data())
@@ -425,27 +431,29 @@ def test_json_that_is_cut_off_is_refused_wherever_the_cut_is(value, data):
     text = json.dumps(value, indent=1).encode()
     cut = text[: data.draw(st.integers(0, len(text) - 1))]
     with pytest.raises(ReleaseError):
-        celeba_dialog.read_json(cut, "file")
+        read_json(cut, "file")
 
 
 # ----------------------------------------------------------------------------------------------------- any bytes at all
 
 READERS = {
-    name: lambda data, name=name: getattr(celeba_dialog, f"read_{name}")(data, "file", HQ)
+    name: lambda data, name=name: getattr(captions if hasattr(captions, f"read_{name}") else texts, f"read_{name}")(
+        data, "file", HQ
+    )
     for name in ("degrees", "attributes", "identity", "captions", "requests", "requests_txt", "request_labels")
 }
 READERS |= {
-    "mapping": lambda data: celeba_dialog.read_mapping(data, "file"),
-    "partition": lambda data: celeba_dialog.read_partition(data, "file"),
-    "json": lambda data: celeba_dialog.read_json(data, "file"),
-    "mask": lambda data: celeba_dialog.mask_indices(data, "file"),
-    "palette mask": lambda data: celeba_dialog.palette_mask(data, "file"),
-    "resized mask": lambda data: celeba_dialog.resize_mask(data, 8, "file"),
-    "resized part": lambda data: celeba_dialog.resize_part(data, 8, "file"),
-    "part": lambda data: celeba_dialog.sized_part(data, None, "file"),
-    "jpeg": lambda data: celeba_dialog.decode_image(data, "file"),
-    "jpeg header": lambda data: celeba_dialog.jpeg_header(data, "file"),
-    "png header": lambda data: celeba_dialog.png_header(data, "file"),
+    "mapping": lambda data: read_mapping(data, "file"),
+    "partition": lambda data: read_partition(data, "file"),
+    "json": lambda data: read_json(data, "file"),
+    "mask": lambda data: mask_indices(data, "file"),
+    "palette mask": lambda data: palette_mask(data, "file"),
+    "resized mask": lambda data: resize_mask(data, 8, "file"),
+    "resized part": lambda data: resize_part(data, 8, "file"),
+    "part": lambda data: sized_part(data, None, "file"),
+    "jpeg": lambda data: decode_image(data, "file"),
+    "jpeg header": lambda data: jpeg_header(data, "file"),
+    "png header": lambda data: png_header(data, "file"),
 }
 PIECES = [bytes([byte]) for byte in b' \t\r\n\0\xff\x1b"{}[]:,.-0156']
 PIECES += [b"0.jpg", b"000001.jpg", b"29999.jpg", b'{"0.jpg": ', b'"overall_caption": ', b'"target_score": ', b"null"]
@@ -528,9 +536,9 @@ def test_any_bytes_as_a_zip(tmp_path_factory, data, name):
     path.write_bytes(data)
     release = taken_or_refused(Release, path.parent)
     for role in release.sources if release else ():
-        members = taken_or_refused(celeba_dialog.find_members, release, role)
+        members = taken_or_refused(find_members, release, role)
         for at in range(len(members.numbers) if members else 0):
-            found = taken_or_refused(celeba_dialog.read_members, members.places.slice(at, 1), [str(path)])
+            found = taken_or_refused(read_members, members.places.slice(at, 1), [str(path)])
             assert found in (None, [JPEG])
     path.unlink()
 

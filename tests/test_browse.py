@@ -32,15 +32,12 @@ import pytest
 from PIL import Image
 
 import celeba_dialog
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import MASK_CLASSES
-from celeba_dialog import MASK_COLORS
-from celeba_dialog import EnvironmentFault
 from conversion import __main__ as command_line
 from conversion.demo.command import write_release
-from conversion.look import browse
-from conversion.look import server as web
+from conversion.release.errors import EnvironmentFault
+from conversion.release.vocabulary import ATTRIBUTES, DEGREES, MASK_CLASSES, MASK_COLORS, PARTS, SPLITS
+from conversion.viewer import browse
+from conversion.viewer import server as web
 
 pytest_plugins = ["building"]
 
@@ -136,7 +133,7 @@ def test_search_finds_and_counts(config, server, demo):
     assert answer["rows"] == [{"position": position, "file_name": row["file_name"]} for position, row in meet]
     assert answer["count"] == len(meet)
     meet = [row for _, row in meet]
-    assert answer["splits"] == [Counter(row["split"] for row in meet)[split] for split in celeba_dialog.SPLITS]
+    assert answer["splits"] == [Counter(row["split"] for row in meet)[split] for split in SPLITS]
     for name in DEGREES:
         counts = Counter(row[name] for row in meet)
         assert answer["degrees"][name] == [counts[degree] for degree in range(-1, 6)]
@@ -509,8 +506,8 @@ def test_an_unexpected_fault_is_one_line(server, monkeypatch, capsys):
 
 @pytest.mark.parametrize("package, extra", [("starlette", "browse"), ("uvicorn", "browse"), ("duckdb", "look")])
 def test_a_package_that_is_missing(demo, monkeypatch, capsys, package, extra):
-    monkeypatch.delitem(sys.modules, "conversion.look.server")
-    monkeypatch.delattr("conversion.look.server")
+    monkeypatch.delitem(sys.modules, "conversion.viewer.server")
+    monkeypatch.delattr("conversion.viewer.server")
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, package, None)
@@ -525,7 +522,7 @@ def test_a_package_that_is_missing(demo, monkeypatch, capsys, package, extra):
 COMMAND = """
 import sys
 from conversion import __main__
-from conversion.look import server
+from conversion.viewer import server
 server.PATIENCE = float(sys.argv.pop(1))
 sys.exit(__main__.main())
 """
@@ -907,7 +904,7 @@ def test_part_masks_and_rows_without_a_mask(page, demo):
     page.click("#gallery button >> nth=0")
     page.wait_for_selector("#parts figure")
     shown = page.locator("#parts figure").all_text_contents()
-    assert shown == [celeba_dialog.PARTS[part["part"]] for part in demo.rows("hq_parts")[0]["parts"]]
+    assert shown == [PARTS[part["part"]] for part in demo.rows("hq_parts")[0]["parts"]]
     page.press("dialog", "Escape")
     change(page, lambda: page.select_option("#config", "standard"))
     page.click("#gallery button >> nth=0")

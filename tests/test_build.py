@@ -15,27 +15,22 @@ import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from commands import ROOT
-from commands import read_splits
-from commands import stamps
-from commands import tree
+from commands import ROOT, read_splits, stamps, tree
 from doors import undecoded
 from PIL import Image
-from releases import at
-from releases import unpack
+from releases import at, unpack
 
 import celeba_dialog
-from celeba_dialog import ATTRIBUTES
 from celeba_dialog import CONFIGS
-from celeba_dialog import DEGREES
-from celeba_dialog import Release
-from conversion import check
-from conversion import push
-from conversion import verify
-from conversion.build import command as build
-from conversion.build import manifest as manifests
-from conversion.build import shards
-from conversion.machine import files
+from conversion import check, push, verify
+from conversion.parquet import command as build
+from conversion.parquet import manifest as manifests
+from conversion.parquet import shards
+from conversion.release.errors import EnvironmentFault, UsageError
+from conversion.release.finding import Release, Source
+from conversion.release.rows import shard_ranges
+from conversion.release.vocabulary import ATTRIBUTES, DEGREES
+from conversion.runtime import files
 
 pytest_plugins = ["building"]
 
@@ -184,7 +179,7 @@ def test_the_plan_of_the_full_release(subset):
 def test_no_shard_of_a_small_split_is_empty():
     for split in FULL:
         for rows in range(1, 600):
-            ranges = celeba_dialog.shard_ranges(split, 100, 100 + rows)
+            ranges = shard_ranges(split, 100, 100 + rows)
             assert ranges[0][0] == 100
             assert ranges[-1][1] == 100 + rows
             assert all(first < last for first, last in ranges)
@@ -425,7 +420,7 @@ def test_ways_to_write_a_path(out, small, commands, tmp_path):
 def test_a_zip_that_serves_several_roles_is_hashed_once(tmp_path, monkeypatch):
     path = tmp_path / "CelebAMask-HQ.zip"
     path.write_bytes(b"images and masks")
-    images = celeba_dialog.Source("hq_images", str(path), 16, "", folders=("images",))
+    images = Source("hq_images", str(path), 16, "", folders=("images",))
     roles = {"hq_images": [images], "hq_masks": [images._replace(role="hq_masks")]}
     hashed, checksum = [], files.checksum
     monkeypatch.setattr(files, "checksum", lambda path, **options: hashed.append(path) or checksum(path, **options))
@@ -587,7 +582,7 @@ def test_a_remote_out(small, demo, memory, tmp_path):
     memory.pipe_file("/bucket/out/standard/train-00009-of-00009.parquet", b"")
     _, _, problems = verify.verify("memory://bucket/out", small, workers=1)
     assert problems == ["standard/train-00009-of-00009.parquet: is not in manifest.json, and does not belong there"]
-    with pytest.raises(celeba_dialog.UsageError, match="no earlier build"):
+    with pytest.raises(UsageError, match="no earlier build"):
         memory.pipe_file("/bucket/mine/file", b"")
         build.build(small, "memory://bucket/mine", workers=1, allow_incomplete=True)
 
@@ -605,7 +600,7 @@ def test_a_remote_out_that_was_interrupted(small, memory, monkeypatch):
         return open_shard(*arguments)
 
     monkeypatch.setattr(shards, "Shard", fails_at_the_third)
-    with pytest.raises(celeba_dialog.EnvironmentFault, match="the line is down"):
+    with pytest.raises(EnvironmentFault, match="the line is down"):
         build.build(small, "memory://bucket/out", **options)
     assert not memory.exists("/bucket/out/README.md")
     total = len([path for path in memory.find("/bucket/good") if path.endswith("parquet")])
@@ -629,7 +624,7 @@ def test_a_remote_out_that_takes_nothing(error, small, memory, monkeypatch):
 
     monkeypatch.setattr(type(memory), "_open", refuse)
     monkeypatch.setattr(shards, "write_shards", lambda *_: pytest.fail("something was built"))
-    with pytest.raises(celeba_dialog.EnvironmentFault, match="memory://bucket/out: cannot be written: .*[eE].*d"):
+    with pytest.raises(EnvironmentFault, match="memory://bucket/out: cannot be written: .*[eE].*d"):
         build.build(small, "memory://bucket/out", workers=1, allow_incomplete=True)
 
 

@@ -16,9 +16,12 @@ from PIL import Image
 
 import celeba_dialog
 from conversion import card
-from conversion.build import schema
-from conversion.look import charts
-from conversion.machine import files
+from conversion.parquet import schema
+from conversion.release import vocabulary
+from conversion.release.errors import EnvironmentFault
+from conversion.release.vocabulary import ATTRIBUTES, CITATION, DEGREE_MEANINGS, MASK_CLASSES, MASK_COLORS
+from conversion.runtime import files
+from conversion.viewer import charts
 
 SPLITS = {"train": 6, "validation": 3, "test": 2, "unlabeled": 1}
 DEGREES = ("bangs", "eyeglasses", "beard", "smiling", "age")
@@ -57,7 +60,7 @@ def picture(mode, number, kind):
     buffer = io.BytesIO()
     image = Image.new(mode, (8, 8), number if mode == "P" else (number * 20, 90, 40))
     if mode == "P":
-        image.putpalette([value for color in celeba_dialog.MASK_COLORS.values() for value in color])
+        image.putpalette([value for color in MASK_COLORS.values() for value in color])
     image.save(buffer, kind)
     return buffer.getvalue()
 
@@ -308,8 +311,7 @@ def test_sizes_are_those_of_images_not_of_configs(tmp_path):
 
 
 def test_the_hubs_library_reads_it_and_writes_it_back_unchanged(folder, head, tmp_path):
-    from huggingface_hub import DatasetCard
-    from huggingface_hub import metadata_load
+    from huggingface_hub import DatasetCard, metadata_load
 
     loaded = DatasetCard.load(folder / "README.md")
     assert loaded.data.to_dict() == head == metadata_load(folder / "README.md")
@@ -329,14 +331,14 @@ def test_everything_there_is_has_its_place_in_the_text(text):
     assert all(any(line.startswith(f"| `{name}` |") for line in tables["Columns"]) for name in TYPES)
     assert all(any(line.startswith(f"| `{name}`") for line in tables["Loading"]) for name in COLUMNS)
     classes = [line.split("|")[3].strip() for line in tables["Degrees"][2:]]
-    assert classes == [f"`{name}`" for names in celeba_dialog.DEGREES.values() for name in names]
+    assert classes == [f"`{name}`" for names in vocabulary.DEGREES.values() for name in names]
     meanings = [line.split("|")[4].strip() for line in tables["Degrees"][2:]]
-    assert meanings == [meaning for column in celeba_dialog.DEGREE_MEANINGS.values() for meaning in column]
+    assert meanings == [meaning for column in DEGREE_MEANINGS.values() for meaning in column]
     masks = [[cell.strip("` ") for cell in line.split("|")[1:4]] for line in tables["Masks"][2:]]
-    assert [mask[:2] for mask in masks] == [[str(i), name] for i, name in enumerate(celeba_dialog.MASK_CLASSES)]
+    assert [mask[:2] for mask in masks] == [[str(i), name] for i, name in enumerate(MASK_CLASSES)]
     assert masks[13] == ["13", "hair", "#0000CC"]
     named = [line.split("|")[2].strip() for line in tables["Binary attributes"][2:]]
-    assert named == [f"`{name}`" for name in celeba_dialog.ATTRIBUTES]
+    assert named == [f"`{name}`" for name in ATTRIBUTES]
     for line in tables["Columns"][2:] + tables["Masks"][2:] + tables["What it was built from"][2:]:
         assert all(cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]), line
     assert "`ClassLabel`: 0 `target`, 1 `change_definite`, 2 `change_indefinite`" in body
@@ -368,7 +370,7 @@ def test_the_example_names_the_classes(text):
 
 def test_agreement_and_citations_are_in_it(text):
     assert (files.DATASET_CARD / "agreement.md").read_text(encoding="utf-8").strip() in text
-    assert celeba_dialog.CITATION in text
+    assert CITATION in text
     for title in ("MaskGAN", "Progressive Growing of {GANs}", "Deep Learning Face Attributes in the Wild"):
         assert title in text
     assert len(re.findall(r"^@inproceedings\{", text, re.MULTILINE)) == 4
@@ -396,9 +398,7 @@ def test_standard_alone_needs_neither_masks_nor_hq(tmp_path, monkeypatch):
 def test_what_a_mirror_exchanges(text):
     [pairs] = re.findall(r"exchanges ((?:\d and \d,? ?)+) in its\s+mask", text)
     sides = [(f"l_{part}", f"r_{part}") for part in ("eye", "brow", "ear")]
-    assert [
-        tuple(celeba_dialog.MASK_CLASSES[int(index)] for index in pair.split(" and ")) for pair in pairs.split(", ")
-    ] == sides
+    assert [tuple(MASK_CLASSES[int(index)] for index in pair.split(" and ")) for pair in pairs.split(", ")] == sides
 
 
 def test_recipes_run(here, text):
@@ -528,7 +528,7 @@ def test_labels_that_are_all_missing_leave_empty_charts(tmp_path):
 def test_the_legend_shows_every_colour_as_it_is(folder):
     legend = Image.open(folder / "legend.png").convert("RGB")
     shown = {color for count, color in legend.getcolors(1 << 16) if count >= 400}
-    assert set(celeba_dialog.MASK_COLORS.values()) <= shown
+    assert set(MASK_COLORS.values()) <= shown
 
 
 HOSTILE = "$x^{\\frac$ 日本語 😀 العربية \u200b\x00\ud800 % {} \n" + "x" * 9999
@@ -563,7 +563,7 @@ def test_the_same_manifest_gives_the_same_bytes(tmp_path):
 def test_what_is_missing_to_write_it_is_said(tmp_path, monkeypatch):
     manifest = built(tmp_path, ["hq"])
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(celeba_dialog.EnvironmentFault, match="pip install jinja2"):
+    with pytest.raises(EnvironmentFault, match="pip install jinja2"):
         card.render(manifest, example())
 
 
@@ -588,7 +588,5 @@ def test_without_matplotlib_the_card_has_its_tables_alone(folder, text, tmp_path
 def test_a_matplotlib_that_is_too_old_is_none(version, monkeypatch):
     matplotlib = pytest.importorskip("matplotlib")
     monkeypatch.setattr(matplotlib, "__version__", version)
-    with pytest.raises(
-        celeba_dialog.EnvironmentFault, match=rf"matplotlib {version} is too old.*celeba-dialog\[look\]"
-    ):
+    with pytest.raises(EnvironmentFault, match=rf"matplotlib {version} is too old.*celeba-dialog\[look\]"):
         charts.statistics(counted(1, [0, 8, 0, 0, 0, 0, 0]))

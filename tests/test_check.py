@@ -8,27 +8,19 @@ import re
 import shutil
 
 import pytest
-from commands import held
-from commands import tree
+from commands import held, tree
 from PIL import Image
-from releases import PALETTE
-from releases import TEXTS
-from releases import at
-from releases import change_json
-from releases import edit
-from releases import index_of
-from releases import members
-from releases import pack
+from releases import PALETTE, TEXTS, at, change_json, edit, index_of, members, pack
 
-import celeba_dialog
 from celeba_dialog import CONFIGS
-from celeba_dialog import FILES
-from celeba_dialog import SUBSETS
-from celeba_dialog import CelebADialogError
-from celeba_dialog import Release
 from conversion import check
-from conversion.build import command as build
 from conversion.demo.command import write_release
+from conversion.parquet import command as build
+from conversion.release.errors import CelebADialogError
+from conversion.release.finding import Release
+from conversion.release.official import CHECKSUMS, FILES, roles_of
+from conversion.release.table import read_index
+from conversion.release.vocabulary import SUBSETS
 
 pytest_plugins = ["building"]
 
@@ -95,9 +87,9 @@ def lines_of(report):
 def what_builds(root, role):
     """Whether `build` takes a release without --allow-incomplete, as far as one file of it is concerned."""
     release = Release(root)
-    subsets = [subset for subset in SUBSETS if role in celeba_dialog.roles_of(subset)]
+    subsets = [subset for subset in SUBSETS if role in roles_of(subset)]
     try:
-        return not build.shortfalls({subset: celeba_dialog.read_index(release, subset) for subset in subsets})
+        return not build.shortfalls({subset: read_index(release, subset) for subset in subsets})
     except CelebADialogError:
         return False
 
@@ -301,7 +293,7 @@ def test_published_checksums(partial, monkeypatch):
         (len(data) + 1, "0" * 32): "another copy than the published one: its size differs",
     }
     for published, note in cases.items():
-        monkeypatch.setitem(celeba_dialog.CHECKSUMS, "hq_attributes", published)
+        monkeypatch.setitem(CHECKSUMS, "hq_attributes", published)
         assert lines_of(check.examine(Release(release)))["hq_attributes"]["note"] == note
 
 

@@ -8,18 +8,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import REQUEST_DIRECTIONS
-from celeba_dialog import REQUEST_MODES
-from celeba_dialog import SPLITS
-from celeba_dialog import UsageError
-from conversion.look import conditions
-from conversion.look import rows
+from conversion.release.errors import UsageError
+from conversion.release.vocabulary import ATTRIBUTES, DEGREES, REQUEST_DIRECTIONS, REQUEST_MODES, SPLITS
+from conversion.viewer import conditions, rows
 
 NEGATIVE = REQUEST_DIRECTIONS.index("negative")
 TEXTS = ("caption", "request", "celeba_file_name", "file_name")

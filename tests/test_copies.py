@@ -5,15 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
-from releases import at
-from releases import change_json
-from releases import edit
+from releases import at, change_json, edit
 
-import celeba_dialog
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import FILES
-from celeba_dialog import ConflictError
-from celeba_dialog import Release
+from conversion.release.errors import ConflictError, logger
+from conversion.release.finding import Release
+from conversion.release.official import FILES
+from conversion.release.table import check_agreement, check_fit, read_index
+from conversion.release.texts import read_attributes, read_degrees, read_mapping
+from conversion.release.vocabulary import ATTRIBUTES, HQ, PARTITION, RELEASE_NAMES, STANDARD
 
 pytest_plugins = ["building"]
 
@@ -68,7 +67,7 @@ def first_with(column, value):
 
 def refused(root, config):
     with pytest.raises(ConflictError) as caught:
-        celeba_dialog.read_index(Release(root), config)
+        read_index(Release(root), config)
     message = str(caught.value)
     assert "\n" not in message and "Download both again." in message
     return message
@@ -118,7 +117,7 @@ def test_two_files_that_differ(case, copy):
 @pytest.mark.parametrize("columns", [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4), (1, 5), (4, 5)])
 @pytest.mark.parametrize("config, role", [("hq", "hq_labels"), ("standard", "standard_labels")])
 def test_columns_of_degrees_that_are_swapped(columns, config, role, copy):
-    for split in celeba_dialog.PARTITION:
+    for split in PARTITION:
         at(copy, f"labels_{split}").unlink()
     edit(copy, role, cells(swapped(*columns), skip=1))
     message = refused(copy, config)
@@ -145,20 +144,20 @@ def test_one_contradiction_is_let_pass(copy):
     """As the real release has: the bangs of 073219.jpg."""
     at(copy, "standard_attributes").unlink()
     edit(copy, "hq_attributes", cells(first_with(1 + ATTRIBUTES.index("Smiling"), "1"), skip=2))
-    assert celeba_dialog.read_index(Release(copy), "hq").table.num_rows == 24
+    assert read_index(Release(copy), "hq").table.num_rows == 24
 
 
 def test_a_partition_that_says_otherwise(copy):
     edit(copy, "partition", cells(first_with(1, "2")))
     with pytest.raises(ConflictError, match="list_eval_partition.txt: line 1: 2, where CelebA puts .* into train"):
-        celeba_dialog.read_index(Release(copy), "standard")
+        read_index(Release(copy), "standard")
 
 
 def test_what_only_one_file_says_is_no_conflict(copy, demo):
     """Half of each copy is gone, another half of each."""
     edit(copy, "labels_train", lambda data: b"".join(data.splitlines(keepends=True)[::2]))
     edit(copy, "standard_labels", lambda data: b"".join(data.splitlines(keepends=True)[:10]))
-    table = celeba_dialog.read_index(Release(copy), "standard").table
+    table = read_index(Release(copy), "standard").table
     truth = {row["file_name"]: row["smiling"] for row in demo.rows("standard")}
     known = [row for row in table.select(["file_name", "smiling"]).to_pylist() if row["smiling"] >= 0]
     assert len(known) > 40
@@ -177,9 +176,9 @@ def test_what_only_one_file_says_is_no_conflict(copy, demo):
 def test_a_copy_that_cannot_be_read_is_left_aside(config, role, copy, demo, same_rows, monkeypatch):
     """Nothing comes from it. A warning says so."""
     warnings = []
-    monkeypatch.setattr(celeba_dialog.logger, "warning", warnings.append)
+    monkeypatch.setattr(logger, "warning", warnings.append)
     edit(copy, role, lambda data: b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>")
-    index = celeba_dialog.read_index(Release(copy), config)
+    index = read_index(Release(copy), config)
     assert index.table["file_name"].to_pylist() == [row["file_name"] for row in demo.rows(config)]
     assert index.table["identity"].to_pylist() == [row["identity"] for row in demo.rows(config)]
     (said,) = warnings
@@ -200,13 +199,13 @@ def test_the_commands_refuse_it(command, copy, commands, tmp_path):
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real excerpts beside the checkout")
 def test_the_real_files_agree():
     """All real labels there are: 162,754 degrees with their attributes, 30,000 HQ attributes with the standard ones."""
-    standard, hq = celeba_dialog.STANDARD, celeba_dialog.HQ
-    degrees, count = celeba_dialog.read_degrees((REAL / "standard/train_attr_list.txt").read_bytes(), "t", standard)
-    attributes, _ = celeba_dialog.read_attributes((REAL / "standard/list_attr_celeba.txt").read_bytes(), "a", standard)
+    standard, hq = STANDARD, HQ
+    degrees, count = read_degrees((REAL / "standard/train_attr_list.txt").read_bytes(), "t", standard)
+    attributes, _ = read_attributes((REAL / "standard/list_attr_celeba.txt").read_bytes(), "a", standard)
     assert count == 162754
     path = REAL / "hq/classification_label/CelebAMask-HQ-attribute-anno.txt"
-    theirs, _ = celeba_dialog.read_attributes(path.read_bytes(), "h", hq)
-    mapping, _ = celeba_dialog.read_mapping((REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt").read_bytes(), "m")
+    theirs, _ = read_attributes(path.read_bytes(), "h", hq)
+    mapping, _ = read_mapping((REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt").read_bytes(), "m")
 
     class Named:
         sources = {"standard_labels": [], "labels_train": []}
@@ -214,20 +213,18 @@ def test_the_real_files_agree():
         def named(self, role):
             return FILES[role].name
 
-    for column, name in enumerate(celeba_dialog.RELEASE_NAMES.values()):
+    for column, name in enumerate(RELEASE_NAMES.values()):
         attribute = attributes[:, ATTRIBUTES.index(name)]
-        celeba_dialog.check_fit(Named(), standard, column, degrees[:, column], attribute)
+        check_fit(Named(), standard, column, degrees[:, column], attribute)
         moved = degrees[:, column].copy()
         moved[1:] = degrees[:-1, column]
         with pytest.raises(ConflictError, match=name):
-            celeba_dialog.check_fit(Named(), standard, column, moved, attribute)
+            check_fit(Named(), standard, column, moved, attribute)
         for other in range(5):
             if other != column and 4 not in (other, column):
                 with pytest.raises(ConflictError, match=name):
-                    celeba_dialog.check_fit(Named(), standard, column, degrees[:, other], attribute)
-    celeba_dialog.check_agreement(
-        Named(), "attributes", "standard_attributes", attributes[mapping], "hq_attributes", theirs
-    )
+                    check_fit(Named(), standard, column, degrees[:, other], attribute)
+    check_agreement(Named(), "attributes", "standard_attributes", attributes[mapping], "hq_attributes", theirs)
 
 
 def test_requests_in_three_forms(copy):

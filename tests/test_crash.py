@@ -26,17 +26,13 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import ROOT
-from commands import Commands
-from commands import held
-from commands import read_splits
-from commands import tree
+from commands import ROOT, Commands, held, read_splits, tree
 from drive import serving
 from hub import Hub
 
-from celeba_dialog import FILES
 from conversion.demo.command import write_release
 from conversion.fetch import registry
+from conversion.release.official import FILES
 
 pytest_plugins = ["building"]
 

@@ -8,12 +8,12 @@ import sys
 import clusters
 import pyarrow
 import pytest
-from commands import ROOT
-from commands import tree
+from commands import ROOT, tree
 
-import celeba_dialog
-from conversion.build import command as build
-from conversion.build import shards
+from conversion.parquet import command as build
+from conversion.parquet import shards
+from conversion.release.errors import EnvironmentFault
+from conversion.release.index import IndexKey
 
 pytest.importorskip("distributed")
 pytest_plugins = ["building"]
@@ -112,9 +112,9 @@ def test_a_cluster_that_does_not_know_the_project(small, commands, tmp_path):
 
 
 def test_a_worker_with_other_libraries(tmp_path):
-    key = celeba_dialog.IndexKey("/release", "hq", False, "0", "/cache")
+    key = IndexKey("/release", "hq", False, "0", "/cache")
     job = shards.Job(key, "the state of another pyarrow", 0, 1, ())
-    with pytest.raises(celeba_dialog.EnvironmentFault, match=f"The worker on .*pyarrow {pyarrow.__version__}"):
+    with pytest.raises(EnvironmentFault, match=f"The worker on .*pyarrow {pyarrow.__version__}"):
         shards.write_shards(job, tmp_path, tmp_path)
 
 
@@ -151,6 +151,6 @@ def test_an_address_that_is_none(address, small, commands, tmp_path):
 def test_distributed_is_not_installed(small, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     says = 'pip install "celeba-dialog.dask.".*pip install "distributed"'
-    with pytest.raises(celeba_dialog.EnvironmentFault, match=says):
+    with pytest.raises(EnvironmentFault, match=says):
         build.build(small, tmp_path / "out", dask="tcp://127.0.0.1:1", allow_incomplete=True)
     assert not (tmp_path / "out").exists()

@@ -9,32 +9,32 @@ import zipfile
 
 import pytest
 from PIL import Image
-from releases import PALETTE
-from releases import TEXTS
-from releases import at
-from releases import change_json
-from releases import chunk
-from releases import deflated
-from releases import edit
-from releases import images_of
-from releases import index_of
-from releases import jpeg
-from releases import members
-from releases import pack
-from releases import png
-from releases import raw_zip
-from releases import read
-from releases import run
-from releases import unpack
+from releases import (
+    PALETTE,
+    TEXTS,
+    at,
+    change_json,
+    chunk,
+    deflated,
+    edit,
+    images_of,
+    index_of,
+    jpeg,
+    members,
+    pack,
+    png,
+    raw_zip,
+    read,
+    run,
+    unpack,
+)
 
-import celeba_dialog
-from celeba_dialog import FILES
-from celeba_dialog import ConflictError
-from celeba_dialog import DamagedFileError
-from celeba_dialog import FormatError
-from celeba_dialog import MissingFileError
-from celeba_dialog import Release
-from celeba_dialog import ReleaseError
+from conversion.release.errors import ConflictError, DamagedFileError, FormatError, MissingFileError, ReleaseError
+from conversion.release.finding import Release
+from conversion.release.images import decode_image
+from conversion.release.masks import mask_indices
+from conversion.release.official import FILES
+from conversion.release.table import read_index
 
 QUOTA_PAGE = (
     b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>"
@@ -869,7 +869,7 @@ def test_a_file_that_vanishes_is_missed_by_name(copy):
         release = Release(copy)
         at(copy, role).rename(copy / "away")
         with pytest.raises(MissingFileError, match=re.escape(FILES[role].name)):
-            celeba_dialog.read_index(release, "hq")
+            read_index(release, "hq")
         (copy / "away").rename(at(copy, role))
 
 
@@ -907,7 +907,7 @@ def test_a_zip_that_shrinks_between_the_search_and_the_reading(copy):
     release = Release(copy)
     os.truncate(at(copy, "hq_images"), 50_000)
     with pytest.raises(DamagedFileError, match=r"image\.zip"):
-        celeba_dialog.read_index(release, "hq")
+        read_index(release, "hq")
 
 
 def test_a_text_that_is_cut_off_while_it_is_read(copy):
@@ -916,7 +916,7 @@ def test_a_text_that_is_cut_off_while_it_is_read(copy):
     data = at(copy, "hq_labels").read_bytes()
     os.truncate(at(copy, "hq_labels"), data.index(b"\n", len(data) // 2) + 1)
     with pytest.raises(DamagedFileError, match="combined_annotation_hq.txt.*changed"):
-        celeba_dialog.read_index(release, "hq")
+        read_index(release, "hq")
 
 
 # ------------------------------------------------------------------------------------------------ bounded memory, files
@@ -925,8 +925,8 @@ def test_a_text_that_is_cut_off_while_it_is_read(copy):
 def test_a_folder_of_more_images_than_files_may_be_open(copy):
     unpack(copy, "standard_images", copy)
     code = """
-index = celeba_dialog.read_index(celeba_dialog.Release(sys.argv[1]), "standard")
-print(len(celeba_dialog.read_images(index, index.table, [None])[None]["image"]))
+index = read_index(Release(sys.argv[1]), "standard")
+print(len(read_images(index, index.table, [None])[None]["image"]))
 """
     assert int(run(code, copy, RLIMIT_NOFILE=48)) == 90
 
@@ -958,9 +958,9 @@ for path, name in itertools.product(sys.argv[1:], readers):
     data = open(path, "rb").read()
     before = peak()
     try:
-        getattr(celeba_dialog, "read_" + name)(data, "x", *[celeba_dialog.HQ][name == "mapping":])
+        getattr(captions if hasattr(captions, "read_" + name) else texts, "read_" + name)(data, "x", *[HQ][name == "mapping":])
         print(name, "took", path)
-    except celeba_dialog.ReleaseError:
+    except ReleaseError:
         pass
     if peak() - before > 300:
         print(path, name, peak() - before, "MB")
@@ -974,23 +974,23 @@ for path, name in itertools.product(sys.argv[1:], readers):
 
 def test_a_jpeg_that_does_not_decode():
     data = jpeg(64)
-    assert celeba_dialog.decode_image(data, "0.jpg").size == (64, 64)
+    assert decode_image(data, "0.jpg").size == (64, 64)
     header = data.index(b"\xff\xc0")
     bomb = data[: header + 5] + struct.pack(">HH", 65500, 65500) + data[header + 9 :]
     for broken in (data[: len(data) // 2], data[:100], b"", b"\xff\xd8", b"\xff\xd8" + b"x" * 999, QUOTA_PAGE, bomb):
         with pytest.raises(FormatError, match=r"^0\.jpg: the JPEG cannot be decoded: "):
-            celeba_dialog.decode_image(broken, "0.jpg")
+            decode_image(broken, "0.jpg")
 
 
 def test_a_palette_mask_that_does_not_decode():
     palette = chunk(b"PLTE", bytes(PALETTE))
     good = png(8, 8, 8, 3, b"".join(b"\0" + bytes(range(row, row + 8)) for row in range(8)), palette)
-    assert celeba_dialog.mask_indices(good, "0.png")[3].tolist() == list(range(3, 11))
+    assert mask_indices(good, "0.png")[3].tolist() == list(range(3, 11))
     over = png(2, 1, 8, 3, b"\0\x12\x13", chunk(b"PLTE", bytes(PALETTE + [19] * 3)))
     bomb = png(50_000, 50_000, 8, 3, b"\0" * 1000, palette)
     for broken in (good[:-40], good[:60], good[:8], good.replace(b"IDAT", b"IDAX"), over, bomb):
         with pytest.raises(FormatError, match=r"^0\.png: "):
-            celeba_dialog.mask_indices(broken, "0.png")
+            mask_indices(broken, "0.png")
 
 
 def test_pillows_own_limit_stays_on():

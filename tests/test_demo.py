@@ -17,15 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import FILES
-from celeba_dialog import MASK_CLASSES
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import UsageError
 from conversion import __main__ as command_line
-from conversion.demo import drawing
-from conversion.demo import people
+from conversion.demo import drawing, people
 from conversion.demo.command import write_release
+from conversion.release.errors import EnvironmentFault, UsageError
+from conversion.release.official import FILES
+from conversion.release.vocabulary import ATTRIBUTES, MASK_CLASSES
 
 ROOT = Path(__file__).resolve().parents[1]
 HQ, STANDARD = "CelebA-Dialog (HQ)", "CelebA-Dialog (standard)"

@@ -11,9 +11,9 @@ from commands import held
 
 import celeba_dialog
 from celeba_dialog import CONFIGS
-from celeba_dialog import FILES
 from conversion import __main__ as command_line
 from conversion.demo import command as demo
+from conversion.release.official import FILES
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,11 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from commands import ROOT
-from commands import tree
+from commands import ROOT, tree
 
 from conversion import __main__ as cli
-from conversion.machine.interrupts import TEXT as INTERRUPTED
+from conversion.runtime.interrupts import TEXT as INTERRUPTED
 
 pytest_plugins = ["building"]
 
@@ -346,7 +345,9 @@ runpy.run_module("conversion", run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.mark.parametrize("module", ["celeba_dialog", "numpy", "datasets", "pyarrow.parquet", "conversion.build.shards"])
+@pytest.mark.parametrize(
+    "module", ["celeba_dialog", "numpy", "datasets", "pyarrow.parquet", "conversion.parquet.shards"]
+)
 def test_interrupted_while_importing(module, small, tmp_path):
     program = f"NAME = {module!r}\n{IMPORTS}"
     done = begin(["-c", program, "build", small, tmp_path / "out", "--allow-incomplete"])

@@ -26,18 +26,15 @@ import requests
 from drive import holding
 from filelock import FileLock
 
-from celeba_dialog import CHECKSUMS
-from celeba_dialog import FILES
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import Release
-from celeba_dialog import ReleaseError
-from celeba_dialog import UsageError
 from conversion import check
 from conversion.demo.command import write_release
 from conversion.fetch import command as fetch
 from conversion.fetch import drive as drive_module
 from conversion.fetch import registry
-from conversion.machine import files
+from conversion.release.errors import EnvironmentFault, ReleaseError, UsageError
+from conversion.release.finding import Release
+from conversion.release.official import CHECKSUMS, FILES
+from conversion.runtime import files
 
 LABELS = FILES["hq_labels"]  # small, known by its id
 LABELS_ID = fetch.REMOTES["hq_labels"].id

@@ -11,25 +11,16 @@ import pytest
 from commands import read_splits
 from datasets import load_dataset_builder
 from PIL import Image
-from releases import TEXTS
-from releases import at
-from releases import index_of
-from releases import members
-from releases import pack
-from releases import raw_zip
-from releases import read
-from releases import unpack
+from releases import TEXTS, at, index_of, members, pack, raw_zip, read, unpack
 
 import celeba_dialog
-from celeba_dialog import FILES
-from celeba_dialog import HQ
-from celeba_dialog import STANDARD
-from celeba_dialog import ConflictError
-from celeba_dialog import DamagedFileError
-from celeba_dialog import FormatError
-from celeba_dialog import MissingFileError
-from celeba_dialog import Release
 from conversion import check
+from conversion.release.errors import ConflictError, DamagedFileError, FormatError, MissingFileError
+from conversion.release.finding import Release
+from conversion.release.missing import missing_roles, remarks
+from conversion.release.official import FILES
+from conversion.release.rows import check_side
+from conversion.release.vocabulary import HQ, STANDARD
 
 pytest_plugins = ["building"]
 
@@ -574,7 +565,7 @@ def test_refused(name, copy):
     change, config, error, says = REFUSED[name]
     change(copy)
     with pytest.raises(error) as caught:
-        celeba_dialog.check_side(index_of(copy, config), None)
+        check_side(index_of(copy, config), None)
     text = said(copy)
     for part in says:
         assert part in str(caught.value)
@@ -749,9 +740,9 @@ def test_a_missing_list_is_said_in_the_words_of_its_column(copy):
     at(copy, "standard_labels").unlink()
     at(copy, "labels_test").unlink()
     release = Release(copy)
-    missing = celeba_dialog.missing_roles(release, "standard")
+    missing = missing_roles(release, "standard")
     assert missing == ["labels_test"]
-    (line,) = celeba_dialog.remarks(release, missing, "standard")
+    (line,) = remarks(release, missing, "standard")
     assert "test_attr_list.txt not found, so bangs, eyeglasses, beard, smiling and age are -1 in the split test" in line
 
 

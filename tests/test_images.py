@@ -13,22 +13,16 @@ import numpy as np
 import pytest
 from commands import read_splits
 from doors import undecoded
-from PIL import Image
-from PIL import ImageFilter
-from releases import PALETTE
-from releases import at
-from releases import chunk
-from releases import index_of
-from releases import members
-from releases import pack
-from releases import png
-from releases import read
+from PIL import Image, ImageFilter
+from releases import PALETTE, at, chunk, index_of, members, pack, png, read
 
 import celeba_dialog
-from celeba_dialog import FormatError
-from celeba_dialog import Release
 from conversion import check
 from conversion.demo.command import write_release
+from conversion.release.errors import FormatError
+from conversion.release.finding import Release
+from conversion.release.masks import mask_indices
+from conversion.release.rows import read_images
 
 pytest_plugins = ["building"]
 
@@ -411,7 +405,7 @@ def test_found_in_the_pixels(case, release, tmp_path):
     for size in (256, 512):
         index = index_of(release, FIRST[role][1])
         with pytest.raises(FormatError) as caught:
-            celeba_dialog.read_images(index, index.table, [size])
+            read_images(index, index.table, [size])
         assert str(caught.value) == line
 
 
@@ -472,7 +466,7 @@ def test_passed_on_untouched(case, release):
     plain = np.asarray(opened(data))
     assert np.array_equal(datasets.Image().decode_example(found), plain)
     if role == "hq_masks":
-        assert np.array_equal(celeba_dialog.mask_indices(data, "0.png"), plain)
+        assert np.array_equal(mask_indices(data, "0.png"), plain)
 
 
 def first_row(root, role):
@@ -644,9 +638,9 @@ def test_other_sizes_from_copies_of_512_pixels(size, fits, release, tmp_path):
     index = index_of(release)
     if not fits:
         with pytest.raises(FormatError, match="512×512 pixels, expected 1024×1024"):
-            celeba_dialog.read_images(index, index.table, [size])
+            read_images(index, index.table, [size])
         return
-    found = celeba_dialog.read_images(index, index.table, [size])[size]["image"]
+    found = read_images(index, index.table, [size])[size]["image"]
     assert [opened(data).size for data in found] == [(size, size)] * 3
     names = index.table["file_name"].to_pylist()
     assert (dict(zip(names, found)) == copies) == (size == 512)
@@ -659,7 +653,7 @@ def test_other_sizes_serve_for_nothing(side, release):
     index = index_of(release)
     for sizes in ([None], [256], [512, 256], [1]):
         with pytest.raises(FormatError, match=f"{side}×{side} pixels, expected 1024×1024"):
-            celeba_dialog.read_images(index, index.table, sizes)
+            read_images(index, index.table, sizes)
 
 
 # ------------------------------------------------------------------------------------------------------ made-up images

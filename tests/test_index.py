@@ -13,16 +13,18 @@ from pathlib import Path
 import filelock
 import pyarrow as pa
 import pytest
-from releases import ZIPS
-from releases import at
-from releases import members
-from releases import pack
+from releases import ZIPS, at, members, pack
 
 import celeba_dialog
 from celeba_dialog import CelebADialog
-from celeba_dialog import ChangedReleaseError
-from celeba_dialog import Release
 from conversion.demo.command import write_release
+from conversion.release import index as index_module
+from conversion.release.errors import ChangedReleaseError, logger
+from conversion.release.finding import Release
+from conversion.release.index import KEPT_INDEXES, index_key, indexes, load_index, open_index
+from conversion.release.official import FILES
+from conversion.release.table import read_index
+from conversion.release.vocabulary import PARTITION_ENDS
 
 ROOT = Path(celeba_dialog.__file__).parent
 
@@ -30,30 +32,30 @@ ROOT = Path(celeba_dialog.__file__).parent
 @pytest.fixture(autouse=True)
 def forgetful():
     """Each test begins and ends as a process that has opened no index."""
-    celeba_dialog.indexes.clear()
+    indexes.clear()
     yield
-    celeba_dialog.indexes.clear()
+    indexes.clear()
 
 
 @pytest.fixture
 def warnings(monkeypatch):
     """What the module warns of."""
     found = []
-    monkeypatch.setattr(celeba_dialog.logger, "warning", found.append)
+    monkeypatch.setattr(logger, "warning", found.append)
     return found
 
 
 def key_of(root, cache, config="standard"):
-    return celeba_dialog.index_key(Release(root), config, cache_dir=cache)
+    return index_key(Release(root), config, cache_dir=cache)
 
 
 def opened(root, cache, config="standard"):
-    return celeba_dialog.open_index(key_of(root, cache, config))
+    return open_index(key_of(root, cache, config))
 
 
 def forgotten(call, *arguments):
     """What a call gives in a process that has opened no index."""
-    celeba_dialog.indexes.clear()
+    indexes.clear()
     return call(*arguments)
 
 
@@ -64,7 +66,7 @@ def some_of_train(root, count):
     """Leaves `count` standard images of train in the zip, and those of validation and test; gives all of them back."""
     path = at(root, "standard_images")
     entries = members(path)
-    train = [entry for entry in entries if int(entry[0][-10:-4]) <= celeba_dialog.PARTITION_ENDS[0]]
+    train = [entry for entry in entries if int(entry[0][-10:-4]) <= PARTITION_ENDS[0]]
     pack(path, [entry for entry in entries if entry not in train[count:]])
     return entries
 
@@ -87,7 +89,7 @@ def test_a_stream_that_is_older_than_its_release(forget, copy, demo, tmp_path):
     assert names(new["train"]) == [row["file_name"] for row in demo.splits("standard")["train"]]
     for split in ("validation", "test", "train"):
         if forget:
-            celeba_dialog.indexes.clear()
+            indexes.clear()
         try:
             found = names(old[split])
         except ChangedReleaseError as error:
@@ -104,7 +106,7 @@ def test_nor_when_nothing_was_kept(forget, copy, tmp_path):
     pack(at(copy, "standard_images"), entries)
     for path in (tmp_path / "celeba_dialog_index").glob("*.index"):
         path.unlink()
-    celeba_dialog.indexes.clear()
+    indexes.clear()
     for split in old:
         with pytest.raises(ChangedReleaseError, match="Load it again"):
             names(old[split])
@@ -114,6 +116,7 @@ def test_nor_when_nothing_was_kept(forget, copy, tmp_path):
 WORKERS = """
 import json, sys
 import celeba_dialog
+from conversion.release.finding import Release
 from celeba_dialog import CelebADialog
 from torch.utils.data import DataLoader
 
@@ -123,7 +126,7 @@ if __name__ == "__main__":
     found = {}
     with open(new, "rb") as file:
         data = file.read()
-    path = celeba_dialog.Release(root).sources["standard_images"][0].path
+    path = Release(root).sources["standard_images"][0].path
     with open(path, "wb") as file:
         file.write(data)
     CelebADialog(config_name="standard", data_dir=root, cache_dir=cache).as_streaming_dataset()
@@ -162,14 +165,14 @@ def test_nor_in_spawned_workers(copy, demo, tmp_path):
 
 
 def test_a_release_that_changes_while_its_index_is_made(copy, tmp_path, monkeypatch):
-    read = celeba_dialog.read_index
+    read = read_index
 
     def read_and_change(release, subset, parts):
         index = read(release, subset, parts)
         some_of_train(copy, 6)
         return index
 
-    monkeypatch.setattr(celeba_dialog, "read_index", read_and_change)
+    monkeypatch.setattr(index_module, "read_index", read_and_change)
     with pytest.raises(ChangedReleaseError):
         opened(copy, tmp_path)
     assert not list((tmp_path / "celeba_dialog_index").glob("*.index"))
@@ -191,8 +194,8 @@ def test_so_many_indexes_are_kept_and_no_more(copy, tmp_path):
     left = (tmp_path / "celeba_dialog_index").glob("*.tmp")
     assert another.exists() and sum(path.name.startswith(key.family) for path in left) == 1
     kept = sorted(map(str, (tmp_path / "celeba_dialog_index").glob("*.index")))
-    assert kept == sorted(paths[-celeba_dialog.KEPT_INDEXES :])
-    assert len(celeba_dialog.indexes) <= celeba_dialog.KEPT_INDEXES
+    assert kept == sorted(paths[-KEPT_INDEXES:])
+    assert len(indexes) <= KEPT_INDEXES
 
 
 # ----------------------------------------------------------------------------------------------------- a damaged cache
@@ -224,7 +227,7 @@ def test_a_thousand_damages_to_a_cached_index(tmp_path, warnings):
     """Not one gives another row, an error or a crash: the index is made anew."""
     write_release(str(tmp_path / "release"), 3, 6, side=16)
     key = key_of(tmp_path / "release", tmp_path)
-    right = celeba_dialog.open_index(key)
+    right = open_index(key)
     sound = Path(key.path).read_bytes()
     rng = random.Random(0)  # noqa: S311
     changed = 0
@@ -232,10 +235,10 @@ def test_a_thousand_damages_to_a_cached_index(tmp_path, warnings):
         data = damage(rng, sound)
         changed += data != sound
         Path(key.path).write_bytes(data)
-        found = forgotten(celeba_dialog.load_index, key)
+        found = forgotten(load_index, key)
         assert found is None or data == sound, trial
         if trial % 50 == 0:
-            assert celeba_dialog.open_index(key).table.equals(right.table, check_metadata=True)
+            assert open_index(key).table.equals(right.table, check_metadata=True)
             assert Path(key.path).read_bytes() == sound
     assert changed > 900
     assert len(warnings) >= changed - 100  # but for files of no bytes
@@ -243,16 +246,16 @@ def test_a_thousand_damages_to_a_cached_index(tmp_path, warnings):
 
 def test_an_index_under_the_name_of_another(demo, copy, tmp_path):
     one, other = key_of(demo.root, tmp_path), key_of(copy, tmp_path)
-    celeba_dialog.open_index(one)
-    celeba_dialog.open_index(other)
+    open_index(one)
+    open_index(other)
     os.replace(one.path, other.path)
-    assert forgotten(celeba_dialog.open_index, other).digest == other.digest
+    assert forgotten(open_index, other).digest == other.digest
 
 
 @pytest.mark.parametrize("what", ["folder", "empty", "text", "arrow"])
 def test_something_else_in_the_place_of_an_index(what, demo, tmp_path):
     key = key_of(demo.root, tmp_path)
-    right = celeba_dialog.open_index(key)
+    right = open_index(key)
     os.unlink(key.path)
     if what == "folder":
         os.mkdir(key.path)
@@ -261,7 +264,7 @@ def test_something_else_in_the_place_of_an_index(what, demo, tmp_path):
             writer.write_table(right.table)
     else:
         Path(key.path).write_text("" if what == "empty" else "No index.")
-    assert forgotten(celeba_dialog.open_index, key).table.equals(right.table)
+    assert forgotten(open_index, key).table.equals(right.table)
 
 
 # ------------------------------------------------------------------------------------------------------ a shared cache
@@ -273,18 +276,18 @@ def test_links_in_a_shared_cache_lead_nowhere(demo, tmp_path, monkeypatch, warni
     victim.write_text("mine")
     key = key_of(demo.root, tmp_path)
     os.makedirs(key.folder)
-    monkeypatch.setattr(celeba_dialog.secrets, "token_hex", lambda count: "guessed")
+    monkeypatch.setattr(index_module.secrets, "token_hex", lambda count: "guessed")
     for name in (f"{key.path}.guessed.tmp", f"{key.path}.{os.getpid()}.tmp", key.path):
         with contextlib.suppress(FileExistsError):
             os.symlink(victim, name)
-    assert forgotten(celeba_dialog.open_index, key).table.num_rows == len(demo.rows("standard"))
+    assert forgotten(open_index, key).table.num_rows == len(demo.rows("standard"))
     assert victim.read_text() == "mine"
     lock = os.path.join(key.folder, key.family + "lock")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(lock)
     os.symlink(victim, lock)
     (tmp_path / "celeba_dialog_index" / os.path.basename(key.path)).unlink()
-    assert forgotten(celeba_dialog.open_index, key).table.num_rows == len(demo.rows("standard"))
+    assert forgotten(open_index, key).table.num_rows == len(demo.rows("standard"))
     assert victim.read_text() == "mine"
     assert any("is a link" in text for text in warnings)
 
@@ -294,7 +297,7 @@ def test_the_index_is_as_open_as_other_new_files(mask, mode, demo, tmp_path):
     before = os.umask(mask)
     try:
         key = key_of(demo.root, tmp_path)
-        celeba_dialog.open_index(key)
+        open_index(key)
     finally:
         os.umask(before)
     assert os.stat(key.path).st_mode & 0o777 == mode
@@ -305,8 +308,8 @@ HOLDER = "import filelock, sys; lock = filelock.FileLock(sys.argv[1]); lock.acqu
 
 def test_a_lock_that_is_stuck(demo, tmp_path, monkeypatch, warnings):
     """Said after some seconds; after some minutes this process reads the annotations by itself."""
-    monkeypatch.setattr(celeba_dialog, "_SAY_WAITING", 0.1)
-    monkeypatch.setattr(celeba_dialog, "_STOP_WAITING", 0.3)
+    monkeypatch.setattr(index_module, "_SAY_WAITING", 0.1)
+    monkeypatch.setattr(index_module, "_STOP_WAITING", 0.3)
     key = key_of(demo.root, tmp_path)
     os.makedirs(key.folder)
     path = os.path.join(key.folder, key.family + "lock")
@@ -322,7 +325,7 @@ def test_a_lock_that_is_stuck(demo, tmp_path, monkeypatch, warnings):
     )
     try:
         holder.stdout.read(1)
-        index = celeba_dialog.open_index(key)
+        index = open_index(key)
         assert index.table.num_rows == len(demo.rows("standard"))
         assert path in warnings[0] and "Waiting" in warnings[0]
         assert "by itself" in warnings[1]
@@ -391,7 +394,7 @@ def test_a_server_that_tells_no_times(role, site, tmp_path):
             path.rename(flat / path.name)
     cache = tmp_path / "cache"
     before = opened(f"{url}/flat/", cache, "hq")
-    path = flat / celeba_dialog.FILES[role].name
+    path = flat / FILES[role].name
     data = path.read_bytes()
     if role in ZIPS:
         entries = members(path)

@@ -8,14 +8,11 @@ import shutil
 import pytest
 from commands import tree
 
-from celeba_dialog import CelebADialogError
-from celeba_dialog import DamagedFileError
 from conversion import __main__ as cli
 from conversion import card
-from conversion.build.manifest import MANIFEST
-from conversion.build.manifest import parse_manifest
-from conversion.build.manifest import read_manifest
-from conversion.look.rows import open_rows
+from conversion.parquet.manifest import MANIFEST, parse_manifest, read_manifest
+from conversion.release.errors import CelebADialogError, DamagedFileError
+from conversion.viewer.rows import open_rows
 
 pytest_plugins = ["building"]
 

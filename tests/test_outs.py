@@ -5,16 +5,14 @@ import stat
 
 import pytest
 
-from celeba_dialog import CelebADialogError
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import UsageError
 from conversion.demo import people
 from conversion.demo.command import write_release
-from conversion.look import preview as preview_module
-from conversion.look import sheet
-from conversion.look.preview import preview
-from conversion.machine import files
 from conversion.push import push
+from conversion.release.errors import CelebADialogError, EnvironmentFault, UsageError
+from conversion.runtime import files
+from conversion.viewer import preview as preview_module
+from conversion.viewer import sheet
+from conversion.viewer.preview import preview
 
 ADDRESSES = [
     "http://127.0.0.1/x.png",

@@ -12,20 +12,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from celeba_dialog import CONFIGS
-from celeba_dialog import DEGREES
-from celeba_dialog import MASK_COLORS
-from celeba_dialog import PARTS
 from conversion import __main__ as command_line
-from conversion.look import charts
-from conversion.look import sheet as drawing
+from conversion.release.vocabulary import DEGREES, MASK_COLORS, PARTS
+from conversion.viewer import charts
+from conversion.viewer import sheet as drawing
 
 pytest_plugins = ["building"]
 

@@ -15,10 +15,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub import RESET
-from hub import RESET_AFTER
-from hub import Hub
-from hub import environment
+from hub import RESET, RESET_AFTER, Hub, environment
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent

@@ -10,9 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import MASK_SIDE
+from conversion.release.vocabulary import ATTRIBUTES, DEGREES, MASK_SIDE
 
 duckdb = pytest.importorskip("duckdb")
 pytest_plugins = ["building"]

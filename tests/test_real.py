@@ -15,12 +15,10 @@ import pytest
 from PIL import Image
 
 import celeba_dialog
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import HQ
-from celeba_dialog import MASK_COLORS
-from celeba_dialog import PARTITION
-from celeba_dialog import STANDARD
+from conversion.release.masks import mask_indices, palette_mask
+from conversion.release.official import part_of
+from conversion.release.texts import read_attributes, read_degrees, read_identity, read_mapping, read_partition
+from conversion.release.vocabulary import ATTRIBUTES, DEGREES, HQ, MASK_COLORS, PARTITION, STANDARD
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="the real excerpts are not beside the checkout")
@@ -52,7 +50,7 @@ def by_pandas(path, columns):
 )
 def test_attributes(path, subset):
     count, names = (line.split() for line in (REAL / path).open(encoding="ascii").readlines()[:2])
-    found, rows = celeba_dialog.read_attributes((REAL / path).read_bytes(), path, subset)
+    found, rows = read_attributes((REAL / path).read_bytes(), path, subset)
     assert [rows] == [int(word) for word in count] == [subset.images]
     assert tuple(names) == ATTRIBUTES
     expected = by_pandas(REAL / path, names)
@@ -62,10 +60,10 @@ def test_attributes(path, subset):
 
 
 def test_the_attributes_of_both_subsets_agree_through_the_mapping():
-    standard, _ = celeba_dialog.read_attributes((REAL / "standard/list_attr_celeba.txt").read_bytes(), "", STANDARD)
+    standard, _ = read_attributes((REAL / "standard/list_attr_celeba.txt").read_bytes(), "", STANDARD)
     path = REAL / "hq/classification_label/CelebAMask-HQ-attribute-anno.txt"
-    hq, _ = celeba_dialog.read_attributes(path.read_bytes(), "", HQ)
-    mapping, _ = celeba_dialog.read_mapping((REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt").read_bytes(), "")
+    hq, _ = read_attributes(path.read_bytes(), "", HQ)
+    mapping, _ = read_mapping((REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt").read_bytes(), "")
     assert np.array_equal(hq, standard[mapping])
 
 
@@ -82,7 +80,7 @@ def test_the_attributes_are_read_without_a_loop_per_value():
     before = sys.gettrace()
     sys.settrace(count)
     try:
-        celeba_dialog.read_attributes(data, "list_attr_celeba.txt", STANDARD)
+        read_attributes(data, "list_attr_celeba.txt", STANDARD)
     finally:
         sys.settrace(before)
     assert 0 < lines < 20_000
@@ -90,7 +88,7 @@ def test_the_attributes_are_read_without_a_loop_per_value():
 
 def test_identities():
     path = REAL / "standard/identity_CelebA.txt"
-    found, rows = celeba_dialog.read_identity(path.read_bytes(), path.name, STANDARD)
+    found, rows = read_identity(path.read_bytes(), path.name, STANDARD)
     expected = {number(name): int(identity) for name, identity in words(path)}
     assert rows == len(expected) == 202599
     assert dict(enumerate(found.tolist())) == expected | {0: -1}
@@ -99,7 +97,7 @@ def test_identities():
 
 def test_degrees_of_train():
     path = REAL / "standard/train_attr_list.txt"
-    found, rows = celeba_dialog.read_degrees(path.read_bytes(), path.name, STANDARD)
+    found, rows = read_degrees(path.read_bytes(), path.name, STANDARD)
     expected = {number(name): [int(word) for word in degrees] for name, *degrees in words(path)}
     assert rows == len(expected) == 162754
     assert {n: found[n].tolist() for n in np.flatnonzero((found >= 0).all(axis=1)).tolist()} == expected
@@ -110,7 +108,7 @@ def test_degrees_of_train():
 
 def test_mapping():
     path = REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt"
-    found, rows = celeba_dialog.read_mapping(path.read_bytes(), path.name)
+    found, rows = read_mapping(path.read_bytes(), path.name)
     expected = {int(hq): number(name) for hq, _, name in words(path, skip=1)}
     assert rows == len(expected) == 30000
     assert dict(enumerate(found.tolist())) == expected
@@ -118,14 +116,14 @@ def test_mapping():
 
 def test_splits():
     path = REAL / "standard/list_eval_partition.txt"
-    assert celeba_dialog.read_partition(path.read_bytes(), path.name) == (None, 202599)
+    assert read_partition(path.read_bytes(), path.name) == (None, 202599)
     partition = {number(name): int(split) for name, split in words(path)}
     standard = np.arange(1, 202600)
-    assert celeba_dialog.part_of(standard).tolist() == [partition[n] for n in standard.tolist()]
+    assert part_of(standard).tolist() == [partition[n] for n in standard.tolist()]
     assert Counter(partition.values()) == {0: 162770, 1: 19867, 2: 19962}
-    mapping, _ = celeba_dialog.read_mapping((REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt").read_bytes(), "")
-    assert celeba_dialog.part_of(mapping).tolist() == [partition[n] for n in mapping.tolist()]
-    assert np.bincount(celeba_dialog.part_of(mapping)).tolist() == [24183, 2993, 2824]
+    mapping, _ = read_mapping((REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt").read_bytes(), "")
+    assert part_of(mapping).tolist() == [partition[n] for n in mapping.tolist()]
+    assert np.bincount(part_of(mapping)).tolist() == [24183, 2993, 2824]
 
 
 # ---------------------------------------------------------------------------------------------------------- the release
@@ -207,9 +205,9 @@ def test_the_real_masks_are_taken_as_they_are():
     assert len(paths) == 2
     for path in paths:
         data = path.read_bytes()
-        assert celeba_dialog.palette_mask(data, path.name) == data
+        assert palette_mask(data, path.name) == data
         plain = Image.open(path)
-        indices = celeba_dialog.mask_indices(data, path.name)
+        indices = mask_indices(data, path.name)
         assert np.array_equal(indices, np.asarray(plain))
         colors = np.array(list(MASK_COLORS.values()))[indices]
         assert np.array_equal(colors, np.asarray(plain.convert("RGB")))

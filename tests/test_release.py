@@ -13,28 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from releases import PALETTE
-from releases import TEXTS
-from releases import ZIPS
-from releases import at
-from releases import change_json
-from releases import edit
-from releases import members
-from releases import pack
-from releases import png
-from releases import read
-from releases import unpack
+from releases import PALETTE, TEXTS, ZIPS, at, change_json, edit, members, pack, png, read, unpack
 
-import celeba_dialog
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import FILES
-from celeba_dialog import HQ
-from celeba_dialog import RELEASE_NAMES
-from celeba_dialog import STANDARD
-from celeba_dialog import MissingFileError
-from celeba_dialog import Release
-from celeba_dialog import UsageError
+from conversion.release.errors import MissingFileError, UsageError
+from conversion.release.finding import Release
+from conversion.release.masks import mask_indices
+from conversion.release.official import FILES
+from conversion.release.table import read_index
+from conversion.release.vocabulary import ATTRIBUTES, DEGREES, HQ, RELEASE_NAMES, STANDARD
 
 UNLABELED_HQ, UNLABELED = "5380.jpg", "039459.jpg"
 
@@ -723,7 +709,7 @@ def test_variants(change, demo, copy, same_rows):
 
 def test_the_splits_are_those_of_the_truth(demo):
     for subset in ("hq", "standard"):
-        index = celeba_dialog.read_index(Release(demo.root), subset)
+        index = read_index(Release(demo.root), subset)
         found = {split: index.table["file_name"].to_pylist()[slice(*rows)] for split, rows in index.splits.items()}
         assert found == {split: [row["file_name"] for row in rows] for split, rows in demo.splits(subset).items()}
 
@@ -819,7 +805,7 @@ def test_masks_saved_anew_are_turned_back(resave, demo, copy):
         expected = np.asarray(Image.open(io.BytesIO(other["mask"]["bytes"])))
         assert found.mode == "P"
         assert np.array_equal(np.asarray(found), expected)
-        assert np.array_equal(celeba_dialog.mask_indices(row["mask"]["bytes"], "mask"), expected)
+        assert np.array_equal(mask_indices(row["mask"]["bytes"], "mask"), expected)
         colors = np.array(found.getpalette()).reshape(-1, 3)
         assert colors[:19].ravel().tolist() == PALETTE[: len(colors[:19]) * 3]
 
@@ -831,7 +817,7 @@ def test_masks_of_few_bits():
         indices = [0, most if depth < 4 else 15, 1, 0]
         packed = int("".join(f"{index:0{depth}b}" for index in indices).ljust(16, "0"), 2).to_bytes(2, "big")
         data = png(4, 1, depth, 0, b"\0" + packed[: -(-4 * depth // 8)])
-        assert celeba_dialog.mask_indices(data, "mask").tolist() == [indices]
+        assert mask_indices(data, "mask").tolist() == [indices]
 
 
 def test_nothing_is_written_and_nothing_extracted(copy, tmp_path, monkeypatch):

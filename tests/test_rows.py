@@ -22,15 +22,10 @@ from datasets.distributed import split_dataset_by_node
 from PIL import Image
 
 import celeba_dialog
-from celeba_dialog import CONFIGS
-from celeba_dialog import DEGREES
-from celeba_dialog import FILES
-from celeba_dialog import STANDARD
-from celeba_dialog import CelebADialog
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import FormatError
-from celeba_dialog import MissingFileError
-from celeba_dialog import UsageError
+from celeba_dialog import CONFIGS, CelebADialog
+from conversion.release.errors import CelebADialogError, EnvironmentFault, FormatError, MissingFileError, UsageError
+from conversion.release.official import FILES
+from conversion.release.vocabulary import DEGREES, STANDARD
 
 datasets.disable_progress_bars()
 ROOT = Path(celeba_dialog.__file__).parent
@@ -581,7 +576,7 @@ def test_over_http_without_ranges(demo, tmp_path):
 
 
 def test_over_http_with_nothing_there(demo, tmp_path):
-    with served(demo.root) as (_, url), pytest.raises(celeba_dialog.CelebADialogError, match="nowhere"):
+    with served(demo.root) as (_, url), pytest.raises(CelebADialogError, match="nowhere"):
         streamed(f"{url}/nowhere", "hq", tmp_path)
     with pytest.raises(EnvironmentFault, match="cannot be listed"):  # the server has gone
         streamed(url, "hq", tmp_path)

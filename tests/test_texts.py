@@ -9,18 +9,14 @@ import json
 import zipfile
 
 import pytest
-from releases import at
-from releases import edit
-from releases import read
+from releases import at, edit, read
 
-import celeba_dialog
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import HQ
-from celeba_dialog import STANDARD
-from celeba_dialog import DamagedFileError
-from celeba_dialog import FormatError
-from celeba_dialog import Release
+from conversion.release import captions, texts
+from conversion.release.errors import DamagedFileError, FormatError
+from conversion.release.finding import Release
+from conversion.release.official import FILES
+from conversion.release.texts import read_degrees, read_mapping, read_partition
+from conversion.release.vocabulary import ATTRIBUTES, DEGREES, HQ, STANDARD
 
 NAMES = "5_o_Clock_Shadow " + " ".join(ATTRIBUTES[1:])
 
@@ -50,11 +46,11 @@ def said(name, data, number=1):
     """What a reader finds of an image of HQ."""
     data = data.encode() if isinstance(data, str) else data
     if name == "partition":
-        celeba_dialog.read_partition(data, "file")
+        read_partition(data, "file")
         return None
     if name == "mapping":
-        return celeba_dialog.read_mapping(data, "file")[0][number]
-    found, _ = getattr(celeba_dialog, f"read_{name}")(data, "file", HQ)
+        return read_mapping(data, "file")[0][number]
+    found, _ = getattr(captions if hasattr(captions, f"read_{name}") else texts, f"read_{name}")(data, "file", HQ)
     if isinstance(found, dict):
         found = {column: values.to_pylist()[number] for column, values in found.items() if column != "text"}
         return found["request"] if name.startswith("requests") else found
@@ -199,9 +195,7 @@ def test_encodings(name):
 
 
 def test_a_release_saved_by_windows(demo, copy, same_rows):
-    for index, role in enumerate(
-        role for role, file in celeba_dialog.FILES.items() if file.path.endswith(("txt", "json"))
-    ):
+    for index, role in enumerate(role for role, file in FILES.items() if file.path.endswith(("txt", "json"))):
         encoding = ("utf-16", "utf-16-le", "utf-16-be", "utf-8-sig")[index % 4]
         edit(copy, role, lambda data, encoding=encoding: data.decode().encode(encoding))
     for config in ("hq", "standard"):
@@ -371,7 +365,7 @@ def test_fillers(filler):
     nothing = [-1] * 5
     assert said("degrees", f"0.jpg 1 1 1 1 1\n1.jpg{f' {filler}' * 5}\n") == nothing
     assert said("degrees", f"0.jpg,1,1,1,1,1\n1.jpg{f',{filler}' * 5}\n") == nothing
-    assert celeba_dialog.read_degrees(f"0.jpg 1 1 1 1 1\n1.jpg{f' {filler}' * 5}\n".encode(), "file", HQ)[1] == 1
+    assert read_degrees(f"0.jpg 1 1 1 1 1\n1.jpg{f' {filler}' * 5}\n".encode(), "file", HQ)[1] == 1
     assert said("identity", f"0.jpg 5\n1.jpg {filler}\n") == -1
     if filler != "-1":  # which says no there
         assert said("attributes", ATTRIBUTE_ROWS.replace(row("1.jpg"), row("1.jpg", filler))) == [-1] * 40
@@ -477,7 +471,7 @@ RENAMED = [  # and whether the new name is so close to the old one that the firs
 @pytest.mark.parametrize("role, key, other, close", RENAMED)
 def test_a_renamed_key_empties_no_column(role, key, other, close, copy):
     edit(copy, role, lambda data: data.replace(f'"{key}":'.encode(), f'"{other}":'.encode()))
-    name = celeba_dialog.FILES[role].name
+    name = FILES[role].name
     part = (
         f"key '0.jpg': an object with '{other}', exp" if close else f"no entry says anything of {key}, but .*'{other}'"
     )
@@ -591,7 +585,7 @@ def test_another_kind_of_file(role, kind, copy):
     make, part = OTHERS[kind]
     data = make(at(copy, role).read_bytes())
     at(copy, role).write_bytes(data)
-    with pytest.raises(DamagedFileError, match=f"{celeba_dialog.FILES[role].name}: .*{part}"):
+    with pytest.raises(DamagedFileError, match=f"{FILES[role].name}: .*{part}"):
         read(copy, "hq")
     reader = "degrees" if role == "hq_labels" else role.removeprefix("hq_")
     with pytest.raises(DamagedFileError, match=f"^file: .*{part}"):

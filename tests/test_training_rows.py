@@ -10,13 +10,13 @@ import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from releases import at
-from releases import edit
+from releases import at, edit
 
-import celeba_dialog
-from celeba_dialog import DEGREES
 from celeba_dialog import CelebADialog
-from celeba_dialog import Release
+from conversion.release.finding import Release
+from conversion.release.official import FILES, UNLABELED_NUMBERS
+from conversion.release.table import read_index
+from conversion.release.vocabulary import DEGREES, HQ, MASK_CLASSES, SPLITS, STANDARD, SUBSETS
 
 pytest_plugins = ["building"]
 
@@ -100,7 +100,7 @@ def test_every_class_label_of_an_annotated_row_has_a_name(config, demo, tmp_path
         features = dataset.features
         for row in dataset:
             for name in DEGREES:
-                assert features[name].int2str(row[name]) in celeba_dialog.DEGREES[name]
+                assert features[name].int2str(row[name]) in DEGREES[name]
             names = {
                 name: features["request_labels"][name].int2str(row["request_labels"][name])
                 for name in ("attribute", "mode", "direction")
@@ -119,7 +119,7 @@ def test_a_request_that_leaves_its_direction_out(copy):
         for key, entry in asked.items()
     }
     at(copy, "hq_request_labels").write_text(json.dumps(kept))
-    table = celeba_dialog.read_index(Release(copy), "hq").table
+    table = read_index(Release(copy), "hq").table
     for row in table.select(["file_name", "request_labels"]).to_pylist():
         assert row["request_labels"]["direction"] == (0 if row["file_name"] in asked else -1)
         assert row["request_labels"]["value"] == -1
@@ -157,7 +157,7 @@ def test_an_image_that_the_file_of_degrees_does_not_list(filler, copy, demo):
     """Or lists with fillers: it is in `unlabeled`, with all else that is known of it."""
     if filler:
         edit(copy, "hq_labels", lambda data: data + b"5380.jpg" + 5 * (b"\t" + filler) + b"\n")
-    index = celeba_dialog.read_index(Release(copy), "hq")
+    index = read_index(Release(copy), "hq")
     assert names(index, "unlabeled") == ["5380.jpg"]
     assert index.unlisted == {}
     row = index.table.slice(index.splits["unlabeled"][0], 1).to_pylist()[0]
@@ -170,7 +170,7 @@ def test_without_any_file_of_degrees(copy, demo):
     for role in ("hq_labels", "standard_labels", "labels_train", "labels_validation", "labels_test"):
         at(copy, role).unlink()
     for config in ("hq", "standard"):
-        index = celeba_dialog.read_index(Release(copy), config)
+        index = read_index(Release(copy), config)
         assert "unlabeled" not in index.splits
         assert index.table["file_name"].to_pylist() == [row["file_name"] for row in demo.rows_by_part(config)]
         assert set(index.table["smiling"].to_pylist()) == {-1}
@@ -180,7 +180,7 @@ def test_a_list_covers_its_own_part_only(copy, demo):
     """With the list of train alone, the images of validation and test stay there, without degrees."""
     for role in ("standard_labels", "labels_validation", "labels_test"):
         at(copy, role).unlink()
-    index = celeba_dialog.read_index(Release(copy), "standard")
+    index = read_index(Release(copy), "standard")
     for split, rows in demo.splits("standard").items():
         assert names(index, split) == [row["file_name"] for row in rows]
     first, last = index.splits["validation"]
@@ -219,12 +219,10 @@ def test_a_file_of_degrees_that_was_cut_off(config, role, count, short, copy, tm
         for split in ANNOTATED:
             at(copy, f"labels_{split}").unlink()
     edit(copy, role, drop_rows(count))
-    index = celeba_dialog.read_index(Release(copy), config)
+    index = read_index(Release(copy), config)
     assert len(names(index, "unlabeled")) == 1 + count
     assert index.unlisted == ({role: short} if short else {})
-    says = re.compile(
-        rf"{re.escape(celeba_dialog.FILES[role].path)}: no degrees for {short} images that it should list"
-    )
+    says = re.compile(rf"{re.escape(FILES[role].path)}: no degrees for {short} images that it should list")
     logger = logging.getLogger("datasets")
     logger.addHandler(caplog.handler)
     try:
@@ -253,8 +251,8 @@ def test_a_file_of_degrees_that_was_cut_off(config, role, count, short, copy, tm
 def whole(tmp_path_factory):
     """All file names of the official release, with labels and empty images, which no index reads."""
     root = tmp_path_factory.mktemp("whole")
-    hq, standard = celeba_dialog.HQ, celeba_dialog.STANDARD
-    unlabeled = {*celeba_dialog.UNLABELED_NUMBERS["standard"], 190001, 200001}
+    hq, standard = HQ, STANDARD
+    unlabeled = {*UNLABELED_NUMBERS["standard"], 190001, 200001}
     assert len(unlabeled) == 21
     rng = np.random.default_rng(0)
     others = np.setdiff1d(np.arange(1, standard.images + 1), [*unlabeled])
@@ -278,7 +276,7 @@ def whole(tmp_path_factory):
         "img_name\tBangs\tEyeglasses\tNo_Beard\tSmiling\tYoung\n" + "".join(degrees)
     )
     for subset, numbers in ((hq, range(30000)), (standard, range(1, 202600))):
-        with zipfile.ZipFile(root / celeba_dialog.FILES[f"{subset.name}_images"].name, "w") as archive:
+        with zipfile.ZipFile(root / FILES[f"{subset.name}_images"].name, "w") as archive:
             for number in numbers:
                 archive.writestr(zipfile.ZipInfo(subset.file_name(number)), b"")
     return root
@@ -292,9 +290,9 @@ def whole(tmp_path_factory):
     ],
 )
 def test_the_official_counts(subset, counts, whole):
-    index = celeba_dialog.read_index(Release(whole), subset)
+    index = read_index(Release(whole), subset)
     assert {split: last - first for split, (first, last) in index.splits.items()} == counts
-    assert dict(zip(celeba_dialog.SPLITS, celeba_dialog.SUBSETS[subset].rows)) == counts
+    assert dict(zip(SPLITS, SUBSETS[subset].rows)) == counts
     first, last = index.splits["unlabeled"]
     smiling = index.table["smiling"].to_numpy()
     assert (smiling[:first] == 3).all() and (smiling[first:last] == -1).all() and last == len(smiling)
@@ -307,7 +305,7 @@ def test_the_official_counts(subset, counts, whole):
 def test_the_mask_classes_lie_beside_the_card(built):
     """As the segmentation examples of transformers read them."""
     found = json.loads((built / "id2label.json").read_bytes())
-    assert {int(index): name for index, name in found.items()} == dict(enumerate(celeba_dialog.MASK_CLASSES))
+    assert {int(index): name for index, name in found.items()} == dict(enumerate(MASK_CLASSES))
     assert (found["0"], found["13"], found["18"], len(found)) == ("background", "hair", "cloth", 19)
     manifest = json.loads((built / "manifest.json").read_bytes())
     assert manifest["files"]["id2label.json"]["size"] == len((built / "id2label.json").read_bytes())

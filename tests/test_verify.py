@@ -10,12 +10,12 @@ import pytest
 import yaml
 from commands import tree
 
-import celeba_dialog
-from celeba_dialog import DamagedFileError
-from celeba_dialog import Release
 from conversion import verify
 from conversion.demo.command import write_release
-from conversion.look.rows import open_rows
+from conversion.release.errors import DamagedFileError
+from conversion.release.finding import Release
+from conversion.release.index import index_key, keep_index, load_index, open_index
+from conversion.viewer.rows import open_rows
 
 pytest_plugins = ["building"]
 
@@ -507,15 +507,15 @@ def test_a_cached_index_is_not_trusted(folder, small, commands, tmp_path):
     cache = tmp_path / "cache"
     assert commands.run("verify", folder, small, "--config=standard", cache=cache).status == 0
     (index,) = (cache / "celeba_dialog_index").glob("*.index")
-    key = celeba_dialog.index_key(Release(small), "standard", cache_dir=cache)
+    key = index_key(Release(small), "standard", cache_dir=cache)
     assert key.path == str(index)
-    table = celeba_dialog.open_index(key).table
+    table = open_index(key).table
     wrong = table.set_column(table.column_names.index("age"), "age", pa.array([5] * len(table), pa.int8()))
-    celeba_dialog.keep_index(key, wrong)
-    assert set(celeba_dialog.load_index(key).table["age"].to_pylist()) == {5}
+    keep_index(key, wrong)
+    assert set(load_index(key).table["age"].to_pylist()) == {5}
     for path in (folder / "standard").glob("*.parquet"):
         name = f"standard/{path.name}"
         rewrite(folder, name, lambda rows: [row | {"age": 5} for row in rows])
     done = commands.run("verify", folder, small, "--config=standard", cache=cache)
     assert done.status == 1 and ": column age: 5, the release has " in done.text
-    assert set(celeba_dialog.load_index(key).table["age"].to_pylist()) != {5}
+    assert set(load_index(key).table["age"].to_pylist()) != {5}

@@ -10,20 +10,15 @@ OUT must not exist yet, or be empty, or hold nothing but an earlier demo, which 
 
 import os
 import shutil
-from pathlib import PurePath
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
-from celeba_dialog import DEMO_MARKER as MARKER
-from celeba_dialog import DEMO_README as README
-from celeba_dialog import FILES
-from celeba_dialog import HQ
-from celeba_dialog import STANDARD
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import UsageError
-
-from ..machine import files
-from . import people
-from . import release
+from ..release.errors import EnvironmentFault, UsageError
+from ..release.official import DEMO_MARKER as MARKER
+from ..release.official import DEMO_README as README
+from ..release.official import FILES
+from ..release.vocabulary import HQ, STANDARD
+from ..runtime import files
+from . import people, release
 
 MOST = 10000  # images of a subset: a demo stays small
 

@@ -9,13 +9,9 @@ import random
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
-from celeba_dialog import MASK_CLASSES
-from celeba_dialog import MASK_COLORS
-from celeba_dialog import MASK_SIDE
+from ..release.vocabulary import MASK_CLASSES, MASK_COLORS, MASK_SIDE
 
 HQ_VIEW = (-512, 0, 512, 1024)  # left, top, right, bottom
 # What a standard image shows: CelebA puts the eyes 39 of 178 pixels apart, a little below the middle.

@@ -5,10 +5,7 @@ import random
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from celeba_dialog import HQ
-from celeba_dialog import PARTITION
-from celeba_dialog import PARTITION_ENDS
-from celeba_dialog import RELEASE_NAMES
+from ..release.vocabulary import HQ, PARTITION, PARTITION_ENDS, RELEASE_NAMES
 
 COLUMNS = tuple(RELEASE_NAMES)  # of the degrees
 IDENTITIES = 10177

@@ -6,31 +6,24 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREE_MEANINGS
-from celeba_dialog import DEMO_HOLDS
-from celeba_dialog import DEMO_MARKER as MARKER
-from celeba_dialog import DEMO_README as README
-from celeba_dialog import DRAWING
-from celeba_dialog import FILES
-from celeba_dialog import HQ
-from celeba_dialog import MASK_CLASSES
-from celeba_dialog import PARTITION
-from celeba_dialog import PARTS
-from celeba_dialog import PARTS_PER_FOLDER
-from celeba_dialog import RELEASE_NAMES
-from celeba_dialog import REQUEST_DIRECTIONS
-from celeba_dialog import REQUEST_MODES
-from celeba_dialog import STANDARD
-from celeba_dialog import UNLABELED
-from celeba_dialog import mask_name
-from celeba_dialog import part_name
-from celeba_dialog import part_of
-
-from ..machine import files
-from . import drawing
-from . import people
-from . import sentences
+from ..release.official import DEMO_HOLDS, DRAWING, FILES, PARTS_PER_FOLDER, mask_name, part_name, part_of
+from ..release.official import DEMO_MARKER as MARKER
+from ..release.official import DEMO_README as README
+from ..release.vocabulary import (
+    ATTRIBUTES,
+    DEGREE_MEANINGS,
+    HQ,
+    MASK_CLASSES,
+    PARTITION,
+    PARTS,
+    RELEASE_NAMES,
+    REQUEST_DIRECTIONS,
+    REQUEST_MODES,
+    STANDARD,
+    UNLABELED,
+)
+from ..runtime import files
+from . import drawing, people, sentences
 from .people import COLUMNS
 
 METADATA = f"{STANDARD.folder}/metadata.txt"

@@ -1,7 +1,6 @@
 """What is said of the people of a demo: captions, and requests to edit their faces."""
 
-from celeba_dialog import REQUEST_MODES
-
+from ..release.vocabulary import REQUEST_MODES
 from .people import COLUMNS
 
 # Column -> for each degree, ways to say it: what a face "has", and for age what it "is".

@@ -19,32 +19,26 @@ import shutil
 import sys
 from pathlib import Path
 
-from filelock import FileLock
-from filelock import Timeout
-
-import celeba_dialog
-from celeba_dialog import AGREEMENT_URL
-from celeba_dialog import CHECKSUMS
-from celeba_dialog import FILES
-from celeba_dialog import READERS
-from celeba_dialog import SUBSETS
-from celeba_dialog import ConflictError
-from celeba_dialog import DamagedFileError
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import MissingFileError
-from celeba_dialog import Release
-from celeba_dialog import ReleaseError
-from celeba_dialog import UsageError
+from filelock import FileLock, Timeout
 
 from .. import check
-from ..machine import extras
-from ..machine import files
-from ..machine import streams
-from ..machine.files import say
-from .registry import REMOTES
-from .registry import RESOURCE_KEYS
-from .registry import file_link
-from .registry import folder_link
+from ..release.captions import READERS
+from ..release.errors import (
+    ConflictError,
+    DamagedFileError,
+    EnvironmentFault,
+    MissingFileError,
+    ReleaseError,
+    UsageError,
+)
+from ..release.finding import RELEASE_VARIABLE, Release, read_text
+from ..release.members import find_members
+from ..release.names import DRIVE_ZIP
+from ..release.official import CHECKSUMS, FILES, needs, serving
+from ..release.vocabulary import AGREEMENT_URL, SUBSETS
+from ..runtime import extras, files, streams
+from ..runtime.files import say
+from .registry import REMOTES, RESOURCE_KEYS, file_link, folder_link
 
 GDOWN = "gdown>=6.3"  # the first version with `retries` and `timeout`
 DRIVE_VARIABLE = "CELEBA_DIALOG_DRIVE"
@@ -96,13 +90,13 @@ def run(args):
     if any(report["configs"][subset] for subset in subsets):  # what else the folder lacks was not asked for
         return 1
     say(f"Next: celeba-dialog build {shlex.quote(args.out)} celeba_dialog")
-    say(f"or, without building it: export {celeba_dialog.RELEASE_VARIABLE}={shlex.quote(out)}")
+    say(f"or, without building it: export {RELEASE_VARIABLE}={shlex.quote(out)}")
     return 0
 
 
 def _wanted(subsets):
     """The OfficialFiles of some subsets, and those of the other subset that they need."""
-    needed = {role for subset in subsets for groups in celeba_dialog.needs(subset) for role in groups[0]}
+    needed = {role for subset in subsets for groups in needs(subset) for role in groups[0]}
     return [file for file in FILES.values() if file.subset in subsets or file.role in needed]
 
 
@@ -110,8 +104,8 @@ def _can_do_without(missing, wanted, subsets):
     """Says which files are missing, and whether the subsets are complete without them, which is returned."""
     say(f"{len(missing)} of {len(wanted)} files are still missing: {', '.join(file.name for file in missing)}.")
     there = {file.role for file in wanted if file not in missing}
-    needed = [groups for subset in subsets for groups in celeba_dialog.needs(subset, parts=True)]
-    if any(set(celeba_dialog.serving(groups, there)) - there for groups in needed):
+    needed = [groups for subset in subsets for groups in needs(subset, parts=True)]
+    if any(set(serving(groups, there)) - there for groups in needed):
         say("What to do about each stands above. The same command, repeated, leaves alone what is there.")
         return False
     say("No configuration lacks anything without them.")
@@ -196,7 +190,7 @@ def _refuse_drive_zips(out):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             shown = _shown(os.path.join(folder, name), out)
-            if celeba_dialog.DRIVE_ZIP.fullmatch(name):
+            if DRIVE_ZIP.fullmatch(name):
                 zips.append(f"{shown}: Google Drive made this zip of a folder or selection; the files lie inside.")
             elif UNFINISHED.fullmatch(name):
                 say(f"{shown}: a browser's unfinished download. It is not used; delete it once the browser is done.")
@@ -232,8 +226,8 @@ def _count(release, file, sources):
     alone = copy.copy(release)
     alone.sources = {file.role: sources}
     if file.role in READERS:
-        return celeba_dialog.read_text(alone, file.role)[1]
-    return len(celeba_dialog.find_members(alone, file.role).numbers)
+        return read_text(alone, file.role)[1]
+    return len(find_members(alone, file.role).numbers)
 
 
 def _refuse_other_bytes(path, size, expected):

@@ -10,20 +10,14 @@ import io
 import re
 import time
 from pathlib import Path
-from urllib.parse import parse_qs
-from urllib.parse import urlencode
-from urllib.parse import urlsplit
-from urllib.parse import urlunsplit
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import gdown
 import requests
 import urllib3
 
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import MissingFileError
-from celeba_dialog import ReleaseError
-
-from ..machine.files import one_line
+from ..release.errors import EnvironmentFault, MissingFileError, ReleaseError
+from ..runtime.files import one_line
 
 RETRIES = 5  # times that gdown resumes a file after a lost connection
 TIMEOUT = 60  # seconds without a byte

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from celeba_dialog import CHECKSUMS
-from celeba_dialog import MAPPING_ID
+from ..release.official import CHECKSUMS, MAPPING_ID
 
 # The folders of the release on Drive. A file without a known id is looked up in the folder that holds it.
 HQ_FOLDER = "1YRRaC3LWLHorVhFNJPzVqLrUlA10eLEJ"

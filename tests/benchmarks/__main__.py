@@ -14,10 +14,9 @@ import tempfile
 import datasets
 import pyarrow
 
-from conversion.build import command as build
+from conversion.parquet import command as build
 from tests.benchmarks import tasks
-from tests.benchmarks.measure import race
-from tests.benchmarks.measure import run
+from tests.benchmarks.measure import race, run
 from tests.benchmarks.release import release
 
 CACHE = ".cache/benchmarks"

@@ -15,14 +15,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from celeba_dialog import FILES
-from celeba_dialog import HQ
-from celeba_dialog import PARTITION
-from celeba_dialog import PARTITION_ENDS
-from celeba_dialog import STANDARD
 from conversion.demo import people
 from conversion.demo import release as demo
-from conversion.machine import files
+from conversion.release.official import FILES
+from conversion.release.vocabulary import HQ, PARTITION, PARTITION_ENDS, STANDARD
+from conversion.runtime import files
 
 POOL = {HQ: 48, STANDARD: 96}  # drawings
 FOLDERS = {"hq_images": "image", "hq_masks": demo.PALETTE_FOLDER, "standard_images": "img_align_celeba"}

@@ -18,10 +18,12 @@ import datasets
 from PIL import Image
 
 import celeba_dialog
-from celeba_dialog import FILES
-from conversion.build import command as build
-from conversion.look import browse as browsing
-from conversion.machine import files
+from conversion.parquet import command as build
+from conversion.release.finding import Release
+from conversion.release.index import index_key, open_index
+from conversion.release.official import FILES, image_roles
+from conversion.runtime import files
+from conversion.viewer import browse as browsing
 
 JSON_ROLES = ("standard_captions", "standard_requests", "standard_request_labels")
 
@@ -75,7 +77,7 @@ def copy_hq(release, synced, out):
 def least_work(release, subset, workers, out):
     """What no build can leave out, in blocks as if there were no rows: each byte of the zips is read, has its CRC and
     hash taken and is written and synced by one of `workers` processes, and the zips are hashed once more as a whole."""
-    zips = [_path(release, role) for role in celeba_dialog.image_roles(subset, parts=False).values()]
+    zips = [_path(release, role) for role in image_roles(subset, parts=False).values()]
     rows = len(zipfile.ZipFile(zips[0]).infolist())
     os.mkdir(out)
     yield
@@ -151,7 +153,7 @@ def _import_all():
 
 def stream_release(release, config, out):
     """Train from the release, images undecoded, the annotations read before."""
-    celeba_dialog.open_index(celeba_dialog.index_key(celeba_dialog.Release(release), config))
+    open_index(index_key(Release(release), config))
     _import_all()
     yield
     builder = celeba_dialog.CelebADialog(config_name=config, data_dir=release)

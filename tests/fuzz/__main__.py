@@ -27,8 +27,7 @@ def main():
     args, further = parser.parse_known_args()
     if args.inside_atheris:
         return guided(args.target[0], args.inside_atheris, further)
-    from tests.fuzz.targets import TARGETS
-    from tests.fuzz.targets import seeds
+    from tests.fuzz.targets import TARGETS, seeds
 
     strange = set(args.target or ()) - set(TARGETS)
     if strange or further:

@@ -8,13 +8,17 @@ import tempfile
 import zlib
 from pathlib import Path
 
-import celeba_dialog
-from celeba_dialog import FILES
-from celeba_dialog import HQ
-from celeba_dialog import STANDARD
-from celeba_dialog import Release
-from celeba_dialog import ReleaseError
 from conversion.demo import command as demo
+from conversion.release import captions, texts
+from conversion.release.captions import read_json
+from conversion.release.errors import ReleaseError
+from conversion.release.finding import Release
+from conversion.release.images import decode_image, resize_image
+from conversion.release.masks import mask_indices, palette_mask, resize_mask, resize_part
+from conversion.release.members import find_members
+from conversion.release.official import FILES
+from conversion.release.vocabulary import HQ, MASK_COLORS, STANDARD
+from conversion.release.zips import read_members
 
 TARGETS = {}
 SIDES = (16, 512)
@@ -35,7 +39,7 @@ def sound(read, *arguments):
 
 
 def _text_target(name, subsets):
-    read = getattr(celeba_dialog, name)
+    read = getattr(captions if hasattr(captions, name) else texts, name)
 
     def run(data):
         for subset in subsets:
@@ -55,7 +59,7 @@ for _name in ("mapping", "partition"):
 @target
 def read_json(data):
     """The standard library is asked too: what one takes the other takes, and says the same."""
-    found = sound(celeba_dialog.read_json, data, "file")
+    found = sound(read_json, data, "file")
     twice = False
 
     def pairs(entries):
@@ -88,9 +92,9 @@ def zip_finder(data):
     path.write_bytes(data)
     release = sound(Release, path.parent)
     for role, sources in release.sources.items() if release else ():
-        members = sound(celeba_dialog.find_members, release, role)
+        members = sound(find_members, release, role)
         if members:
-            sound(celeba_dialog.read_members, members.places, [source.path for source in sources])
+            sound(read_members, members.places, [source.path for source in sources])
 
 
 @target
@@ -109,14 +113,14 @@ def search(data):
 def mask(data):
     """As it is, and with its checksums made right, so that what they guard is reached."""
     for mask in (data, with_right_checksums(data)):
-        indices = sound(celeba_dialog.mask_indices, mask, "0.png")
-        again = sound(celeba_dialog.palette_mask, mask, "0.png")
+        indices = sound(mask_indices, mask, "0.png")
+        again = sound(palette_mask, mask, "0.png")
         if indices is not None:
             assert indices.ndim == 2 and indices.dtype == "uint8" and indices.max(initial=0) < 19
-            assert (celeba_dialog.mask_indices(again, "0.png") == indices).all()
+            assert (mask_indices(again, "0.png") == indices).all()
         for side in SIDES:
-            sound(celeba_dialog.resize_mask, mask, side, "0.png")
-            sound(celeba_dialog.resize_part, mask, side, "0.png")
+            sound(resize_mask, mask, side, "0.png")
+            sound(resize_part, mask, side, "0.png")
 
 
 def with_right_checksums(data):
@@ -134,10 +138,10 @@ def with_right_checksums(data):
 
 @target
 def jpeg(data):
-    image = sound(celeba_dialog.decode_image, data, "0.jpg")
+    image = sound(decode_image, data, "0.jpg")
     if image is not None:
         assert image.mode == "RGB"
-        celeba_dialog.resize_image(image, 16)
+        resize_image(image, 16)
 
 
 def seeds():
@@ -161,7 +165,7 @@ def seeds():
     found["search"] = [files["hq_captions"], files["standard_labels"], files["mapping"], b"<!DOCTYPE html><html>"]
     found["zip_finder"] = [files["hq_images"], files["hq_masks"][:3000] + files["hq_masks"][-600:], _small_zip()]
     image = Image.new("P", (9, 7), 13)
-    image.putpalette([value for color in celeba_dialog.MASK_COLORS.values() for value in color])
+    image.putpalette([value for color in MASK_COLORS.values() for value in color])
     for other in (
         image,
         image.convert("RGB"),

@@ -7,10 +7,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.fuzz.__main__ import CASES  # noqa: E402
-from tests.fuzz.__main__ import at_random  # noqa: E402
-from tests.fuzz.targets import TARGETS  # noqa: E402
-from tests.fuzz.targets import seeds  # noqa: E402
+from tests.fuzz.__main__ import (
+    CASES,  # noqa: E402
+    at_random,  # noqa: E402
+)
+from tests.fuzz.targets import (
+    TARGETS,  # noqa: E402
+    seeds,  # noqa: E402
+)
 
 INPUTS = 250
 

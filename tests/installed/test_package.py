@@ -138,7 +138,9 @@ def test_an_editable_installation(tmp_path):
     for path in ("celeba_dialog.py", "conversion/look/rows.py"):
         with open(tmp_path / "sources" / path, "a") as file:
             file.write("\nEDITED = True\n")
-    code = "import celeba_dialog, celeba_dialog_conversion.look.rows as rows; print(celeba_dialog.EDITED, rows.EDITED)"
+    code = (
+        "import celeba_dialog, celeba_dialog_conversion.viewer.rows as rows; print(celeba_dialog.EDITED, rows.EDITED)"
+    )
     done = installation.run(commands, tmp_path, "python", "-c", code)
     assert done.stdout == "True True\n", done.stderr
     done = installation.run(commands, tmp_path, "celeba-dialog", "--help")

@@ -24,7 +24,8 @@ from installation import ROOT
 from PIL import Image
 
 import celeba_dialog
-from conversion.build import command as building
+from conversion.parquet import command as building
+from conversion.release.official import FILES
 
 CONFIGS = ("hq", "standard")
 RELEASE, BUILT = "CelebA-Dialog", "celeba_dialog"  # in the home folder
@@ -67,7 +68,7 @@ def truth(release):
     """{config: {name of an image: CRC-32 of its pixels}}, from the zips."""
     found = {}
     for config in CONFIGS:
-        with zipfile.ZipFile(release / celeba_dialog.FILES[f"{config}_images"].path) as archive:
+        with zipfile.ZipFile(release / FILES[f"{config}_images"].path) as archive:
             images = {
                 name.rpartition("/")[2]: archive.read(name) for name in archive.namelist() if name.endswith("jpg")
             }

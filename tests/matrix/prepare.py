@@ -15,12 +15,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from doors import CONFIGS  # noqa: E402
-from doors import to_json  # noqa: E402
+from doors import (
+    CONFIGS,  # noqa: E402
+    to_json,  # noqa: E402
+)
 from PIL import Image  # noqa: E402
 
-from celeba_dialog import SPLITS  # noqa: E402
 from conversion.demo import command as demo  # noqa: E402
+from conversion.release.vocabulary import SPLITS
 
 
 def prepare(data):

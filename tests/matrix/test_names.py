@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from celeba_dialog import ATTRIBUTES
+from conversion.release.vocabulary import ATTRIBUTES
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 (LINES,) = re.findall(r"^```python\n([^`]*^ATTRIBUTES = .*?)^```$", README, re.M | re.S)

@@ -10,15 +10,10 @@ import tempfile
 import numpy as np
 import tiny
 import torch
-from datasets import ClassLabel
-from datasets import Dataset
-from datasets import Features
-from datasets import concatenate_datasets
-from datasets import load_dataset
-from transformers import Trainer
-from transformers import TrainingArguments
+from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset
+from transformers import Trainer, TrainingArguments
 
-from celeba_dialog import ATTRIBUTES
+from conversion.release.vocabulary import ATTRIBUTES
 
 
 def with_attribute(dataset, name):

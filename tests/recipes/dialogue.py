@@ -11,10 +11,9 @@ import tempfile
 import tiny
 import torch
 from datasets import load_dataset
-from trl import SFTConfig
-from trl import SFTTrainer
+from trl import SFTConfig, SFTTrainer
 
-from celeba_dialog import DEGREE_MEANINGS
+from conversion.release.vocabulary import DEGREE_MEANINGS
 
 
 def wanted(request, degree):

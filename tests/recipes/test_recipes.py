@@ -15,9 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import celeba_dialog
-from conversion.build import command as build
 from conversion.demo import command as demo
+from conversion.parquet import command as build
 
 transformers = pytest.importorskip("transformers", reason="the recipes have an environment of their own: make recipes")
 
@@ -32,6 +31,8 @@ import torch  # noqa: E402
 from torchdata.stateful_dataloader import StatefulDataLoader  # noqa: E402
 from torchvision import tv_tensors  # noqa: E402
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling  # noqa: E402
+
+from conversion.release.vocabulary import DEGREE_MEANINGS, DEGREES, MASK_CLASSES
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -117,12 +118,12 @@ def test_segmentation(home):
     text = run(home, "segmentation.py")
     assert_epochs(text, len(truth(home, "hq_512", ["file_name"])))
     for line in re.findall("^classes: (.*)$", text, re.M):
-        assert {"background", "skin", "nose", "hair"} <= set(line.split()) <= set(celeba_dialog.MASK_CLASSES)
+        assert {"background", "skin", "nose", "hair"} <= set(line.split()) <= set(MASK_CLASSES)
 
 
 def test_the_processor_keeps_the_indices(here):
     row = datasets.load_dataset("celeba_dialog", "hq_512", split="train")[0]
-    _, processor = tiny.segformer(dict(enumerate(celeba_dialog.MASK_CLASSES)))
+    _, processor = tiny.segformer(dict(enumerate(MASK_CLASSES)))
     bytes_of = truth(here, "hq_512", ["mask"])[0]["mask"]["bytes"]
     indices = np.asarray(Image.open(io.BytesIO(bytes_of)))
     size = {"height": 512, "width": 512}
@@ -149,7 +150,7 @@ def test_one_crop_and_one_flip_for_image_and_mask():
 
 def test_in_a_mirror_left_and_right_change_places(home):
     """The left eye, brow and ear are to the right in the picture, before and after."""
-    names = celeba_dialog.MASK_CLASSES
+    names = MASK_CLASSES
     seen = set()
     for row in truth(home, "hq_512", ["mask"]):
         mask = tv_tensors.Mask(np.array(Image.open(io.BytesIO(row["mask"]["bytes"])))[None])
@@ -210,7 +211,7 @@ def test_an_attribute_by_name(here):
 def test_timm(here):
     text = run(here, "timm_reader.py")
     degrees = [row["smiling"] for row in truth(here, "hq", ["smiling"])]
-    assert f"classes: {' '.join(celeba_dialog.DEGREES['smiling'])}\n" in text
+    assert f"classes: {' '.join(DEGREES['smiling'])}\n" in text
     epochs = re.findall(r"^epoch \d: (\d+) of (\d+) rows, loss (\S+)$", text, re.M)
     assert len(epochs) == 2
     for rows, count, loss in epochs:
@@ -273,8 +274,8 @@ def test_the_answer_is_prose():
         "I will change that to: long bangs, nothing of the forehead visible."
     )
     assert dialogue.answer(VAGUE, 5) == "That is so already: bushy: long and not groomed."
-    identifiers = {name for names in celeba_dialog.DEGREES.values() for name in names if "_" in name}
-    for attribute in celeba_dialog.DEGREES:
+    identifiers = {name for names in DEGREES.values() for name in names if "_" in name}
+    for attribute in DEGREES:
         for degree in range(6):
             text = dialogue.answer(REQUEST | {"attribute": attribute}, degree)
             assert not [name for name in identifiers if name in text]
@@ -290,13 +291,13 @@ def test_every_request_is_answered_by_its_labels(here):
         assert conversation["image"]["bytes"] == row["image"]["bytes"]
         assert conversation["prompt"] == [{"role": "user", "content": row["request"]}]
         labels = row["request_labels"]
-        column = list(celeba_dialog.DEGREES)[labels["attribute"]]
+        column = list(DEGREES)[labels["attribute"]]
         sign = {0: 0, 1: -1, 2: 1}[labels["direction"]]  # none, negative, positive
         then = labels["target"] if sign == 0 else row[column] + sign * max(labels["value"], 1)
         [turn] = conversation["completion"]
         assert turn["role"] == "assistant"
         for degree in (row[column], then):
-            assert celeba_dialog.DEGREE_MEANINGS[column][degree] in turn["content"]
+            assert DEGREE_MEANINGS[column][degree] in turn["content"]
         modes.add(labels["mode"])
     assert modes == {0, 1, 2}
 
@@ -355,7 +356,7 @@ def test_analysis(here):
     rows = truth(here, "standard", ["smiling", "attributes", "request_labels"])
     features = datasets.load_dataset_builder("celeba_dialog", "standard").info.features
     smiles = analysis.smiles(features).rows()
-    assert [smile[0] for smile in smiles] == list(celeba_dialog.DEGREES["smiling"])
+    assert [smile[0] for smile in smiles] == list(DEGREES["smiling"])
     for degree, (_, images, men) in enumerate(smiles):
         male = [row["attributes"][20] for row in rows if row["smiling"] == degree]
         assert images == len(male)
@@ -364,7 +365,7 @@ def test_analysis(here):
     kinds = [row["request_labels"] for row in rows]
     expected = collections.Counter(
         (
-            list(celeba_dialog.DEGREES)[labels["attribute"]],
+            list(DEGREES)[labels["attribute"]],
             ("target", "change_definite", "change_indefinite")[labels["mode"]],
             ("none", "negative", "positive")[labels["direction"]],
         )

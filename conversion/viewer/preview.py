@@ -25,14 +25,11 @@ import numpy as np
 import pyarrow.compute as pc
 
 from celeba_dialog import CONFIGS
-from celeba_dialog import SPLITS
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import UsageError
 
-from ..machine import files
-from . import charts
-from . import rows
-from . import sheet
+from ..release.errors import EnvironmentFault, UsageError
+from ..release.vocabulary import SPLITS
+from ..runtime import files
+from . import charts, rows, sheet
 from .conditions import Conditions
 
 MOST = 100  # rows of a sheet: about 30,000 pixels, which every viewer still opens

@@ -9,20 +9,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import celeba_dialog
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import CONFIGS
-from celeba_dialog import DEGREES
-from celeba_dialog import REQUEST_DIRECTIONS
-from celeba_dialog import REQUEST_MODES
-from celeba_dialog import SPLITS
-from celeba_dialog import DamagedFileError
-from celeba_dialog import MissingFileError
-from celeba_dialog import Release
+from celeba_dialog import CONFIGS, family
 
-from ..build.manifest import MANIFEST
-from ..build.manifest import read_manifest
-from ..build.shards import family
-from ..machine import files
+from ..parquet.manifest import MANIFEST, read_manifest
+from ..release.errors import DamagedFileError, MissingFileError
+from ..release.finding import Release, normal_path
+from ..release.index import index_key, open_index
+from ..release.official import image_roles
+from ..release.rows import examples, read_images
+from ..release.vocabulary import ATTRIBUTES, DEGREES, REQUEST_DIRECTIONS, REQUEST_MODES, SPLITS
+from ..runtime import files
 
 COUNTERPARTS = ("celeba_file_name", "hq_file_name")  # of hq, of standard
 REQUEST_CLASSES = {"attribute": tuple(DEGREES), "mode": REQUEST_MODES, "direction": REQUEST_DIRECTIONS}
@@ -33,7 +29,7 @@ def open_rows(path):
 
     Returns BuiltRows or ReleaseRows. Raises MissingFileError where it is neither.
     """
-    path = celeba_dialog.normal_path(path)
+    path = normal_path(path)
     return BuiltRows(path) if files.is_file(f"{path}/{MANIFEST}") else ReleaseRows(Release(path))
 
 
@@ -128,9 +124,7 @@ class ReleaseRows:
         self.path = release.root
         self._release = release
         self.configs = [
-            name
-            for name in CONFIGS
-            if set(celeba_dialog.image_roles(*family(name)).values()) - {"hq_masks"} <= set(release.sources)
+            name for name in CONFIGS if set(image_roles(*family(name)).values()) - {"hq_masks"} <= set(release.sources)
         ]
         if not self.configs:
             raise MissingFileError(
@@ -151,12 +145,12 @@ class ReleaseRows:
         split = next(split for split, (_, last) in index.splits.items() if position < last)
         return {
             "split": split,
-            **next(celeba_dialog.examples(rows, celeba_dialog.read_images(index, rows, [size])[size])),
+            **next(examples(rows, read_images(index, rows, [size])[size])),
         }
 
     def _index(self, config):
-        key = celeba_dialog.index_key(self._release, *family(config))
-        return celeba_dialog.open_index(key, self._release)
+        key = index_key(self._release, *family(config))
+        return open_index(key, self._release)
 
 
 def request_in_words(labels):

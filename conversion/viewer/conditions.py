@@ -8,13 +8,9 @@ import threading
 
 import numpy as np
 
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import SPLITS
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import UsageError
-
-from ..machine import extras
+from ..release.errors import EnvironmentFault, UsageError
+from ..release.vocabulary import ATTRIBUTES, DEGREES, SPLITS
+from ..runtime import extras
 from .rows import REQUEST_CLASSES
 
 DUCKDB = "duckdb>=1.2"

@@ -19,19 +19,10 @@ import numpy as np
 import pyarrow.compute as pc
 from PIL import Image
 
-import celeba_dialog
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import LICENSE_NAME
-from celeba_dialog import MASK_COLORS
-from celeba_dialog import PARTS
-from celeba_dialog import SPLITS
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import FormatError
-from celeba_dialog import UsageError
-
-from ..machine import extras
-from ..machine import files
+from ..release.errors import EnvironmentFault, FormatError, UsageError
+from ..release.masks import mask_indices
+from ..release.vocabulary import ATTRIBUTES, DEGREES, LICENSE_NAME, MASK_COLORS, PARTS, SPLITS
+from ..runtime import extras, files
 from . import rows
 from .conditions import Conditions
 
@@ -199,7 +190,7 @@ class PageData:
     def mask(self, config, position):
         """The class of every pixel of a row's mask, a byte each, line by line; None where there is no mask."""
         mask = self.source.row(config, position, ["mask"]).get("mask")
-        return mask and celeba_dialog.mask_indices(mask["bytes"], mask["path"]).tobytes()
+        return mask and mask_indices(mask["bytes"], mask["path"]).tobytes()
 
     def part(self, config, position, part):
         """The PNG of one binary part mask; None where the row lacks it."""
@@ -221,6 +212,6 @@ def _codes(labels):
 def _mask_facts(mask):
     if mask is None:
         return None
-    indices = celeba_dialog.mask_indices(mask["bytes"], mask["path"])
+    indices = mask_indices(mask["bytes"], mask["path"])
     pixels = np.bincount(indices.ravel(), minlength=len(MASK_COLORS)).tolist()
     return {"width": indices.shape[1], "height": indices.shape[0], "pixels": pixels}

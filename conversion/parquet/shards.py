@@ -16,10 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import celeba_dialog
-from celeba_dialog import CONFIGS
-from celeba_dialog import EnvironmentFault
+from celeba_dialog import CONFIGS, family
 
-from ..machine import files
+from ..release.errors import EnvironmentFault
+from ..release.finding import code_digest
+from ..release.index import IndexKey, index_key, open_index
+from ..release.official import mask_name, part_name
+from ..release.rows import read_rows, shard_ranges
+from ..runtime import files
 from . import schema
 
 ROW_GROUP = {"hq": 100, "standard": 1000}  # rows, of about 10 MB of images in either
@@ -29,23 +33,17 @@ ROW_GROUP = {"hq": 100, "standard": 1000}  # rows, of about 10 MB of images in e
 class Job:
     """One range of rows to write, as one shard for each of some configs of a family. Small, so cheap to send."""
 
-    index: celeba_dialog.IndexKey
+    index: IndexKey
     state: str  # digest of everything that the bytes of the shards depend on
     first: int  # row of the index
     last: int  # the row after the last
     targets: tuple  # (config, image size or None, path of the shard below OUT)
 
 
-def family(name):
-    """The family of a config, (subset, parts): configs of one have the same rows and are built from one index."""
-    options = CONFIGS[name]
-    return options.get("subset", "hq"), options.get("parts", False)
-
-
 def open_indexes(release, configs):
     """{family: Index} of some configs, read from the official files, not from the cache."""
     return {
-        (subset, parts): celeba_dialog.open_index(celeba_dialog.index_key(release, subset, parts), release, fresh=True)
+        (subset, parts): open_index(index_key(release, subset, parts), release, fresh=True)
         for subset, parts in dict.fromkeys(family(name) for name in configs)
     }
 
@@ -54,10 +52,10 @@ def plan(release, indexes, configs):
     """The Jobs that build some configs; `indexes` is {family: Index}."""
     jobs = []
     for (subset, parts), index in indexes.items():
-        key = celeba_dialog.index_key(release, subset, parts)
+        key = index_key(release, subset, parts)
         names = [name for name in configs if family(name) == (subset, parts)]
         for split, rows in index.splits.items() if names else ():
-            ranges = celeba_dialog.shard_ranges(split, *rows)
+            ranges = shard_ranges(split, *rows)
             for number, (first, last) in enumerate(ranges):
                 targets = tuple(
                     (name, CONFIGS[name].get("image_size"), shard_path(name, split, number, len(ranges)))
@@ -74,7 +72,7 @@ def count_rows(jobs):
 
 def release_rows(job, sizes):
     """The rows of a job with their images, a row group at a time; see `read_rows`."""
-    return celeba_dialog.read_rows(job.index, job.first, job.last, ROW_GROUP[job.index.subset], sizes)
+    return read_rows(job.index, job.first, job.last, ROW_GROUP[job.index.subset], sizes)
 
 
 def shard_path(config, split, number, count):
@@ -90,7 +88,7 @@ def _state(digest):
 @functools.cache
 def _maker():
     """Hexadecimal digits that change with the code and the libraries."""
-    code = [files.checksum(path) for path in (__file__, schema.__file__, celeba_dialog.__file__)]
+    code = [code_digest(), *(files.checksum(path) for path in (__file__, schema.__file__, celeba_dialog.__file__))]
     return hashlib.sha256(repr((code, versions())).encode()).hexdigest()
 
 
@@ -242,7 +240,7 @@ def to_parquet(rows, images, arrow):
         if field.name == "image":
             columns.append(_images(images["image"], rows["file_name"].combine_chunks()))
         elif field.name == "mask":
-            names = [celeba_dialog.mask_name(number) for number in rows["number"].to_pylist()]
+            names = [mask_name(number) for number in rows["number"].to_pylist()]
             columns.append(_images(images["mask"], pa.array(names)))
         elif field.name == "parts":
             columns.append(_parts(images["parts"], rows["number"].to_pylist(), field.type))
@@ -262,7 +260,7 @@ def _parts(lists, numbers, type_):
     """The column `parts`, of an Arrow type, from a list of (index into PARTS, PNG) for each file number."""
     flat = [(number, part, mask) for number, pairs in zip(numbers, lists) for part, mask in pairs]
     offsets = np.cumsum([0] + [len(pairs) for pairs in lists])
-    names = pa.array([celeba_dialog.part_name(number, part) for number, part, _ in flat], pa.string())
+    names = pa.array([part_name(number, part) for number, part, _ in flat], pa.string())
     masks = _images([mask for _, _, mask in flat], names)
     parts = pa.array([part for _, part, _ in flat], pa.int64())
     values = pa.StructArray.from_arrays([parts, masks], names=["part", "mask"])

@@ -11,17 +11,15 @@ import threading
 import numpy as np
 import pyarrow.compute as pc
 
-import celeba_dialog
-from celeba_dialog import CONFIGS
-from celeba_dialog import FILES
-from celeba_dialog import DamagedFileError
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import MissingFileError
+from celeba_dialog import CONFIGS, family
 
-from ..machine import files
-from .shards import family
-from .shards import shard_path
-from .shards import versions
+from ..release.errors import DamagedFileError, EnvironmentFault, MissingFileError
+from ..release.members import image_files
+from ..release.missing import unlisted_lines
+from ..release.official import FILES, roles_of, without
+from ..release.vocabulary import DEGREES, SPLITS
+from ..runtime import files
+from .shards import shard_path, versions
 
 MANIFEST = "manifest.json"
 # The files that a built folder may hold besides shards.
@@ -92,7 +90,7 @@ def hashed_sources(release, families):
     Gives a Future of the manifest's entries, [{"role", "path", "size", "sha256"}], a folder's with "files", how many it
     has. The Future raises EnvironmentFault for a file that cannot be read.
     """
-    roles = {role for subset, parts in families for role in celeba_dialog.roles_of(subset, parts)}
+    roles = {role for subset, parts in families for role in roles_of(subset, parts)}
     stop = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         try:
@@ -118,7 +116,7 @@ def _entries(release, roles, stop):
         for source in release.sources.get(role, []):
             entry = {"role": role, "path": release.shown(source.path), "size": source.size}
             if source.path.endswith("/"):
-                names = celeba_dialog.image_files(source)
+                names = image_files(source)
                 lines = [f"{sha256(source.path + name)}  {name}\n" for name in names]
                 entry["files"] = len(names)
                 entry["sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -137,11 +135,11 @@ def shortfalls(indexes):
     """A line for each file that some indexes lack for a full build, or that holds too little."""
     lines = []
     for index in indexes.values():
-        lines += [f"{FILES[role].path}: missing, so {celeba_dialog.without(role)}" for role in index.missing]
+        lines += [f"{FILES[role].path}: missing, so {without(role)}" for role in index.missing]
         for role, count in index.counts.items():
             if count < index.expected[role]:
                 lines.append(f"{FILES[role].path}: {count:,} of {index.expected[role]:,} {FILES[role].holds}")
-        lines += celeba_dialog.unlisted_lines(index)
+        lines += unlisted_lines(index)
     return list(dict.fromkeys(lines))
 
 
@@ -187,7 +185,7 @@ def _check(manifest):
         subset, parts = family(config)
         fixed = {"subset": subset, "parts": parts, "image_size": CONFIGS[config].get("image_size")}
         _check_form(entry, _CONFIG | fixed, config)
-        for split, told in _known(entry["splits"], celeba_dialog.SPLITS, f"{config}, splits"):
+        for split, told in _known(entry["splits"], SPLITS, f"{config}, splits"):
             where = f"{config}, {split}"
             _check_form(told, _SPLIT, where)
             for number, shard in enumerate(told["shards"]):
@@ -240,7 +238,7 @@ def label_counts(rows):
     Returns {"bangs": [missing, 0, …, 5], … "age": […], "attributes": [those with yes, for each of the forty],
     "attributes_missing": n, "captions": n, "requests": n, "masks": n (hq)}.
     """
-    counts = {name: np.bincount(np.asarray(rows[name]) + 1, minlength=7).tolist() for name in celeba_dialog.DEGREES}
+    counts = {name: np.bincount(np.asarray(rows[name]) + 1, minlength=7).tolist() for name in DEGREES}
     attributes = rows["attributes"].combine_chunks().flatten().to_numpy().reshape(rows.num_rows, -1)
     counts["attributes"] = (attributes == 1).sum(axis=0).tolist()
     counts["attributes_missing"] = int((attributes == -1).any(axis=1).sum())

@@ -14,21 +14,19 @@ import os
 
 import numpy as np
 
-import celeba_dialog
-from celeba_dialog import CONFIGS
-from celeba_dialog import MissingFileError
+from celeba_dialog import CONFIGS, family
 
 from .. import card
-from ..look import sheet
-from ..look.rows import ReleaseRows
-from ..machine import files
-from ..machine import pool
+from ..release.errors import MissingFileError
+from ..release.finding import Release
+from ..release.missing import no_images, unlisted_lines
+from ..release.rows import examples, read_images
+from ..runtime import files, pool
+from ..viewer import sheet
+from ..viewer.rows import ReleaseRows
 from . import shards
 from .folder import Folder
-from .manifest import files_entry
-from .manifest import hashed_sources
-from .manifest import make_manifest
-from .manifest import shortfalls
+from .manifest import files_entry, hashed_sources, make_manifest, shortfalls
 
 PREVIEW_ROWS = 4  # of the contact sheet in the card
 
@@ -59,7 +57,7 @@ def build(
     `out` or an option.
     """
     processes = pool.executor(workers, dask)
-    release = celeba_dialog.Release(release)
+    release = Release(release)
     folder = Folder(out)
     configs = _configs(release, configs)
     with folder.claimed(force):
@@ -84,7 +82,7 @@ def build(
         manifest["files"] = files_entry(beside)
         folder.publish(manifest, beside)
     for index in indexes.values():
-        for line in celeba_dialog.unlisted_lines(index):
+        for line in unlisted_lines(index):
             files.say(line)
     above, name = os.path.split(folder.path)
     configs = list(manifest["configs"])
@@ -112,7 +110,7 @@ def _configs(release, names):
         return [name for name in CONFIGS if name in names]
     found = [name for name in ("hq", "standard") if f"{name}_images" in release.sources]
     if not found:
-        raise celeba_dialog.no_images(release, "hq", "standard")
+        raise no_images(release, "hq", "standard")
     for name in {"hq", "standard"} - set(found):
         notes = "".join(f"\n  {note}" for note in release.notes_on(f"{name}_images"))
         files.say(f"{release.root}: no {name} images below it, so the config {name} is left out.{notes}")
@@ -142,9 +140,9 @@ def _collect(futures, jobs, data):
 def _example(indexes, manifest):
     """The first row of the first config, with a few words in the place of each image: the example in the card."""
     config = next(iter(manifest["configs"]))
-    index, size = indexes[shards.family(config)], CONFIGS[config].get("image_size")
+    index, size = indexes[family(config)], CONFIGS[config].get("image_size")
     rows = index.table.slice(0, 1)
-    row = next(celeba_dialog.examples(rows, celeba_dialog.read_images(index, rows, [size])[size]))
+    row = next(examples(rows, read_images(index, rows, [size])[size]))
     for name in ("image", "mask"):
         if row.get(name):
             row[name] = f"<{len(row[name]['bytes']):,} bytes of {'JPEG' if name == 'image' else 'PNG'}>"

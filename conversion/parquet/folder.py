@@ -10,17 +10,14 @@ from pathlib import Path
 import filelock
 
 import celeba_dialog
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import UsageError
+from celeba_dialog import family
 
-from ..machine import files
-from .manifest import BESIDE_SHARDS
-from .manifest import MANIFEST
-from .manifest import all_shards
-from .manifest import read_manifest
-from .manifest import shards_of
-from .manifest import written_paths
-from .shards import family
+from ..release.errors import DamagedFileError, EnvironmentFault, MissingFileError, UsageError
+from ..release.finding import normal_path
+from ..release.official import roles_of
+from ..release.storage import is_url
+from ..runtime import files
+from .manifest import BESIDE_SHARDS, MANIFEST, all_shards, read_manifest, shards_of, written_paths
 from .shards import storage_fault
 
 
@@ -36,8 +33,8 @@ class Folder:
     """
 
     def __init__(self, out):
-        self.path = celeba_dialog.normal_path(out)
-        self.remote = celeba_dialog.is_url(self.path)
+        self.path = normal_path(out)
+        self.remote = is_url(self.path)
         if self.remote:
             self.work, self.data = f"{self.path}/.building", self.path
         else:
@@ -56,9 +53,9 @@ class Folder:
         """
         try:
             manifest = read_manifest(self.path)
-        except celeba_dialog.MissingFileError:
+        except MissingFileError:
             manifest = None
-        except celeba_dialog.DamagedFileError as error:
+        except DamagedFileError as error:
             raise self._foreign(str(error)) from None
         try:
             if manifest is None:
@@ -177,7 +174,7 @@ class Folder:
                         f"{path}: is not as it was built, and belongs to the config {name}. Build that too, with "
                         f"--config {name}, or drop it with --force."
                     )
-            if entry["release"] != release.digest(celeba_dialog.roles_of(*family(name))):
+            if entry["release"] != release.digest(roles_of(*family(name))):
                 raise UsageError(
                     f"{self.path}: holds the config {name}, built from another state of the release. Build it too, "
                     f"with --config {name}, or drop it with --force."

@@ -5,19 +5,13 @@ import io
 import unicodedata
 
 import numpy as np
-from PIL import Image
-from PIL import ImageDraw
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
-import celeba_dialog
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import LICENSE_NAME
-from celeba_dialog import MASK_COLORS
-from celeba_dialog import PARTS
-from celeba_dialog import FormatError
-
-from ..machine import files
+from ..release.errors import FormatError
+from ..release.images import decode_image
+from ..release.masks import mask_indices
+from ..release.vocabulary import ATTRIBUTES, DEGREES, LICENSE_NAME, MASK_COLORS, PARTS
+from ..runtime import files
 from . import rows
 
 MOST_LETTERS = 4000  # drawn of a text: twenty times the longest official caption
@@ -159,7 +153,7 @@ def draw_rows(shown, title, line):
 
 def _draw_row(canvas, y, row):
     """One row of the sheet; returns the y below it."""
-    image = celeba_dialog.decode_image(row["image"]["bytes"], row["image"]["path"])
+    image = decode_image(row["image"]["bytes"], row["image"]["path"])
     tile = image.resize((TILE, TILE), Image.Resampling.LANCZOS) if image.width == image.height else image
     tile.thumbnail((TILE, TILE))
     height = max(tile.height, 200)  # room for the meters
@@ -258,7 +252,7 @@ def _draw_legend(canvas, y):
 
 def lay_over(tile, mask):
     """An image with a mask laid over it in the official colours, the background left as it is."""
-    indices = celeba_dialog.mask_indices(mask["bytes"], mask["path"])
+    indices = mask_indices(mask["bytes"], mask["path"])
     indices = np.asarray(Image.fromarray(indices).resize(tile.size, Image.Resampling.NEAREST))
     colors = np.array(list(MASK_COLORS.values()), np.float32)[indices]
     pixels = np.asarray(tile, np.float32)

@@ -1,6 +1,6 @@
 """Packages that only some commands need: the extras of pyproject.toml."""
 
-from celeba_dialog import EnvironmentFault
+from ..release.errors import EnvironmentFault
 
 
 def missing(who, extra, found, *requirements):

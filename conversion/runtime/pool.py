@@ -15,10 +15,9 @@ import threading
 import time
 from pathlib import Path
 
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import UsageError
 from celeba_dialog import __version__
 
+from ..release.errors import EnvironmentFault, UsageError
 from . import extras
 
 PATIENCE = 60  # seconds that workers have to finish their jobs when the rest is called off

@@ -9,17 +9,12 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse
-from starlette.responses import JSONResponse
-from starlette.responses import PlainTextResponse
-from starlette.responses import RedirectResponse
-from starlette.responses import Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from celeba_dialog import CelebADialogError
-
-from ..machine import files
+from ..release.errors import CelebADialogError
+from ..runtime import files
 
 try:
     import resource

@@ -17,14 +17,9 @@ from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
 
-from celeba_dialog import CelebADialogError
-from celeba_dialog import EnvironmentFault
-from celeba_dialog import UsageError
-from celeba_dialog import filesystem
-from celeba_dialog import is_url
-
-from .streams import printable
-from .streams import printable_lines
+from ..release.errors import CelebADialogError, EnvironmentFault, UsageError
+from ..release.storage import filesystem, is_url
+from .streams import printable, printable_lines
 
 BLOCK = 1 << 20  # bytes read at a time
 

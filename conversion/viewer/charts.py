@@ -8,12 +8,9 @@ import warnings
 import numpy as np
 import pyarrow.compute as pc
 
-from celeba_dialog import ATTRIBUTES
-from celeba_dialog import DEGREES
-from celeba_dialog import SPLITS
-from celeba_dialog import EnvironmentFault
-
-from ..machine import extras
+from ..release.errors import EnvironmentFault
+from ..release.vocabulary import ATTRIBUTES, DEGREES, SPLITS
+from ..runtime import extras
 from .sheet import plain
 
 MATPLOTLIB = "matplotlib>=3.8"

@@ -1,0 +1,299 @@
+"""JSON: captions, requests."""
+
+import difflib
+import gc
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+
+from .errors import AGAIN, FormatError
+from .texts import (
+    DEGREE_SPELLINGS,
+    NOTHING,
+    any_text,
+    brief,
+    check_filled,
+    listed,
+    numbers_of,
+    read_attributes,
+    read_degrees,
+    read_identity,
+    read_mapping,
+    read_partition,
+    read_requests_txt,
+    spelled,
+    spellings,
+    text_of,
+    texts_by_number,
+    told_texts,
+    wrong_line,
+)
+from .vocabulary import DEGREES, PARTITION, RELEASE_NAMES, REQUEST_DIRECTIONS, REQUEST_MODES
+
+# -------------------------------------------------------------------------------------------------------------- JSON
+# The standard library reads it, and its objects become columns.
+
+# How often a JSON file may hold each of these: several times as often as the largest official one does, so that what is
+# made of the text cannot fill the memory.
+_JSON_MOST = {"{": 1_000_000, "[": 1_000_000, ",": 10_000_000}
+_SURROGATE = re.compile("[\ud800-\udfff]")  # one half of a character that is made of two
+
+
+def read_json(data, shown):
+    """The object that a JSON file holds, as a dict. A key that stands twice in one object has to say the same twice.
+
+    Raises FormatError with the line or the key, DamagedFileError for another kind of file.
+    """
+    text = text_of(data, shown)
+    first = re.search(r"\S", text)
+    if first[0] != "{":
+        what = "a JSON list" if first[0] == "[" else f"starts with {text[first.start() :][:20]!r}"
+        raise wrong_line(shown, 1, what, "a JSON object with file names as keys")
+    for mark, most in _JSON_MOST.items():
+        if text.count(mark) > most:
+            raise FormatError(f"{shown}: more than {most:,} times {mark}, which is not plausible. {AGAIN}")
+    repeated = []  # (object, key) where a key says two things
+
+    def each_once(pairs):
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            repeated.extend((found, key) for key, value in pairs if not _same(value, found[key]))
+        return found
+
+    collects = gc.isenabled()
+    gc.disable()  # the collector would look through a million new objects again and again: a third of the time
+    try:
+        found = json.loads(text, object_pairs_hook=each_once)
+    except json.JSONDecodeError as error:
+        raise _no_json(error, shown) from None
+    except RecursionError:
+        raise FormatError(f"{shown}: nested far too deeply. {AGAIN}") from None
+    except ValueError:  # Python refuses numbers of so many digits
+        raise FormatError(f"{shown}: a number of thousands of digits. {AGAIN}") from None
+    finally:
+        if collects:
+            gc.enable()
+    if repeated:
+        inside, key = repeated[0]
+        entry = [f"key {name!r}: " for name, value in found.items() if value is inside or _holds(value, inside)]
+        raise FormatError(f"{shown}: {''.join(entry[:1])}key {key!r} stands twice, with different values. {AGAIN}")
+    return found
+
+
+def _same(one, other):
+    """Whether two JSON values say the same; 1 and true, which are equal in Python, do not."""
+    try:
+        return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    except RecursionError:
+        return False
+
+
+def _holds(value, inside):
+    return isinstance(value, dict) and any(part is inside for part in value.values())
+
+
+def _no_json(error, shown):
+    """A JSONDecodeError as a FormatError."""
+    rest = error.doc[error.pos :].strip()
+    if not rest or error.msg.startswith("Unterminated string"):
+        what = "the text ends in the middle of an entry: it is cut off"
+    elif error.msg == "Extra data" and rest.startswith("{"):
+        what = "a second JSON object: these are JSON lines, where one object with file names as keys was expected"
+    else:
+        what = f"{rest[:20]!r} is not JSON"
+    return wrong_line(shown, error.lineno, what)
+
+
+def _entries(data, shown, subset):
+    """(file names, file numbers as int32, values) of the entries of a JSON file."""
+    found = read_json(data, shown)
+    keys = pa.array([name.encode("utf-8", "replace") for name in found], pa.string())
+    return list(found), numbers_of(keys, None, shown, subset), list(found.values())
+
+
+def _says_nothing(value):
+    """Whether a JSON value is one of the ways to say that an image is not labelled."""
+    if isinstance(value, str):
+        return re.match(NOTHING, value) is not None
+    return value is None or value == {} or value != value or (type(value) is int and value == -1)
+
+
+def _fields(names, values, known, expected, shown):
+    """JSON objects as columns: {column: [its value in each object, or None]}, and the keys that are not known.
+
+    Args:
+        names: the key of each object, for messages.
+        values: the objects, or something that says nothing.
+        known: spelling of a key -> column; "" for a key that is passed over.
+        expected: what the objects are, in words.
+
+    Raises FormatError for what is no object, for one with none of the columns but other keys, for a key that looks like
+    one that is missing, and for a column under two spellings that say different things.
+    """
+    columns = {column: [None] * len(values) for column in known.values() if column}
+    shapes, unknown = {}, {}  # the keys of an object -> {key: its column}; all objects have one of a few shapes
+    for row, value in enumerate(values):
+        if type(value) is not dict or len(value) > 100:
+            if not _says_nothing(value):
+                raise _wrong_value(shown, names[row], brief(value), expected)
+            continue
+        shape = tuple(value)
+        if shape not in shapes:
+            found = {key: known.get(spelled(key)) for key in shape}
+            unknown |= _unknown_keys(found, known, len(unknown), names[row], expected, shown)
+            shapes[shape] = {key: columns[column] for key, column in found.items() if column}
+        for key, column in shapes[shape].items():
+            if column[row] is None:
+                column[row] = value[key]
+            elif value[key] is not None and not _same(value[key], column[row]):
+                raise _wrong_value(shown, names[row], f"{key!r} and another spelling of it differ", "one of them")
+    return columns, unknown
+
+
+def _unknown_keys(found, known, count, name, expected, shown):
+    """The keys of an object that are not known, as {key: None}; `found` is {key: its column, None for none}.
+
+    Raises FormatError where all are unknown, or where one looks like a column that is missing, which is looked for
+    while few (`count`) were unknown before.
+    """
+    strange = {key: None for key, column in found.items() if column is None}
+    missing = [spelling for spelling, column in known.items() if column not in found.values()]
+    mistyped = count < 1000 and any(difflib.get_close_matches(spelled(key), missing, 1, 0.85) for key in strange)
+    if strange and (mistyped or len(strange) == len(found)):
+        raise _wrong_value(shown, name, f"an object with {listed(strange)}", expected)
+    return strange
+
+
+def _wrong_value(shown, name, found, expected):
+    return FormatError(f"{shown}: key {name!r}: {found}, expected {expected}. {AGAIN}")
+
+
+def _texts(names, values, what, shown):
+    """JSON values as an Arrow array of texts, "" for what says nothing. Raises FormatError for what is no text."""
+    texts = ["" if type(value) is not str and _says_nothing(value) else value for value in values]
+    try:
+        texts = pa.array(texts, pa.string())
+    except (TypeError, ValueError):
+        name, text = next(pair for pair in zip(names, texts) if type(pair[1]) is not str or _SURROGATE.search(pair[1]))
+        what += f" is {brief(text)}" if type(text) is not str else " holds half a character (a lone surrogate)"
+        raise _wrong_value(shown, name, what, "a text or null") from None
+    return told_texts(texts)
+
+
+def read_captions(data, shown, subset):
+    """Captions by file number: {"caption": Arrow texts, "bangs": …, …}, "" for none; and the number of entries."""
+    names, numbers, values = _entries(data, shown, subset)
+    whole, each = "overall_caption", "attribute_wise_captions"
+    expected = f"{{'{each}': {{…}}, '{whole}': '…'}}"
+    found, strange = _fields(names, values, spellings([whole, each]), expected, shown)
+    expected = f"a caption for each of {', '.join(RELEASE_NAMES.values())}"
+    parts, stranger = _fields(names, found.pop(each), DEGREE_SPELLINGS, expected, shown)
+    found |= parts
+    del values, parts  # so that the texts of a column go when it is made, and the memory stays flat
+    columns = {}
+    for column, key in {"caption": whole, **RELEASE_NAMES}.items():
+        texts = _texts(names, found.pop(key), key, shown)
+        columns[column] = texts_by_number(numbers, texts, subset)
+    filled = {column: any_text(texts) for column, texts in columns.items()}
+    check_filled({whole: filled["caption"], each: any(filled[column] for column in DEGREES)}, strange, shown)
+    if stranger:
+        check_filled({name: filled[column] for column, name in RELEASE_NAMES.items()}, stranger, shown)
+    return columns, len(names)
+
+
+def read_requests(data, shown, subset):
+    """Editing requests by file number, from the JSON form: {"request": Arrow texts}; and the number of entries."""
+    names, numbers, values = _entries(data, shown, subset)
+    texts = _texts(names, values, "the request", shown)
+    check_filled({"the request": any_text(texts)}, (), shown)
+    return {"request": texts_by_number(numbers, texts, subset)}, len(names)
+
+
+def _word_codes(words):
+    """What a field of words may hold -> the index of its class."""
+    return {spelling: index for spell in (str, spelled) for index, spelling in enumerate(map(spell, words))}
+
+
+def _number_codes(numbers):
+    """What a field of degrees may hold -> the number: itself, or its digit."""
+    return {written(number): number for written in (int, str) for number in numbers}
+
+
+# Column of `request_labels` -> its key in request_annotated*.json, and the code of each thing that may stand there, the
+# official ones first.
+REQUEST_FIELDS = {
+    "attribute": (
+        "attribute",
+        _word_codes(RELEASE_NAMES.values()) | {spelling: index for index, spelling in enumerate(DEGREES)},
+    ),
+    "mode": ("request_mode", _word_codes(REQUEST_MODES)),
+    "direction": ("score_change_direction", _word_codes(REQUEST_DIRECTIONS)),
+    "value": ("score_change_value", _number_codes(range(1, 6))),
+    "target": ("target_score", _number_codes(range(0, 6))),
+}
+
+
+def read_request_labels(data, shown, subset):
+    """Structured requests: {"attribute": int8 by file number, …} as in `request_labels`, with their "text" as Arrow
+    texts; and the number of entries.
+
+    Words become indices of their class; -1 is what the release leaves out or writes as null, in a direction only where
+    nothing is asked for.
+    """
+    names, numbers, values = _entries(data, shown, subset)
+    keys = {key: column for column, (key, _) in REQUEST_FIELDS.items()} | {"text": "text", "user_mode": ""}
+    fields, strange = _fields(names, values, keys, "{'attribute': …, 'request_mode': …, …}", shown)
+    texts = texts_by_number(numbers, _texts(names, fields.pop("text"), "text", shown), subset)
+    codes = {column: _codes(names, fields[column], *REQUEST_FIELDS[column], shown) for column in fields}
+    check_filled(_filled_fields(codes, strange), strange, shown)
+    asked = np.any([code >= 0 for code in codes.values()], axis=0)
+    codes["direction"][asked & (codes["direction"] < 0)] = REQUEST_DIRECTIONS.index("none")
+    columns = {name: np.full(subset.first + subset.images, -1, np.int8) for name in codes}
+    for name, column in columns.items():
+        column[numbers] = codes[name]
+    return {name: pa.array(column) for name, column in columns.items()} | {"text": texts}, len(names)
+
+
+def _filled_fields(codes, strange):
+    """{key: whether a request has something there}; where there are strange keys, of those that its modes need."""
+    asks = {mode: (codes["mode"] == code).any() for code, mode in enumerate(REQUEST_MODES)}
+    needed = {"attribute": True, "mode": True, "value": asks["change_definite"], "target": asks["target"]}
+    needed["direction"] = asks["change_definite"] or asks["change_indefinite"]
+    return {REQUEST_FIELDS[name][0]: (codes[name] >= 0).any() for name in codes if needed[name] or not strange}
+
+
+def _codes(names, values, key, codes, shown):
+    """The codes (int8) of what stands under a key, -1 for what says nothing."""
+
+    def code(name, value):
+        if type(value) is str and spelled(value) in codes:
+            return codes[spelled(value)]
+        if _says_nothing(value):
+            return -1
+        expected = ", ".join(str(word) for word in list(codes)[: len(set(codes.values()))])
+        raise _wrong_value(shown, name, f"{key} is {brief(value)}", expected)
+
+    return np.array(
+        [
+            # Nearly every value is one of the first two, and there are a million.
+            -1 if value is None else codes[value] if type(value) in (str, int) and value in codes else code(name, value)
+            for name, value in zip(names, values)
+        ],
+        np.int8,
+    )
+
+
+# Role of a text -> its reader.
+READERS = {
+    "mapping": read_mapping,
+    "partition": read_partition,
+    **dict.fromkeys(("hq_labels", "standard_labels", *(f"labels_{part}" for part in PARTITION)), read_degrees),
+    **dict.fromkeys(("hq_attributes", "standard_attributes"), read_attributes),
+    **dict.fromkeys(("hq_identity", "standard_identity"), read_identity),
+    **dict.fromkeys(("hq_captions", "standard_captions"), read_captions),
+    **dict.fromkeys(("hq_requests", "standard_requests"), read_requests),
+    **dict.fromkeys(("hq_requests_txt", "standard_requests_txt"), read_requests_txt),
+    **dict.fromkeys(("hq_request_labels", "standard_request_labels"), read_request_labels),
+}
