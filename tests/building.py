@@ -2,9 +2,9 @@
 
 import pytest
 from commands import Commands
+from making import write_release
 
 from celeba_dialog import CONFIGS
-from conversion.demo.command import write_release
 
 
 @pytest.fixture(scope="session")
@@ -28,5 +28,5 @@ def built(demo, commands, tmp_path_factory):
 def small(tmp_path_factory):
     """The path of a release with few and small images, for tests that build it often."""
     root = tmp_path_factory.mktemp("small") / "release"
-    write_release(str(root), hq=9, standard=20, side=64)
+    write_release(str(root), hq=9, standard=20)
     return root

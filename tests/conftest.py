@@ -15,7 +15,8 @@ _home = tempfile.TemporaryDirectory(prefix="celeba-dialog-tests-")  # goes when 
 os.environ["HF_HOME"] = _home.name  # read by `datasets` at its import, so nothing lands in the user's cache
 os.environ.pop("CELEBA_DIALOG_RELEASE", None)
 
-from conversion.demo.command import write_release  # noqa: E402
+from making import write_release  # noqa: E402
+
 from conversion.release.vocabulary import SPLITS
 
 
@@ -50,7 +51,7 @@ class Demo(NamedTuple):
 def demo(tmp_path_factory):
     """The release that all tests share; whoever changes it takes a `copy`. Its standard train split has 8 shards."""
     root = tmp_path_factory.mktemp("demo") / "release"
-    return Demo(root, write_release(str(root), hq=24, standard=90, side=128))
+    return Demo(root, write_release(str(root), hq=24, standard=90))
 
 
 @pytest.fixture

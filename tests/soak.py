@@ -27,10 +27,10 @@ from commands import (
 )
 from conftest import Demo  # noqa: E402
 from doors import undecoded  # noqa: E402
+from making import write_release  # noqa: E402
 
 import celeba_dialog  # noqa: E402
 from celeba_dialog import CONFIGS  # noqa: E402
-from conversion.demo.command import write_release  # noqa: E402
 
 
 class Difference(Exception):
@@ -51,7 +51,7 @@ class Soak:
         root, out = self.folder / "release", self.folder / "celeba_dialog"
         for path in (root, out):
             shutil.rmtree(path, ignore_errors=True)
-        sizes = {"hq": rng.randint(1, 40), "standard": rng.randint(1, 150), "side": rng.choice((32, 64, 128))}
+        sizes = {"hq": rng.randint(1, 40), "standard": rng.randint(1, 150)}
         demo = Demo(root, write_release(str(root), seed=seed, **sizes))
         self.counts["releases"] += 1
         configs = rng.sample(list(CONFIGS), rng.randint(1, len(CONFIGS)))

@@ -29,11 +29,11 @@ from types import SimpleNamespace
 import datasets
 import numpy as np
 import pytest
+from making import write_release
 from PIL import Image
 
 import celeba_dialog
 from conversion import __main__ as command_line
-from conversion.demo.command import write_release
 from conversion.release.errors import EnvironmentFault
 from conversion.release.vocabulary import ATTRIBUTES, DEGREES, MASK_CLASSES, MASK_COLORS, PARTS, SPLITS
 from conversion.viewer import browse

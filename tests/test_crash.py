@@ -29,8 +29,8 @@ import pytest
 from commands import ROOT, Commands, held, read_splits, tree
 from drive import serving
 from hub import Hub
+from making import write_release
 
-from conversion.demo.command import write_release
 from conversion.fetch import registry
 from conversion.release.official import FILES
 
@@ -79,7 +79,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(commands, small, tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    write_release(str(folder / "release"), hq=9, standard=20, side=64, seed=1)
+    write_release(str(folder / "release"), hq=9, standard=20, seed=1)
     built = {}
     for name, release in (("old", folder / "release"), ("good", small)):
         done = commands.run("build", release, folder / name, "--allow-incomplete", faults=[PLAIN])

@@ -25,9 +25,9 @@ import pytest
 import requests
 from drive import holding
 from filelock import FileLock
+from making import write_release
 
 from conversion import check
-from conversion.demo.command import write_release
 from conversion.fetch import command as fetch
 from conversion.fetch import drive as drive_module
 from conversion.fetch import registry
@@ -47,7 +47,7 @@ Space = collections.namedtuple("Space", "total used free")
 @pytest.fixture(scope="session")
 def release(tmp_path_factory):
     root = tmp_path_factory.mktemp("demo") / "release"
-    write_release(str(root), hq=6, standard=8, side=64)
+    write_release(str(root), hq=6, standard=8)
     return root
 
 

@@ -416,7 +416,7 @@ def png_copies_of_standard_images(root):
     write(root / "img_align_celeba_png", [(name.replace("jpg", "png"), _png_of(data)) for name, data in entries])
 
 
-@refused("hq", MissingFileError, "no hq images", "CelebA-HQ-img/: 24 PNG copies of 128×128 pixels", "JPEG")
+@refused("hq", MissingFileError, "no hq images", "CelebA-HQ-img/: 24 PNG copies of 1024×1024 pixels", "JPEG")
 def png_copies_of_hq_images(root):
     entries = renamed(take(root, "hq_images"), lambda number, rest: f"{number:05d}.png")
     write(root / "CelebA-HQ-img", [(name, _png_of(data)) for name, data in entries])

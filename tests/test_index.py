@@ -13,11 +13,11 @@ from pathlib import Path
 import filelock
 import pyarrow as pa
 import pytest
+from making import write_release
 from releases import ZIPS, at, members, pack
 
 import celeba_dialog
 from celeba_dialog import CelebADialog
-from conversion.demo.command import write_release
 from conversion.release import index as index_module
 from conversion.release.errors import ChangedReleaseError, logger
 from conversion.release.finding import Release
@@ -225,7 +225,7 @@ def damage(rng, data):
 
 def test_a_thousand_damages_to_a_cached_index(tmp_path, warnings):
     """Not one gives another row, an error or a crash: the index is made anew."""
-    write_release(str(tmp_path / "release"), 3, 6, side=16)
+    write_release(str(tmp_path / "release"), 3, 6)
     key = key_of(tmp_path / "release", tmp_path)
     right = open_index(key)
     sound = Path(key.path).read_bytes()
@@ -386,7 +386,7 @@ def site(tmp_path):
 def test_a_server_that_tells_no_times(role, site, tmp_path):
     """A file that changed, of the same size, is told by its content."""
     folder, url = site
-    write_release(str(folder / "release"), 3, 6, side=16)
+    write_release(str(folder / "release"), 3, 6)
     flat = folder / "flat"
     flat.mkdir()
     for path in (folder / "release").rglob("*"):

@@ -4,9 +4,9 @@ import os
 import stat
 
 import pytest
+from making import write_release
 
 from conversion.demo import people
-from conversion.demo.command import write_release
 from conversion.push import push
 from conversion.release.errors import CelebADialogError, EnvironmentFault, UsageError
 from conversion.runtime import files
@@ -81,15 +81,15 @@ def test_demo_refuses_what_can_be_no_folder(place, out, says):
 
 def test_demo_keeps_the_folder_one_stands_in(tmp_path, monkeypatch):
     out = tmp_path / "release"
-    write_release(str(out), hq=1, standard=1, side=64)
+    write_release(str(out), hq=1, standard=1)
     (out / "CelebA-Dialog (HQ)").resolve(strict=True)
     for inside in (out, out / "CelebA-Dialog (HQ)"):
         monkeypatch.chdir(inside)
         with pytest.raises(UsageError, match="working directory"):
-            write_release(str(out), hq=1, standard=1, side=64)
+            write_release(str(out), hq=1, standard=1)
     assert os.path.isdir(os.getcwd())
     monkeypatch.chdir(tmp_path)
-    write_release(str(out), hq=1, standard=2, side=64)
+    write_release(str(out), hq=1, standard=2)
 
 
 def test_demo_does_not_wait_for_a_pipe(tmp_path):

@@ -93,7 +93,7 @@ def test_labels_are_counted_without_reading_an_image(built, demo):
 def test_images_decode_outside_of_datasets(built):
     for path in shards(built, "hq", "train"):
         for row in pq.ParquetFile(path).read(["image", "mask"]).to_pylist():
-            assert Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB").size == (128, 128)
+            assert Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB").size == (1024, 1024)
             mask = Image.open(io.BytesIO(row["mask"]["bytes"]))
             assert (mask.mode, mask.size) == ("P", (MASK_SIDE, MASK_SIDE))
             assert np.asarray(mask).max() <= 18

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from commands import tree
+from making import write_release
 
 from conversion import verify
-from conversion.demo.command import write_release
 from conversion.release.errors import DamagedFileError
 from conversion.release.finding import Release
 from conversion.release.index import index_key, keep_index, load_index, open_index
@@ -230,7 +230,7 @@ def test_a_missing_card(folder, small):
 
 
 def test_rows_of_another_release(folder, small, commands, tmp_path):
-    write_release(str(tmp_path / "release"), hq=9, standard=20, side=64, seed=5)
+    write_release(str(tmp_path / "release"), hq=9, standard=20, seed=5)
     done = commands.run("verify", folder, tmp_path / "release", "--config=standard")
     assert done.status == 1
     assert "standard/train-00000-of-00001.parquet: row group 0: row 0 " in done.text

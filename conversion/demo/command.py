@@ -38,14 +38,13 @@ def run(args):
     )
 
 
-def write_release(out, hq=24, standard=60, seed=0, side=1024):
+def write_release(out, hq=24, standard=60, seed=0):
     """Write a made-up release into the folder `out`, which appears whole or not at all.
 
-    `hq` and `standard` are the numbers of images. HQ images are `side` pixels wide and high: the official 1024, or
-    less where a test is in a hurry. Returns {"hq": rows, "standard": rows}, what a reader has to find: dicts in the
-    order of the file number, all splits together, with the columns of the dataset (images as {"bytes", "path"}),
-    "split", and for HQ "parts". Raises UsageError where the numbers are out of range or `out` holds anything but an
-    earlier demo, EnvironmentFault where it cannot be written.
+    `hq` and `standard` are the numbers of images. Returns {"hq": rows, "standard": rows}, what a reader has to find:
+    dicts in the order of the file number, all splits together, with the columns of the dataset (images as {"bytes",
+    "path"}), "split", and for HQ "parts". Raises UsageError where the numbers are out of range or `out` holds anything
+    but an earlier demo, EnvironmentFault where it cannot be written.
     """
     for subset, count in ((HQ, hq), (STANDARD, standard)):
         if not 1 <= count <= MOST:
@@ -56,7 +55,7 @@ def write_release(out, hq=24, standard=60, seed=0, side=1024):
     try:
         _refuse_what_is_no_demo(out)
         os.makedirs(temporary)  # before anything is drawn: it may not be allowed
-        entries = release.entries(people.cast(hq, standard, seed), seed, side)
+        entries = release.entries(people.cast(hq, standard, seed), seed)
         release.write(temporary, entries, f"--hq {hq} --standard {standard} --seed {seed}")
         if os.path.isdir(out):
             shutil.rmtree(out)

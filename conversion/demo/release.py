@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from ..release.official import DEMO_HOLDS, DRAWING, FILES, PARTS_PER_FOLDER, mask_name, part_name, part_of
+from ..release.official import DEMO_HOLDS, FILES, PARTS_PER_FOLDER, mask_name, part_name, part_of
 from ..release.official import DEMO_MARKER as MARKER
 from ..release.official import DEMO_README as README
 from ..release.vocabulary import (
@@ -73,13 +73,13 @@ class Entry(NamedTuple):
     request: dict | None
 
 
-def entries(members, seed, side):
-    """Draw the members: {subset name: entries in the order of the file number}. HQ images are `side` pixels wide."""
+def entries(members, seed):
+    """Draw the members: {subset name: entries in the order of the file number}."""
     found = {"hq": {}, "standard": {}}
     for member in files.progress(members, desc="drawing", unit="faces"):
         layers = drawing.draw(member.person)
         if member.hq_number is not None:
-            picture = drawing.picture(member.person, layers, drawing.HQ_VIEW, (side, side))
+            picture = drawing.picture(member.person, layers, drawing.HQ_VIEW, HQ.side)
             row = {"celeba_file_name": STANDARD.file_name(member.number)}
             row |= _mask_columns(drawing.mask(layers), member.hq_number)
             found["hq"][member.hq_number] = _entry(HQ, member, member.hq_number, picture, row, seed)
@@ -103,14 +103,14 @@ def _mask_columns(mask, number):
 
 def _png(image):
     file = io.BytesIO()
-    image.save(file, "PNG")
+    image.save(file, "PNG", compress_level=1)  # half the time, and flat shapes stay small
     return file.getvalue()
 
 
 def _entry(subset, member, number, picture, row, seed):
     """The entry of a member in a subset; `row` has the columns that only this subset has."""
-    jpeg, official = io.BytesIO(), picture.size in (HQ.side, STANDARD.side)
-    picture.save(jpeg, "JPEG", quality=90, comment="" if official else DRAWING.format(picture.width))
+    jpeg = io.BytesIO()
+    picture.save(jpeg, "JPEG", quality=90)
     row |= {
         "image": {"bytes": jpeg.getvalue(), "path": subset.file_name(number)},
         "attributes": [int(attribute in member.person.attributes) for attribute in ATTRIBUTES],

@@ -8,7 +8,6 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from conversion.demo import command as demo
 from conversion.release import captions, texts
 from conversion.release.captions import read_json
 from conversion.release.errors import ReleaseError
@@ -19,6 +18,7 @@ from conversion.release.members import find_members
 from conversion.release.official import FILES
 from conversion.release.vocabulary import HQ, MASK_COLORS, STANDARD
 from conversion.release.zips import read_members
+from tests import making
 
 TARGETS = {}
 SIDES = (16, 512)
@@ -150,7 +150,7 @@ def seeds():
 
     with tempfile.TemporaryDirectory() as folder:
         root = os.path.join(folder, "demo")
-        truth = demo.write_release(root, hq=3, standard=3, side=16)
+        truth = making.write_release(root, hq=3, standard=3)
         paths = {role: Path(root) / file.path for role, file in FILES.items()}
         files = {role: path.read_bytes() for role, path in paths.items() if path.exists()}  # of lists, only train's
     found = {name: [] for name in TARGETS}
