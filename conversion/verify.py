@@ -16,12 +16,12 @@ from celeba_dialog import CONFIGS
 from . import card
 from .parquet import shards
 from .parquet.manifest import MANIFEST, all_shards, hashed_sources, make_manifest, read_manifest
+from .parquet.schema import validated
 from .release.errors import ReleaseError, UsageError
 from .release.finding import Release, normal_path
 from .release.missing import unlisted_lines
 from .release.rows import examples
 from .runtime import files, pool
-from .viewer.rows import validated
 
 MOST_LINES = 20  # differences that are listed of one shard
 

@@ -9,18 +9,18 @@ import shutil
 
 import pytest
 from commands import held, tree
+from making import write_release
 from PIL import Image
 from releases import PALETTE, TEXTS, at, change_json, edit, index_of, members, pack
 
 from celeba_dialog import CONFIGS
-from conversion import check
-from conversion.demo.command import write_release
 from conversion.parquet import command as build
 from conversion.release.errors import CelebADialogError
 from conversion.release.finding import Release
 from conversion.release.official import CHECKSUMS, FILES, roles_of
 from conversion.release.table import read_index
 from conversion.release.vocabulary import SUBSETS
+from conversion.report import as_text, examine
 
 pytest_plugins = ["building"]
 
@@ -32,7 +32,7 @@ QUOTA = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title
 def tiny(tmp_path_factory):
     """The path of a release of a few images."""
     root = tmp_path_factory.mktemp("tiny") / "release"
-    write_release(str(root), hq=4, standard=18, side=64)
+    write_release(str(root), hq=4, standard=18)
     return root
 
 
@@ -114,7 +114,7 @@ def test_a_complete_release(tiny, tmp_path, commands):
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 1), (1, 4)])
 def test_the_smallest_demos_are_whole(sizes, commands, tmp_path):
     """Even where a split has no image, and the list of its degrees no row."""
-    write_release(str(tmp_path / "demo"), *sizes, side=64)
+    write_release(str(tmp_path / "demo"), *sizes)
     done = commands.run("check", tmp_path / "demo")
     assert done.status == 0, done.text
     assert f"a demo of {sizes[0]} and {sizes[1]} images: every file is there" in done.text
@@ -141,9 +141,9 @@ def test_the_official_release_is_told_by_its_own_counts(monkeypatch, tmp_path):
         monkeypatch.setitem(FILES, role, FILES[role]._replace(count=held(release, role)))
     for role in ("labels_validation", "labels_test"):  # empty in one that small
         remove(release, role)
-    report = check.examine(Release(release))
+    report = examine(Release(release))
     assert report["complete"] and report["demo"] is None
-    lines = check.as_text(report).split("\n\n")
+    lines = as_text(report).split("\n\n")
     assert lines[1] == f"configs {', '.join(CONFIGS)}: can be built"
     assert lines[2] == f"Next: celeba-dialog build {release} celeba_dialog"
 
@@ -167,7 +167,7 @@ SOME = [*INSTEAD, "hq_images", "hq_parts", "mapping", "labels_train", "standard_
 def test_check_and_build_agree(role, defect, release):
     """Exit status 0 means that a full build works, and nothing else does."""
     defect(release, role)
-    report = check.examine(Release(release))
+    report = examine(Release(release))
     line = lines_of(report)[role]
     assert line["state"] in {remove: ("missing", "not needed"), shorten: ("partial",), ruin: ("damaged",)}[defect]
     assert line["count"] == {remove: None, shorten: line["official"] - 1, ruin: None}[defect]
@@ -186,7 +186,7 @@ def test_a_file_that_another_stands_in_for(role, defect, release):
     remove(release, role)
     for other in INSTEAD[role]:
         defect(release, other)
-    assert not check.examine(Release(release))["complete"]
+    assert not examine(Release(release))["complete"]
     assert not what_builds(release, role)
 
 
@@ -260,14 +260,14 @@ def test_json(release, commands):
 
 
 def test_the_counts_per_split(demo):
-    report = check.examine(Release(demo.root))
+    report = examine(Release(demo.root))
     for subset in ("hq", "standard"):
         assert report["splits"][subset] == {split: len(rows) for split, rows in demo.splits(subset).items()}
 
 
 def test_where_files_were_found(release):
     shutil.move(at(release, "hq_images"), release / "pictures (1).zip")
-    text = check.as_text(check.examine(Release(release)))
+    text = as_text(examine(Release(release)))
     assert "found as pictures (1).zip" in text
     assert f"Next: celeba-dialog build {release} celeba_dialog" in text
 
@@ -275,9 +275,9 @@ def test_where_files_were_found(release):
 def test_two_copies_of_a_file(release):
     path = at(release, "hq_captions")
     shutil.copy(path, path.parent / "captions_hq (1).json")
-    assert check.examine(Release(release))["complete"]
+    assert examine(Release(release))["complete"]
     path.write_bytes(path.read_bytes().replace(b"The ", b"the ", 1))
-    line = lines_of(check.examine(Release(release)))["hq_captions"]
+    line = lines_of(examine(Release(release)))["hq_captions"]
     assert line["state"] == "damaged"
     assert "captions_hq.json" in line["note"]
     assert "captions_hq (1).json" in line["note"]
@@ -294,7 +294,7 @@ def test_published_checksums(partial, monkeypatch):
     }
     for published, note in cases.items():
         monkeypatch.setitem(CHECKSUMS, "hq_attributes", published)
-        assert lines_of(check.examine(Release(release)))["hq_attributes"]["note"] == note
+        assert lines_of(examine(Release(release)))["hq_attributes"]["note"] == note
 
 
 # ----------------------------------------------------------------------------------------------------------------- deep
@@ -338,13 +338,13 @@ DEEP = {
 def test_deep(case, release):
     role, data, says = DEEP[case]
     name = replace_member(release, role, data)
-    assert check.examine(Release(release))["complete"]
-    report = check.examine(Release(release), deep=True)
+    assert examine(Release(release))["complete"]
+    report = examine(Release(release), deep=True)
     assert not report["complete"]
     assert len(report["damaged_images"]) == 1
     assert name in report["damaged_images"][0]
     assert says in report["damaged_images"][0]
-    assert "1 images or masks cannot be decoded" in check.as_text(report)
+    assert "1 images or masks cannot be decoded" in as_text(report)
 
 
 @pytest.mark.parametrize("role", ["hq_images", "hq_masks", "hq_parts", "standard_images"])
@@ -357,7 +357,7 @@ def test_deep_finds_a_bad_checksum(role, release, commands):
     data = bytearray(path.read_bytes())
     data[data.index(content) + len(content) // 2] ^= 1
     path.write_bytes(data)
-    assert check.examine(Release(release))["complete"]
+    assert examine(Release(release))["complete"]
     done = commands.run("check", release, "--deep")
     assert done.status == 1
     assert f"{name} holds {len(content):,} bytes with CRC " in done.text
@@ -368,7 +368,7 @@ def test_deep_finds_a_truncated_jpeg(release):
     """Cut off after the header, with a checksum that fits."""
     data = members(at(release, "hq_images"))[0][1]
     replace_member(release, "hq_images", data[: len(data) * 2 // 3])
-    assert "cannot be decoded" in check.examine(Release(release), deep=True)["damaged_images"][0]
+    assert "cannot be decoded" in examine(Release(release), deep=True)["damaged_images"][0]
 
 
 # ------------------------------------------------------------------------------------------------------------ wrong use
@@ -394,7 +394,7 @@ def test_wrong_use(commands, tmp_path):
 
 @pytest.mark.parametrize("subset", ["hq", "standard"])
 def test_how_many_images_have_a_value_in_each_column(subset, demo):
-    values = check.examine(Release(demo.root))["values"][subset]
+    values = examine(Release(demo.root))["values"][subset]
     rows = [row for split, rows in demo.splits(subset).items() if split != "unlabeled" for row in rows]
     assert values["smiling"] == values["caption"] == values["attributes"] == values["request_labels"] == len(rows)
     beards = sum(row["attribute_captions"]["beard"] != "" for row in rows)
@@ -404,8 +404,8 @@ def test_how_many_images_have_a_value_in_each_column(subset, demo):
 
 def test_a_column_that_is_empty_is_told(copy):
     at(copy, "hq_captions").unlink()
-    report = check.examine(Release(copy))
+    report = examine(Release(copy))
     assert report["values"]["hq"]["caption"] == report["values"]["hq"]["attribute_captions.age"] == 0
-    text = check.as_text(report)
+    text = as_text(report)
     assert "of the 23 annotated, with a value: caption 0, attribute_captions.bangs 0, " in text
     assert "of the 89 annotated, with a value: attribute_captions." in text

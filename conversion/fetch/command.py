@@ -21,7 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from .. import check
+from .. import report as check
 from ..release.captions import READERS
 from ..release.errors import (
     ConflictError,

@@ -4,18 +4,29 @@ What `datasets` 4 and later write by themselves says `List`, which earlier versi
 all of them as the same thing: `Sequence` for a list of numbers, and a plain list of one struct for a list of structs.
 """
 
+from typing import Any
 
-def portable_json(features):
+import datasets
+import pyarrow as pa
+
+
+def validated(table: pa.Table) -> pa.Table:
+    """The same table. Raises ArrowInvalid where it is inconsistent, or a text is no UTF-8, as in a damaged file."""
+    table.validate(full=True)
+    return table
+
+
+def portable_json(features: datasets.Features) -> dict[str, Any]:
     """`datasets.Features` as the JSON value that a Parquet file keeps under the schema metadata key `huggingface`."""
     return {"info": {"features": _portable(features.to_dict())}}
 
 
-def portable_yaml(features):
+def portable_yaml(features: datasets.Features) -> list[dict[str, Any]]:
     """`datasets.Features` as the list that stands under `dataset_info: features:` in the YAML of a dataset card."""
     return _yaml(_portable(features.to_dict()))["struct"]
 
 
-def _portable(node):
+def _portable(node: Any) -> Any:
     if isinstance(node, list):
         return [_portable(node[0])]
     if "_type" not in node:
@@ -26,7 +37,7 @@ def _portable(node):
     return node
 
 
-def _yaml(node):
+def _yaml(node: Any) -> dict[str, Any]:
     if isinstance(node, list):
         return {"list": _yaml(node[0])["struct"]}
     kind = node.get("_type")
