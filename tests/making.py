@@ -5,7 +5,7 @@ from unittest import mock
 
 from PIL import Image
 
-from conversion.demo import drawing
+from conversion.demo import drawing, painting, shapes
 from conversion.demo.command import write_release as write_demo
 
 COARSER = 16  # times: a whole block of the JPEG has one color, which makes it small and quick
@@ -35,7 +35,7 @@ ELLIPSES = {
 
 def write_release(root, hq=24, standard=60, seed=0):
     """As `conversion.demo.command.write_release`, which draws 1024 pixels: the same files and truth, other pixels."""
-    with mock.patch.multiple(drawing, draw=flat, picture=coarse):
+    with mock.patch.object(drawing, "draw", flat), mock.patch.object(painting, "picture", coarse):
         return write_demo(str(root), hq, standard, seed)
 
 
@@ -43,11 +43,11 @@ def flat(person):
     """Layers of a face in its labels' mask classes, at a place and in colors that no other one has."""
     rng = random.Random(person.grain)  # noqa: S311
     aside, down = rng.uniform(-40, 40), rng.uniform(-40, 40)
-    layers = [drawing.Layer(drawing.path("-640,-300 640,-300 640,1300 -640,1300"), tuple(rng.randbytes(3)))]
+    layers = [shapes.Layer(shapes.path("-640,-300 640,-300 640,1300 -640,1300"), tuple(rng.randbytes(3)))]
     for part, (x, y, across, high) in ELLIPSES.items():
         if is_seen(part, person):
-            points = drawing.ellipse(x + aside, y + down, across, high)
-            layers.append(drawing.Layer(points, person.skin if part == "skin" else tuple(rng.randbytes(3)), part))
+            points = shapes.ellipse(x + aside, y + down, across, high)
+            layers.append(shapes.Layer(points, person.skin if part == "skin" else tuple(rng.randbytes(3)), part))
     return layers
 
 
@@ -65,7 +65,7 @@ def is_seen(part, person):
     return holds.get(part, True)
 
 
-def coarse(person, layers, view, size, finer=1, paint=drawing.picture):
+def coarse(person, layers, view, size, finer=1, paint=painting.picture):
     """The picture, painted smaller and enlarged again where it is large."""
     less = COARSER if size[0] > 512 else 1
     return paint(person, layers, view, (size[0] // less, size[1] // less), 1).resize(size, Image.Resampling.NEAREST)

@@ -5,17 +5,21 @@ official ones, from all three splits. It is laid out to the byte like the offici
 CRLF line ends, trailing spaces, an image without labels), so that every command works on it as on the real one. The
 same arguments give the same files.
 
+The default takes about 6 seconds and 3 MB. Each further HQ image takes 0.2 seconds and 100 kB, each further standard
+image 0.03 seconds and 8 kB.
+
 OUT must not exist yet, or be empty, or hold nothing but an earlier demo, which is then replaced.
 """
 
+import argparse
 import os
+import shlex
 import shutil
 from pathlib import PurePath, PurePosixPath
+from typing import Any
 
 from ..release.errors import EnvironmentFault, UsageError
-from ..release.official import DEMO_MARKER as MARKER
-from ..release.official import DEMO_README as README
-from ..release.official import FILES
+from ..release.official import DEMO_MARKER, DEMO_README, FILES
 from ..release.vocabulary import HQ, STANDARD
 from ..runtime import files
 from . import people, release
@@ -23,22 +27,23 @@ from . import people, release
 MOST = 10000  # images of a subset: a demo stays small
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="the folder to write")
     parser.add_argument("--hq", type=int, default=24, metavar="N", help="HQ images (default: %(default)s)")
     parser.add_argument("--standard", type=int, default=60, metavar="N", help="standard images (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="other seeds, other faces (default: 0)")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     write_release(args.out, args.hq, args.standard, args.seed)
+    out = files.local_path(args.out)
     files.say(
-        f"{args.out}: {args.hq} HQ and {args.standard} standard images, all made up.\n"
-        f"Next: celeba-dialog build {args.out} celeba_dialog"
+        f"{out}: {args.hq} HQ and {args.standard} standard images, all made up.\n"
+        f"Next: celeba-dialog build {shlex.quote(out)} celeba_dialog"
     )
 
 
-def write_release(out, hq=24, standard=60, seed=0):
+def write_release(out: str, hq: int = 24, standard: int = 60, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
     """Write a made-up release into the folder `out`, which appears whole or not at all.
 
     `hq` and `standard` are the numbers of images. Returns {"hq": rows, "standard": rows}, what a reader has to find:
@@ -70,7 +75,7 @@ def write_release(out, hq=24, standard=60, seed=0):
     return {subset: [entry.row for entry in found] for subset, found in entries.items()}
 
 
-def _refuse_what_is_no_demo(out):
+def _refuse_what_is_no_demo(out: str) -> None:
     """Raise UsageError for a folder that holds anything but a demo, or that the working directory lies in."""
     if not os.path.exists(out):
         return
@@ -78,7 +83,7 @@ def _refuse_what_is_no_demo(out):
         raise UsageError(
             f"{out}: is the working directory, or above it, and would be replaced. Give a folder below it."
         )
-    ours = {README, release.METADATA, *(file.path for file in FILES.values())}
+    ours = {DEMO_README, release.METADATA, *(file.path for file in FILES.values())}
     ours |= {str(parent) for path in ours for parent in PurePosixPath(path).parents}
     there = (
         os.path.relpath(os.path.join(folder, name), out).replace(os.sep, "/")
@@ -86,13 +91,13 @@ def _refuse_what_is_no_demo(out):
         for name in folders + names
     )
     found = next((f"it holds {files.printable(path)}" for path in there if path not in ours), None)
-    if not found and os.listdir(out) and not _has_marker(os.path.join(out, README)):
-        found = f"it has no {README} of a demo"
+    if not found and os.listdir(out) and not _has_marker(os.path.join(out, DEMO_README)):
+        found = f"it has no {DEMO_README} of a demo"
     if found:
         raise UsageError(f"{out}: is neither empty nor an earlier demo: {found}. Give a new or empty folder.")
 
 
-def _is_in_use(folder):
+def _is_in_use(folder: str) -> bool:
     """Whether the working directory is this folder or lies in it."""
     try:
         return PurePath(os.path.realpath(os.getcwd())).is_relative_to(folder)
@@ -100,9 +105,9 @@ def _is_in_use(folder):
         return False
 
 
-def _has_marker(readme):
+def _has_marker(readme: str) -> bool:
     """Whether this is the README of a demo. A pipe of that name is not opened: nobody may ever write into it."""
     if not os.path.isfile(readme):
         return False
     with open(readme, encoding="utf-8", errors="replace") as file:
-        return file.readline(1000).strip() == MARKER
+        return file.readline(1000).strip() == DEMO_MARKER

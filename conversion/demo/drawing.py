@@ -1,4 +1,4 @@
-"""Drawn faces: a made-up person becomes layers of flat shapes, and both the picture and its mask are painted from them.
+"""Drawn faces: a made-up person becomes layers of flat shapes, from which picture and mask are painted.
 
 Coordinates are pixels of an HQ image of side 1024, x counted from the axis of the face, y from the top. The drawing
 goes on beyond the HQ image, because a standard image shows more of head and shoulders. Right and left are the
@@ -6,16 +6,28 @@ person's own, as in the masks of the release: `r_eye` is on the left of the pict
 """
 
 import random
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from numpy.typing import ArrayLike, NDArray
 
-from ..release.vocabulary import MASK_CLASSES, MASK_COLORS, MASK_SIDE
-
-HQ_VIEW = (-512, 0, 512, 1024)  # left, top, right, bottom
-# What a standard image shows: CelebA puts the eyes 39 of 178 pixels apart, a little below the middle.
-STANDARD_VIEW = (-570, -227, 570, 1169)
+from .people import Person
+from .shapes import (
+    Color,
+    Layer,
+    Points,
+    between,
+    blob,
+    columns,
+    curve,
+    darker,
+    ellipse,
+    lighter,
+    mirror,
+    mix,
+    path,
+    symmetric,
+)
 
 EYES, BROWS, HAIRLINE = 480, 402, 235  # heights; the forehead is what lies between brows and hairline
 APART = 125  # from the axis to the middle of an eye
@@ -23,90 +35,10 @@ APART = 125  # from the axis to the middle of an eye
 GRAY_HAIR, GOLD = (206, 208, 214), (230, 182, 62)
 RIMLESS = (150, 152, 160)  # what holds glasses together that have no rim
 
-# ------------------------------------------------------------------------------------------------------------- shapes
+Curve = NDArray[np.float64]  # (n,): one coordinate of a line
 
 
-class Layer(NamedTuple):
-    """One shape of the drawing. `part` is its mask class; None is shading, which the mask does not know."""
-
-    points: np.ndarray  # (n, 2)
-    color: tuple  # RGB, or RGBA for a tint
-    part: str | None = None
-    width: float = 0  # 0 fills the outline; more draws a line of this width along the points
-
-
-def path(points):
-    """Points as an array, from pairs of numbers or from "x,y x,y x,y"."""
-    if isinstance(points, str):
-        points = [pair.split(",") for pair in points.split()]
-    return np.asarray(points, float)
-
-
-def columns(x, y):
-    """Points from their x and their y, one of which may be a number."""
-    return np.column_stack(np.broadcast_arrays(x, y))
-
-
-def between(x, top, bottom):
-    """The area between two lines over the same x."""
-    return np.vstack((columns(x, top), columns(x, bottom)[::-1]))
-
-
-def ellipse(x, y, across, down):
-    angles = np.radians(np.linspace(0, 360, 97))
-    return columns(x + across * np.cos(angles), y + down * np.sin(angles))
-
-
-def curve(points, closed=False, steps=8):
-    """A smooth line through the points (Catmull-Rom)."""
-    points = path(points)
-    if closed:
-        before, after, last = (np.roll(points, shift, 0) for shift in (1, -1, -2))
-    else:
-        extended = np.vstack((2 * points[0] - points[1], points, 2 * points[-1] - points[-2]))
-        before, points, after, last = extended[:-3], extended[1:-2], extended[2:-1], extended[3:]
-    t = np.linspace(0, 1, steps, endpoint=False)[:, None, None]
-    line = (
-        2 * points
-        + (after - before) * t
-        + (2 * before - 5 * points + 4 * after - last) * t**2
-        + (3 * points - before - 3 * after + last) * t**3
-    ) / 2
-    line = line.transpose(1, 0, 2).reshape(-1, 2)
-    return line if closed else np.vstack((line, after[-1]))
-
-
-def blob(points):
-    return curve(points, closed=True)
-
-
-def mirror(points):
-    return points * (-1, 1)
-
-
-def symmetric(half):
-    """A whole outline from its right half, given from top to bottom."""
-    half = path(half)
-    return np.vstack((half, mirror(half[half[:, 0] != 0])[::-1]))
-
-
-def mix(color, other, share):
-    """`color` with a share of `other`."""
-    return tuple(round(a + (b - a) * share) for a, b in zip(color[:3], other[:3], strict=True))
-
-
-def darker(color, share):
-    return mix(color, (40, 16, 30), share)
-
-
-def lighter(color, share):
-    return mix(color, (255, 250, 240), share)
-
-
-# ------------------------------------------------------------------------------------------------------------ drawing
-
-
-def draw(person):
+def draw(person: Person) -> list[Layer]:
     """The layers of a person, back to front."""
     return _Drawing(person).layers
 
@@ -114,8 +46,9 @@ def draw(person):
 class _Drawing:
     """The layers of one person. Each method below adds what it is named for, on top of what is there."""
 
-    def __init__(self, person):
-        self.person, self.has, self.layers = person, person.attributes, []
+    def __init__(self, person: Person) -> None:
+        self.person, self.has = person, person.attributes
+        self.layers: list[Layer] = []
         self.rng = random.Random(person.grain)  # noqa: S311
         age = person.age
         self.skin, self.shade = person.skin, darker(person.skin, 0.22)
@@ -143,26 +76,26 @@ class _Drawing:
         self.bangs()
         self.hat()
 
-    def add(self, points, color, part=None, width=0):
+    def add(self, points: ArrayLike, color: Color, part: str | None = None, width: float = 0) -> None:
         self.layers.append(Layer(path(points), color, part, width))
 
-    def pair(self, points, color, part=None, width=0):
+    def pair(self, points: ArrayLike, color: Color, part: str | None = None, width: float = 0) -> None:
         """A shape on the right of the picture and its mirror image; of an ear, eye or brow each side is a class."""
         right = path(points)
         for side, half in (("l", right), ("r", mirror(right))):
             self.add(half, color, f"{side}_{part}" if part in ("ear", "eye", "brow") else part, width)
 
-    def hairline(self, x):
+    def hairline(self, x: Curve) -> Curve:
         """The height at which the forehead begins, at a distance from the axis."""
         return HAIRLINE + 0.0016 * (x / self.wide) ** 2
 
     # ............................................................................................ behind and below
 
-    def backdrop(self):
+    def backdrop(self) -> None:
         self.add("-640,-300 640,-300 640,1300 -640,1300", self.person.backdrop)
         self.add(ellipse(0, 470, 500, 500), lighter(self.person.backdrop, 0.4))
 
-    def long_hair(self):
+    def long_hair(self) -> None:
         """Women's hair falls behind ears and shoulders, in waves or straight."""
         if self.person.male:
             return
@@ -172,7 +105,7 @@ class _Drawing:
         half = np.vstack((path("0,84 150,104 250,190 298,290"), sides, ((140, low + 40), (0, low + 40))))
         self.add(blob(symmetric(half * self.skull)), darker(self.hair, 0.22), "hair")
 
-    def neck_and_cloth(self):
+    def neck_and_cloth(self) -> None:
         person, child = self.person, self.person.age == 0
         neck = (76 if child else 126 if person.male else 94) * self.wide
         half = ((0, 700), (neck, 700), (neck, 860), (neck + 20, 930), (neck + 60, 985), (neck + 60, 1090), (0, 1120))
@@ -193,7 +126,7 @@ class _Drawing:
             self.pair(collar, lighter(person.cloth, 0.45), "cloth")
             self.pair(np.vstack((collar, collar[:1])), darker(person.cloth, 0.25), None, 5)
 
-    def necklace(self):
+    def necklace(self) -> None:
         if "Wearing_Necklace" in self.has:
             u = np.linspace(-1, 1, 25)
             chain = columns((76 if self.person.age == 0 else 94) * self.wide * u, 895 + 72 * (1 - u**2))
@@ -201,14 +134,14 @@ class _Drawing:
 
     # ........................................................................................................ the face
 
-    def ears(self):
+    def ears(self) -> None:
         ear = blob("236,490 274,470 294,510 278,590 252,622 234,600") * self.skull
         self.pair(ear, mix(self.skin, self.shade, 0.35), "ear")
         self.pair((ear - ear.mean(0)) * (0.45, 0.55) + ear.mean(0), self.shade)
         if "Wearing_Earrings" in self.has:
             self.pair(ellipse(264 * self.wide, 666, 40, 46), GOLD, "ear_r", 12)
 
-    def face_outline(self):
+    def face_outline(self) -> Points:
         """Round for a child, a little heavier at the jaw with age."""
         age, chin = self.person.age, self.chin
         square = 13 if self.person.male and age else 0
@@ -218,7 +151,7 @@ class _Drawing:
         half = np.vstack((top, ((jaw, chin - 165), (low, chin - 50), (56, chin - 4), (0, chin))))
         return blob(symmetric(half * self.skull))
 
-    def face(self):
+    def face(self) -> None:
         self.add(self.outline, self.skin, "skin")
         right = self.outline[self.outline[:, 0] >= 0]
         right = right[np.argsort(right[:, 1])]
@@ -226,11 +159,11 @@ class _Drawing:
         cheek = ellipse(150 * self.wide, 612 if self.person.smiling > 2 else 622, 58, 42)
         self.pair(cheek, (230, 96, 96, 90 if "Rosy_Cheeks" in self.has else 26))
 
-    def wrinkles(self):
+    def wrinkles(self) -> None:
         """Age that shows: from the thirties a hint, then folds, eye bags, crow's feet and lines on the forehead."""
         age = self.person.age
         line, width = darker(self.skin, (0, 0, 0.18, 0.25, 0.3, 0.35)[age]), (0, 0, 4, 6, 7, 7)[age]
-        folds = []
+        folds: list[ArrayLike] = []
         if age > 1:  # from the nose to the mouth
             low = self.mouth + (0, 0, -40, -8, 14, 26)[age]
             folds.append(((72, self.nose_end - 20), (112, self.nose_end + 30), (128, low)))
@@ -245,12 +178,12 @@ class _Drawing:
             self.pair(curve(fold) * self.skull, line, None, width)
         for index in range((0, 0, 0, 1, 2, 3)[age]):  # across the forehead
             y, reach = 292 + 32 * index + 16 * (age == 3), 120 - 10 * abs(1 - index)
-            fold = ((-reach, y + 6), (-reach / 2, y - 4), (0, y + 3), (reach / 2, y - 4), (reach, y + 6))
-            self.add(curve(fold) * self.skull, line, None, width)
+            wave = ((-reach, y + 6), (-reach / 2, y - 4), (0, y + 3), (reach / 2, y - 4), (reach, y + 6))
+            self.add(curve(wave) * self.skull, line, None, width)
         if "Double_Chin" in self.has:
             self.add(curve(((-80, self.chin - 6), (0, self.chin + 26), (80, self.chin - 6))), line, None, width)
 
-    def nose(self):
+    def nose(self) -> None:
         end, size = self.nose_end, (1.25 if "Big_Nose" in self.has else 1) * (0.72 if self.person.age == 0 else 1)
         pointy = "Pointy_Nose" in self.has
         tip = (40 if pointy else 54) * size
@@ -260,7 +193,7 @@ class _Drawing:
         self.add(ellipse(-4, end - 36, 15 * size, 13 * size), (*lighter(self.skin, 0.5), 130))
         self.pair(ellipse(24 * size, end - 8, 11 * size, 6), darker(self.skin, 0.5))
 
-    def lips(self):
+    def lips(self) -> None:
         """The smile by degree: none, closed (1), some teeth (2), a row of teeth (3), parted (4), wide open (5)."""
         degree, child = self.person.smiling, self.person.age == 0
         reach = (74, 92, 96, 118, 126, 124)[degree] * (0.8 if child else 1) * self.wide
@@ -282,7 +215,7 @@ class _Drawing:
             self.add(between(x, top, bottom), (88, 22, 34), "mouth")
             self.teeth(x, top, bottom, gap * (0, 0, 1, 1, 0.52, 0.3)[degree] * (0.6 + 0.4 * arch))
 
-    def teeth(self, x, top, bottom, length):
+    def teeth(self, x: Curve, top: Curve, bottom: Curve, length: Curve) -> None:
         """The upper teeth, of a length for each x of the opening of the mouth."""
         teeth = np.maximum(np.minimum(top + length, bottom - (2 if self.person.smiling < 4 else 0)), top)
         self.add(between(x, top, teeth), (250, 250, 246))
@@ -292,7 +225,7 @@ class _Drawing:
 
     # ....................................................................................................... the beard
 
-    def beard(self):
+    def beard(self) -> None:
         """By degree: a shadow (1), stubble (2), a short full beard or goatee (3), long and combed (4), wild (5)."""
         degree = self.person.beard
         if not degree:
@@ -306,7 +239,7 @@ class _Drawing:
         colors = (darker(color, 0.3), lighter(color, 0.2))
         self.hairs_of_beard(upper, lower, colors[:1] if degree < 3 else colors)
 
-    def hairs_of_beard(self, upper, lower, colors):
+    def hairs_of_beard(self, upper: Points, lower: Points, colors: Sequence[Color]) -> None:
         """Some hairs that hang down between the edges of the beard, in a wild one to all sides."""
         degree = self.person.beard
         length = (0, 0, 0.08, 0.2, 0.4, 0.4)[degree]  # as a share of the way from edge to edge
@@ -318,14 +251,14 @@ class _Drawing:
             end = root + (tip - top) * length + (self.rng.uniform(-sway, sway), 0)
             self.add(np.array((root, end)) * (side, 1), self.rng.choice(colors), None, 4)
 
-    def goatee(self):
+    def goatee(self) -> tuple[Points, Points]:
         """The upper and the lower edge of the right half, both from the axis outwards."""
         side, mouth = 104 * self.wide, self.mouth
         upper = ((0, self.nose_end + 20), (66, self.nose_end + 24), (side, mouth - 40))
         lower = ((0, self.chin + 44), (84, self.chin), (side + 8, mouth + 40), (side, mouth - 40))
         return curve(upper), curve(lower)
 
-    def full_beard(self):
+    def full_beard(self) -> tuple[Points, Points]:
         """The same edges: along the jaw, and below it by degree."""
         degree, wide = self.person.beard, self.wide
         lower = self.outline[(self.outline[:, 0] >= 0) & (self.outline[:, 1] > 560)]
@@ -341,7 +274,7 @@ class _Drawing:
 
     # ........................................................................................................ the eyes
 
-    def eyes_and_glasses(self):
+    def eyes_and_glasses(self) -> None:
         """Lenses that one sees through lie behind the eyes, all else of the glasses before them."""
         degree = self.person.eyeglasses
         u = np.radians(np.linspace(0, 360, 49))
@@ -362,7 +295,7 @@ class _Drawing:
         for middle in (-APART - 20, APART - 20):
             self.add(path("-18,506 22,450") + (middle, 0), (255, 255, 255, 75), None, 12)
 
-    def eyes(self):
+    def eyes(self) -> None:
         person, child = self.person, self.person.age == 0
         high = (39, 33, 29, 28, 26, 23)[person.age] * (0.6 if "Narrow_Eyes" in self.has else 1)
         low = high * (0.85 if person.smiling < 3 else 0.62)
@@ -383,7 +316,7 @@ class _Drawing:
         if not person.male:
             self.pair(((x[-1] - 6, upper[-1]), (x[-1] + 16, upper[-1] - 15), (x[-1] - 12, upper[-4])), lashes)
 
-    def brows(self):
+    def brows(self) -> None:
         thick = 10 * (1.7 if "Bushy_Eyebrows" in self.has else 1.15 if self.person.male else 0.85)
         u = np.linspace(0, 1, 17)
         y = BROWS + 32 - (24 if "Arched_Eyebrows" in self.has else 12) * np.sin(np.pi * (0.1 + 0.9 * u)) - 6 * u
@@ -392,7 +325,7 @@ class _Drawing:
 
     # ........................................................................................................ the hair
 
-    def front_hair(self):
+    def front_hair(self) -> None:
         if "Bald" in self.has:
             self.add(ellipse(-70, 205, 60, 22), (*lighter(self.skin, 0.6), 110))
             return
@@ -413,7 +346,7 @@ class _Drawing:
             line = curve(((parting, 114), ((parting + reach) / 2 + reach * 0.15, 140), (reach, end)))
             self.add(line * self.skull, darker(self.hair, 0.2), None, 6)
 
-    def bangs(self):
+    def bangs(self) -> None:
         """Locks that hang from the hairline over a fifth of the forehead per degree."""
         degree = self.person.bangs
         if not degree:
@@ -428,7 +361,7 @@ class _Drawing:
             end += (7 + 2 * degree) * (0.32 - np.abs(u) ** 2.4)  # the tip of the lock
             self.add(between(x, begin - 60, end), tones[lock % 2], "hair")
 
-    def hat(self):
+    def hat(self) -> None:
         """A woollen hat that ends at the hairline, so that it hides nothing of the forehead."""
         if "Wearing_Hat" not in self.has:
             return
@@ -441,37 +374,3 @@ class _Drawing:
         self.add(between(x, rim, rim - 84) * self.skull, darker(color, 0.25), "hat")
         for index in range(2, 40, 3):
             self.add(columns(x[index], (rim[index] - 6, rim[index] - 76)) * self.skull, color, None, 8)
-
-
-# ------------------------------------------------------------------------------------------------------------ painting
-
-
-def picture(person, layers, view, size, finer=2):
-    """Paint the view (left, top, right, bottom) as an RGB image of `size`, drawn `finer` times larger and reduced."""
-    image = Image.new("RGB", (size[0] * finer, size[1] * finer))
-    canvas = ImageDraw.Draw(image, "RGBA")
-    for layer in layers:
-        _put(canvas, layer, view, image.size, layer.color)
-    image = image.reduce(finer)
-    return image.filter(ImageFilter.GaussianBlur(size[0] / 128)) if "Blurry" in person.attributes else image
-
-
-def mask(layers):
-    """Paint the HQ view as the mask: mode P, 512x512, every pixel the index of one class."""
-    image = Image.new("P", (MASK_SIDE, MASK_SIDE))
-    image.putpalette([value for color in MASK_COLORS.values() for value in color])
-    canvas = ImageDraw.Draw(image)
-    for layer in layers:
-        if layer.part:
-            _put(canvas, layer, HQ_VIEW, image.size, MASK_CLASSES.index(layer.part))
-    return image
-
-
-def _put(canvas, layer, view, size, fill):
-    """Paint one layer of a view that fills the canvas."""
-    scale = size[0] / (view[2] - view[0]), size[1] / (view[3] - view[1])
-    points = [tuple(point) for point in ((layer.points - view[:2]) * scale).tolist()]
-    if layer.width:
-        canvas.line(points, fill, max(1, round(layer.width * scale[0])), joint="curve")
-    else:
-        canvas.polygon(points, fill)

@@ -2,10 +2,12 @@
 
 import itertools
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..release.vocabulary import HQ, PARTITION, PARTITION_ENDS, RELEASE_NAMES
+from .shapes import Color
 
 COLUMNS = tuple(RELEASE_NAMES)  # of the degrees
 IDENTITIES = 10177
@@ -56,22 +58,24 @@ class Person:
     beard: int
     smiling: int
     age: int
-    attributes: set  # the names of CelebA's binary attributes that hold
-    skin: tuple
-    iris: tuple
-    hair: tuple  # before it is gray
-    cloth: tuple
-    accent: tuple  # of hat, necktie and makeup
-    frame: tuple  # of glasses
-    backdrop: tuple
+    attributes: set[str]  # the names of CelebA's binary attributes that hold
+    skin: Color
+    iris: Color
+    hair: Color  # before it is gray
+    cloth: Color
+    accent: Color  # of hat, necktie and makeup
+    frame: Color  # of glasses
+    backdrop: Color
     grain: int  # seeds the small irregularities of the drawing
 
     @property
-    def male(self):
+    def male(self) -> bool:
         return "Male" in self.attributes
 
 
-def invent(character, day, male, degrees, blurry=False):
+def invent(
+    character: random.Random, day: random.Random, male: bool, degrees: dict[str, int], blurry: bool = False
+) -> Person:
     """A person with these degrees: the random generator `character` decides what someone keeps, `day` the rest."""
     chances = [(character, LASTING), (day, PASSING)]
     tossed = {name for rng, table in chances for name, chance in table.items() if rng.random() < chance[male]}
@@ -107,7 +111,7 @@ def invent(character, day, male, degrees, blurry=False):
     )
 
 
-def _shown_by_degrees(bangs, eyeglasses, beard, smiling, age):
+def _shown_by_degrees(bangs: int, eyeglasses: int, beard: int, smiling: int, age: int) -> set[str]:
     """The attributes that hold because of the degrees."""
     holds = {
         "5_o_Clock_Shadow": beard in (1, 2),
@@ -125,7 +129,7 @@ def _shown_by_degrees(bangs, eyeglasses, beard, smiling, age):
     return {name for name, value in holds.items() if value}
 
 
-def _ruled_out(attributes, bangs, beard, age, **_):
+def _ruled_out(attributes: set[str], bangs: int, beard: int, age: int, **_: int) -> set[str]:
     """The attributes that cannot hold with these degrees, or together with others of `attributes`."""
     bald = "Bald" in attributes and age > 2 and not bangs
     rules = {
@@ -167,7 +171,7 @@ class Member(NamedTuple):
     person: Person
 
 
-def cast(hq, standard, seed):
+def cast(hq: int, standard: int, seed: int) -> list[Member]:
     """The members of a demo of `hq` HQ and `standard` standard images. The first ones are in both.
 
     From two HQ images on, the second member is the unlabeled image: a demo of one image has labels.
@@ -178,7 +182,9 @@ def cast(hq, standard, seed):
     identities = rng.sample(range(1, IDENTITIES + 1), count)
     splits = itertools.cycle(SPLITS)
     decks = {column: _dealt(deck, rng) for column, deck in DEGREES.items()}
-    latest, sex, members = {}, {}, []
+    latest: dict[str, int] = {}  # split -> identity
+    sex: dict[int, bool] = {}  # identity -> whether male
+    members = []
     for index in range(count):
         hq_number = hq_numbers[index] if index < hq else None
         labeled = hq_number != UNLABELED_HQ
@@ -198,19 +204,19 @@ def cast(hq, standard, seed):
     return members
 
 
-def generator(*key):
+def generator(*key: object) -> random.Random:
     """A random generator of its own for each purpose, so that one more draw here changes nothing there."""
     return random.Random(" ".join(map(str, key)))  # noqa: S311
 
 
-def _hq_numbers(count, rng):
+def _hq_numbers(count: int, rng: random.Random) -> list[int]:
     """`count` HQ file numbers: 0, the unlabeled one, then any."""
     first = (0, UNLABELED_HQ)
     others = [number for number in range(HQ.images) if number not in first]
     return [*first, *rng.sample(others, max(0, count - 2))][:count]
 
 
-def _labeled_numbers(count, rng):
+def _labeled_numbers(count: int, rng: random.Random) -> dict[str, list[int]]:
     """{split: `count` file numbers of labeled standard images in it}."""
     starts = (0, *PARTITION_ENDS)
     return {
@@ -219,7 +225,7 @@ def _labeled_numbers(count, rng):
     }
 
 
-def _dealt(deck, rng):
+def _dealt(deck: Sequence[int], rng: random.Random) -> Iterator[int]:
     """The cards of a deck, shuffled, without end."""
     while True:
         yield from rng.sample(deck, len(deck))

@@ -3,12 +3,23 @@
 import io
 import json
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from random import Random
+from typing import Any, NamedTuple
 
-from ..release.official import DEMO_HOLDS, FILES, PARTS_PER_FOLDER, mask_name, part_name, part_of
-from ..release.official import DEMO_MARKER as MARKER
-from ..release.official import DEMO_README as README
+from PIL import Image
+
+from ..release.official import (
+    DEMO_HOLDS,
+    DEMO_MARKER,
+    DEMO_README,
+    FILES,
+    PARTS_PER_FOLDER,
+    mask_name,
+    part_name,
+    part_of,
+)
 from ..release.vocabulary import (
     ATTRIBUTES,
     DEGREE_MEANINGS,
@@ -21,10 +32,11 @@ from ..release.vocabulary import (
     REQUEST_MODES,
     STANDARD,
     UNLABELED,
+    Subset,
 )
 from ..runtime import files
-from . import drawing, people, sentences
-from .people import COLUMNS
+from . import drawing, painting, people, sentences
+from .people import COLUMNS, Member
 
 METADATA = f"{STANDARD.folder}/metadata.txt"
 
@@ -53,7 +65,7 @@ This folder is recognised by the first line of this file and may be replaced by 
 """
 
 METADATA_TEXT = (
-    f"{MARKER}\n\nFiles\n"
+    f"{DEMO_MARKER}\n\nFiles\n"
     + "".join(f"- {file.name}: {file.what}\n" for file in FILES.values() if file.subset == "standard")
     + "\nDegrees\n"
     + "".join(
@@ -68,29 +80,32 @@ METADATA_TEXT = (
 class Entry(NamedTuple):
     """One image as the dataset's row, and its sentences as the release's JSON has them (None where unlabeled)."""
 
-    row: dict
-    captions: dict | None
-    request: dict | None
+    row: dict[str, Any]
+    captions: dict[str, Any] | None
+    request: dict[str, Any] | None
 
 
-def entries(members, seed):
+Entries = dict[str, list[Entry]]  # by subset, in the order of the file number
+
+
+def entries(members: Iterable[Member], seed: int) -> Entries:
     """Draw the members: {subset name: entries in the order of the file number}."""
-    found = {"hq": {}, "standard": {}}
+    found: dict[str, dict[int, Entry]] = {"hq": {}, "standard": {}}
     for member in files.progress(members, desc="drawing", unit="faces"):
         layers = drawing.draw(member.person)
         if member.hq_number is not None:
-            picture = drawing.picture(member.person, layers, drawing.HQ_VIEW, HQ.side)
+            picture = painting.picture(member.person, layers, painting.HQ_VIEW, HQ.side)
             row = {"celeba_file_name": STANDARD.file_name(member.number)}
-            row |= _mask_columns(drawing.mask(layers), member.hq_number)
+            row |= _mask_columns(painting.mask(layers), member.hq_number)
             found["hq"][member.hq_number] = _entry(HQ, member, member.hq_number, picture, row, seed)
         if member.in_standard:
-            picture = drawing.picture(member.person, layers, drawing.STANDARD_VIEW, STANDARD.side, finer=4)
+            picture = painting.picture(member.person, layers, painting.STANDARD_VIEW, STANDARD.side, finer=4)
             row = {"hq_file_name": "" if member.hq_number is None else HQ.file_name(member.hq_number)}
             found["standard"][member.number] = _entry(STANDARD, member, member.number, picture, row, seed)
     return {name: [by_number[number] for number in sorted(by_number)] for name, by_number in found.items()}
 
 
-def _mask_columns(mask, number):
+def _mask_columns(mask: Image.Image, number: int) -> dict[str, Any]:
     """The palette mask and the part masks cut from it; a part that nobody sees has no file."""
     parts = []
     for index, part in enumerate(PARTS):
@@ -101,13 +116,13 @@ def _mask_columns(mask, number):
     return {"mask": {"bytes": _png(mask), "path": mask_name(number)}, "parts": parts}
 
 
-def _png(image):
+def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=1)  # half the time, and flat shapes stay small
     return file.getvalue()
 
 
-def _entry(subset, member, number, picture, row, seed):
+def _entry(subset: Subset, member: Member, number: int, picture: Image.Image, row: dict[str, Any], seed: int) -> Entry:
     """The entry of a member in a subset; `row` has the columns that only this subset has."""
     jpeg = io.BytesIO()
     picture.save(jpeg, "JPEG", quality=90)
@@ -144,7 +159,7 @@ def _entry(subset, member, number, picture, row, seed):
     return Entry(row, captions, _request_annotation(request, asked, rng))
 
 
-def _request_annotation(request, asked, rng):
+def _request_annotation(request: str, asked: dict[str, Any], rng: Random) -> dict[str, Any]:
     """A request in the JSON of structured requests, sometimes without a key: that says what null says."""
     annotation = {"text": request, "user_mode": "start_pureRequest"}
     annotation |= {key: asked[name] for name, key in REQUEST_KEYS.items()}
@@ -157,7 +172,7 @@ def _request_annotation(request, asked, rng):
 # ------------------------------------------------------------------------------------------------------------- texts
 
 
-def texts(entries):
+def texts(entries: Entries) -> dict[str, str]:
     """The files of the release that are text: {role: content}, in the shape of the official ones.
 
     Of the rows it needs no images. A list of degrees without a row is left out: the release has no empty file.
@@ -185,7 +200,7 @@ def texts(entries):
     return {role: text for role, text in found.items() if text}
 
 
-def _sentence_texts(subset, entries):
+def _sentence_texts(subset: str, entries: list[Entry]) -> dict[str, str]:
     """The texts of a subset that hold captions and requests."""
     labeled = {entry.row["file_name"]: entry for entry in entries if entry.captions}
     requests = {name: entry.row["request"] for name, entry in labeled.items()}
@@ -197,45 +212,45 @@ def _sentence_texts(subset, entries):
     }
 
 
-def _degree_cells(rows):
+def _degree_cells(rows: Iterable[dict[str, Any]]) -> list[tuple[str, ...]]:
     """File name and degrees of each row, as text; the unlabeled image is not in the files of degrees."""
     labeled = (row for row in rows if row["split"] != UNLABELED)
     return [(row["file_name"], *(str(row[column]) for column in COLUMNS)) for row in labeled]
 
 
-def _spaced_degrees(rows):
+def _spaced_degrees(rows: Iterable[dict[str, Any]]) -> list[str]:
     return [" ".join(cells) + " " for cells in _degree_cells(rows)]
 
 
-def _signs(row, form):
+def _signs(row: dict[str, Any], form: str) -> str:
     """The forty attributes as 1 and -1."""
     return "".join(form.format(1 if holds else -1) for holds in row["attributes"])
 
 
-def _origin(row):
+def _origin(row: dict[str, Any]) -> str:
     """The line of the mapping: which image of CelebA an HQ image was made from, counted from 0 and by name."""
     number = _number(row["celeba_file_name"]) - 1
     return f"{_number(row['file_name']):<11}{number:<11}{row['celeba_file_name']}"
 
 
-def _lines(lines, end="\n"):
+def _lines(lines: Iterable[str], end: str = "\n") -> str:
     return "".join(line + end for line in lines)
 
 
-def _number(file_name):
+def _number(file_name: str) -> int:
     return int(file_name.removesuffix(".jpg"))
 
 
 # ------------------------------------------------------------------------------------------------------------- files
 
 
-def write(root, entries, arguments):
+def write(root: str, entries: Entries, arguments: str) -> None:
     """Write the release below `root`; `arguments` are those of the command, for its README."""
     contents, archives = texts(entries), _archives(entries)
     counts = {role: text.count(".jpg") for role, text in contents.items()}  # every row and entry names one image
     counts |= {role: len(members) for role, (members, _) in archives.items()}
     readme = (
-        f"{MARKER}\n\n{README_TEXT}\nIt is whole with\n"
+        f"{DEMO_MARKER}\n\n{README_TEXT}\nIt is whole with\n"
         + "".join(DEMO_HOLDS.format(counts.get(role, 0), file.holds, file.path) for role, file in FILES.items())
         + f"\nWritten by: celeba-dialog demo OUT {arguments}\n"
     )
@@ -249,12 +264,15 @@ def write(root, entries, arguments):
                 member.external_attr = 0o644 << 16
                 member.create_system = 3  # Unix, whatever this runs on
                 archive.writestr(member, image["bytes"])
-    by_path = {FILES[role].path: text for role, text in contents.items()} | {METADATA: METADATA_TEXT, README: readme}
+    by_path = {FILES[role].path: text for role, text in contents.items()} | {
+        METADATA: METADATA_TEXT,
+        DEMO_README: readme,
+    }
     for path, text in by_path.items():
         Path(root, path).write_bytes(text.encode())
 
 
-def _archives(entries):
+def _archives(entries: Entries) -> dict[str, tuple[list[tuple[str, dict[str, Any]]], int]]:
     """The zips of the release: {role: ((folder inside the zip, image) of every member, compression)}."""
     hq, standard = ([entry.row for entry in entries[subset]] for subset in ("hq", "standard"))
     parts = [

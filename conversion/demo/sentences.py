@@ -1,7 +1,10 @@
 """What is said of the people of a demo: captions, and requests to edit their faces."""
 
+from random import Random
+from typing import Any
+
 from ..release.vocabulary import REQUEST_MODES
-from .people import COLUMNS
+from .people import COLUMNS, Person
 
 # Column -> for each degree, ways to say it: what a face "has", and for age what it "is".
 PHRASES = {
@@ -63,15 +66,15 @@ OVERALL = (
 )
 
 
-def captions(person, rng):
+def captions(person: Person, rng: Random) -> tuple[str, dict[str, str | None]]:
     """The overall caption, and {column: caption}, in which a caption may be None, "" or missing, as in the release."""
     noun = ("boy" if person.male else "girl") if person.age == 0 else ("man" if person.male else "woman")
     subject = "He" if person.male else "She"
 
-    def say(column):
+    def say(column: str) -> str:
         return rng.choice(PHRASES[column][getattr(person, column)])
 
-    each = {}
+    each: dict[str, str | None] = {}
     for column in COLUMNS:
         verb = "is" if column == "age" else "has"
         each[column] = f"{rng.choice((subject, f'This {noun}', f'The {noun}'))} {verb} {say(column)}."
@@ -88,7 +91,7 @@ def captions(person, rng):
     return overall, each
 
 
-def request(person, rng):
+def request(person: Person, rng: Random) -> tuple[str, dict[str, Any]]:
     """One editing request: the sentence, and what it asks for, with None for what it does not say.
 
     Asked for are `mode`, `attribute`, `direction` ("positive", "negative"), `value` (steps) and `target` (a degree).
@@ -97,7 +100,7 @@ def request(person, rng):
     mode = rng.choice(REQUEST_MODES)
     degree = getattr(person, column)
     wanted = rng.choice([other for other in range(6) if other != degree])
-    asked = {"mode": mode, "attribute": column, "direction": None, "value": None, "target": None}
+    asked: dict[str, Any] = {"mode": mode, "attribute": column, "direction": None, "value": None, "target": None}
     if mode == "target":
         asked["target"] = wanted
         goal = rng.choice(PHRASES[column][wanted])
@@ -111,5 +114,5 @@ def request(person, rng):
     return rng.choice(OPENINGS).format(deed), asked
 
 
-def _may_have_beard(person):
+def _may_have_beard(person: Person) -> bool:
     return person.male and person.age > 0
