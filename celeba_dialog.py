@@ -241,8 +241,8 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
         release = finding.Release(finding.find_root(self.config.data_dir))
         key = _release("index").index_key(release, self.config.subset, self.config.parts, self._cache_dir_root)
         index = _release("index").open_index(key, release)
-        rows.check_side(index, self.config.image_size)
-        _release("missing").warn(release, index, key)
+        rows.check_first(index, self.config.image_size)
+        _release("missing").warn(release, index, self.config.subset, self.config.parts)
         return [
             datasets.SplitGenerator(
                 name=split,
@@ -342,8 +342,8 @@ def _parent(folder: str) -> str:
     # Not on the path, or behind a `conversion` of somebody else's.
     init = os.path.join(clone, "__init__.py")
     spec = importlib.util.spec_from_file_location("celeba_dialog_conversion", init, submodule_search_locations=[clone])
-    sys.modules["celeba_dialog_conversion"] = package = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(package)
+    sys.modules["celeba_dialog_conversion"] = package = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(package)  # type: ignore[union-attr]
     return "celeba_dialog_conversion"
 
 

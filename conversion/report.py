@@ -8,15 +8,14 @@ import pyarrow.compute as pc
 from celeba_dialog import CONFIGS, family
 
 from .fetch import registry
-from .release.captions import READERS
 from .release.errors import CelebADialogError
-from .release.finding import read_text
+from .release.finding import READERS
 from .release.images import check_image, decode_image
 from .release.masks import sized_mask, sized_part
 from .release.members import find_members
 from .release.missing import taken_roles, unlisted_lines
 from .release.official import CHECKSUMS, FILES, without
-from .release.rows import check_side
+from .release.rows import check_first
 from .release.table import read_index
 from .release.vocabulary import DEGREES, MASK_SIDE, SUBSETS, UNLABELED
 from .release.zips import member_names, read_members
@@ -76,7 +75,7 @@ def _examine_file(release, role):
         if not line["official"]:  # a very small demo may lack a split
             line["count"] = 0
         elif sources and role in READERS:
-            _, line["count"] = read_text(release, role)
+            _, line["count"] = release.read(role)
         elif sources:
             members = find_members(release, role)
             line["count"] = len(members.numbers)
@@ -147,7 +146,7 @@ def _refusal(release, config, indexes, faults, lines):
     try:
         if subset in faults:
             raise faults[subset]
-        check_side(indexes[subset], CONFIGS[config].get("image_size"))
+        check_first(indexes[subset], CONFIGS[config].get("image_size"))
     except CelebADialogError as error:
         return str(error).replace(f"{release.root}: ", "").replace(f"{release.root}/", "")
     return lines["hq_parts"]["note"] if parts and lines["hq_parts"]["state"] == "damaged" else ""

@@ -22,7 +22,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .. import report as check
-from ..release.captions import READERS
 from ..release.errors import (
     ConflictError,
     DamagedFileError,
@@ -31,7 +30,7 @@ from ..release.errors import (
     ReleaseError,
     UsageError,
 )
-from ..release.finding import RELEASE_VARIABLE, Release, read_text
+from ..release.finding import READERS, RELEASE_VARIABLE, Release
 from ..release.members import find_members
 from ..release.names import DRIVE_ZIP
 from ..release.official import CHECKSUMS, FILES, needs, serving
@@ -143,7 +142,7 @@ def _examine(release, file):
 
     Returns None where all of it is there, else what to replace, {path: bytes}: its parts, and damaged files with None.
     """
-    expected = release.demo.get(file.role, file.count)
+    expected = release.demo.get(file.role, file.total)
     counts, problems = _count_each(release, file)
     whole = _is_whole(release, file, counts, expected)
     if not whole or file.role in READERS:
@@ -226,7 +225,7 @@ def _count(release, file, sources):
     alone = copy.copy(release)
     alone.sources = {file.role: sources}
     if file.role in READERS:
-        return read_text(alone, file.role)[1]
+        return alone.read(file.role)[1]
     return len(find_members(alone, file.role).numbers)
 
 
@@ -419,8 +418,8 @@ def _check_arrived(staged, file, has_end):
     if has_end or not file.name.endswith(".txt"):  # a zip and a JSON file have an end of their own
         return
     broken_line = not files.read(staged).endswith(b"\n")
-    if count < file.count or broken_line:
-        where = "in the middle of a line" if broken_line else f"after {count:,} of {file.count:,} {file.holds}"
+    if count < file.total or broken_line:
+        where = "in the middle of a line" if broken_line else f"after {count:,} of {file.total:,} {file.holds}"
         raise DamagedFileError(
             f"{file.path}: ends {where}, and the server did not say how long it is: the connection broke off, perhaps."
         )

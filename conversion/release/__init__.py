@@ -9,12 +9,15 @@ In this order, each module imports only those above it:
     zips         directory and members of a zip
     images       JPEGs: what may serve, and resizing
     masks        palette masks and part masks
-    texts        lists: degrees, attributes, identities, mapping, partition
+    texts        text files: lines, rows of words and numbers
+    lists        degrees, attributes, identities, mapping, partition, requests
     captions     JSON: captions, requests
     names        what the name of a file says of it
-    finding      which file is which
+    looking      what a folder or a zip holds
+    finding      which file is which: the Release
     members      every image of a role, and where it lies
     missing      what is missing or left aside, in words
+    agreement    what files say of each other, compared
     table        the annotation table of a subset, and the places of its images
     index        the table kept in the cache
     rows         a slice of the table and its bytes

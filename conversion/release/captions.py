@@ -1,39 +1,30 @@
-"""JSON: captions, requests."""
+"""JSON: captions, requests. The standard library reads it, and its objects become columns."""
 
 import difflib
 import gc
 import json
 import re
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from .errors import AGAIN, FormatError
 from .texts import (
-    DEGREE_SPELLINGS,
     NOTHING,
     any_text,
     brief,
     check_filled,
     listed,
     numbers_of,
-    read_attributes,
-    read_degrees,
-    read_identity,
-    read_mapping,
-    read_partition,
-    read_requests_txt,
     spelled,
-    spellings,
     text_of,
     texts_by_number,
     told_texts,
     wrong_line,
 )
-from .vocabulary import DEGREES, PARTITION, RELEASE_NAMES, REQUEST_DIRECTIONS, REQUEST_MODES
-
-# -------------------------------------------------------------------------------------------------------------- JSON
-# The standard library reads it, and its objects become columns.
+from .vocabulary import DEGREES, RELEASE_NAMES, REQUEST_DIRECTIONS, REQUEST_MODES, Subset
 
 # How often a JSON file may hold each of these: several times as often as the largest official one does, so that what is
 # made of the text cannot fill the memory.
@@ -41,31 +32,25 @@ _JSON_MOST = {"{": 1_000_000, "[": 1_000_000, ",": 10_000_000}
 _SURROGATE = re.compile("[\ud800-\udfff]")  # one half of a character that is made of two
 
 
-def read_json(data, shown):
+def read_json(data: bytes, shown: str) -> dict[str, Any]:
     """The object that a JSON file holds, as a dict. A key that stands twice in one object has to say the same twice.
 
     Raises FormatError with the line or the key, DamagedFileError for another kind of file.
     """
     text = text_of(data, shown)
-    first = re.search(r"\S", text)
-    if first[0] != "{":
-        what = "a JSON list" if first[0] == "[" else f"starts with {text[first.start() :][:20]!r}"
+    start = text.lstrip()[:20]
+    if not start.startswith("{"):
+        what = "a JSON list" if start.startswith("[") else f"starts with {start!r}"
         raise wrong_line(shown, 1, what, "a JSON object with file names as keys")
     for mark, most in _JSON_MOST.items():
         if text.count(mark) > most:
             raise FormatError(f"{shown}: more than {most:,} times {mark}, which is not plausible. {AGAIN}")
-    repeated = []  # (object, key) where a key says two things
-
-    def each_once(pairs):
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            repeated.extend((found, key) for key, value in pairs if not _same(value, found[key]))
-        return found
-
     collects = gc.isenabled()
     gc.disable()  # the collector would look through a million new objects again and again: a third of the time
     try:
-        found = json.loads(text, object_pairs_hook=each_once)
+        found = json.loads(text)
+        if not _each_key_once(found, text):
+            _refuse_repeated(text, shown)
     except json.JSONDecodeError as error:
         raise _no_json(error, shown) from None
     except RecursionError:
@@ -75,14 +60,46 @@ def read_json(data, shown):
     finally:
         if collects:
             gc.enable()
+    return found
+
+
+def _each_key_once(found: dict[str, Any], text: str) -> bool:
+    """Whether no object of a JSON text says a key twice; False also where that is not plain to see.
+
+    A key that stands twice is one object's key once, but twice a quote before a colon. Other quotes before a colon
+    stand in texts, and a key with white space before its colon is not seen: then the objects have to be looked at.
+    """
+    if any(blank + ":" in text for blank in " \t\r\n"):
+        return False
+    keys, inside = len(found), list(found.values())
+    while inside:
+        value = inside.pop()
+        if type(value) is dict:
+            keys += len(value)
+            inside += [part for part in value.values() if type(part) in (dict, list)]
+        elif type(value) is list:
+            inside += value
+    return text.count('":') == keys
+
+
+def _refuse_repeated(text: str, shown: str) -> None:
+    """Raises FormatError where a key stands twice in an object and says two things; the last one of equals serves."""
+    repeated: list[tuple[dict[str, Any], str]] = []  # (object, key)
+
+    def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            repeated.extend((found, key) for key, value in pairs if not _same(value, found[key]))
+        return found
+
+    found = json.loads(text, object_pairs_hook=each_once)
     if repeated:
         inside, key = repeated[0]
         entry = [f"key {name!r}: " for name, value in found.items() if value is inside or _holds(value, inside)]
         raise FormatError(f"{shown}: {''.join(entry[:1])}key {key!r} stands twice, with different values. {AGAIN}")
-    return found
 
 
-def _same(one, other):
+def _same(one: object, other: object) -> bool:
     """Whether two JSON values say the same; 1 and true, which are equal in Python, do not."""
     try:
         return one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
@@ -90,11 +107,11 @@ def _same(one, other):
         return False
 
 
-def _holds(value, inside):
+def _holds(value: object, inside: object) -> bool:
     return isinstance(value, dict) and any(part is inside for part in value.values())
 
 
-def _no_json(error, shown):
+def _no_json(error: json.JSONDecodeError, shown: str) -> FormatError:
     """A JSONDecodeError as a FormatError."""
     rest = error.doc[error.pos :].strip()
     if not rest or error.msg.startswith("Unterminated string"):
@@ -106,34 +123,38 @@ def _no_json(error, shown):
     return wrong_line(shown, error.lineno, what)
 
 
-def _entries(data, shown, subset):
+def _entries(data: bytes, shown: str, subset: Subset) -> tuple[list[str], np.ndarray, list[Any]]:
     """(file names, file numbers as int32, values) of the entries of a JSON file."""
     found = read_json(data, shown)
     keys = pa.array([name.encode("utf-8", "replace") for name in found], pa.string())
     return list(found), numbers_of(keys, None, shown, subset), list(found.values())
 
 
-def _says_nothing(value):
+def _says_nothing(value: object) -> bool:
     """Whether a JSON value is one of the ways to say that an image is not labelled."""
     if isinstance(value, str):
-        return re.match(NOTHING, value) is not None
+        return re.match(NOTHING, value.strip()) is not None
     return value is None or value == {} or value != value or (type(value) is int and value == -1)
 
 
-def _fields(names, values, known, expected, shown):
+def _fields(
+    names: list[str], values: list[Any], known: dict[str, str], expected: str, shown: str, spell: Any = str
+) -> tuple[dict[str, list[Any]], dict[str, None]]:
     """JSON objects as columns: {column: [its value in each object, or None]}, and the keys that are not known.
 
     Args:
         names: the key of each object, for messages.
         values: the objects, or something that says nothing.
-        known: spelling of a key -> column; "" for a key that is passed over.
+        known: what `spell` makes of a key -> column; "" for a key that is passed over.
         expected: what the objects are, in words.
 
     Raises FormatError for what is no object, for one with none of the columns but other keys, for a key that looks like
     one that is missing, and for a column under two spellings that say different things.
     """
-    columns = {column: [None] * len(values) for column in known.values() if column}
-    shapes, unknown = {}, {}  # the keys of an object -> {key: its column}; all objects have one of a few shapes
+    columns: dict[str, list[Any]] = {column: [None] * len(values) for column in known.values() if column}
+    # The keys of an object -> {key: its column}; all objects have one of a few shapes.
+    shapes: dict[tuple[str, ...], dict[str, list[Any]]] = {}
+    unknown: dict[str, None] = {}
     for row, value in enumerate(values):
         if type(value) is not dict or len(value) > 100:
             if not _says_nothing(value):
@@ -141,7 +162,7 @@ def _fields(names, values, known, expected, shown):
             continue
         shape = tuple(value)
         if shape not in shapes:
-            found = {key: known.get(spelled(key)) for key in shape}
+            found = {key: known.get(spell(key)) for key in shape}
             unknown |= _unknown_keys(found, known, len(unknown), names[row], expected, shown)
             shapes[shape] = {key: columns[column] for key, column in found.items() if column}
         for key, column in shapes[shape].items():
@@ -152,7 +173,9 @@ def _fields(names, values, known, expected, shown):
     return columns, unknown
 
 
-def _unknown_keys(found, known, count, name, expected, shown):
+def _unknown_keys(
+    found: dict[str, str | None], known: dict[str, str], count: int, name: str, expected: str, shown: str
+) -> dict[str, None]:
     """The keys of an object that are not known, as {key: None}; `found` is {key: its column, None for none}.
 
     Raises FormatError where all are unknown, or where one looks like a column that is missing, which is looked for
@@ -160,17 +183,19 @@ def _unknown_keys(found, known, count, name, expected, shown):
     """
     strange = {key: None for key, column in found.items() if column is None}
     missing = [spelling for spelling, column in known.items() if column not in found.values()]
-    mistyped = count < 1000 and any(difflib.get_close_matches(spelled(key), missing, 1, 0.85) for key in strange)
+    mistyped = count < 1000 and any(
+        difflib.get_close_matches(spelled(key), map(spelled, missing), 1, 0.85) for key in strange
+    )
     if strange and (mistyped or len(strange) == len(found)):
         raise _wrong_value(shown, name, f"an object with {listed(strange)}", expected)
     return strange
 
 
-def _wrong_value(shown, name, found, expected):
+def _wrong_value(shown: str, name: str, found: str, expected: str) -> FormatError:
     return FormatError(f"{shown}: key {name!r}: {found}, expected {expected}. {AGAIN}")
 
 
-def _texts(names, values, what, shown):
+def _texts(names: list[str], values: list[Any], what: str, shown: str) -> pa.Array:
     """JSON values as an Arrow array of texts, "" for what says nothing. Raises FormatError for what is no text."""
     texts = ["" if type(value) is not str and _says_nothing(value) else value for value in values]
     try:
@@ -182,14 +207,14 @@ def _texts(names, values, what, shown):
     return told_texts(texts)
 
 
-def read_captions(data, shown, subset):
+def read_captions(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:
     """Captions by file number: {"caption": Arrow texts, "bangs": …, …}, "" for none; and the number of entries."""
     names, numbers, values = _entries(data, shown, subset)
     whole, each = "overall_caption", "attribute_wise_captions"
     expected = f"{{'{each}': {{…}}, '{whole}': '…'}}"
-    found, strange = _fields(names, values, spellings([whole, each]), expected, shown)
+    found, strange = _fields(names, values, {whole: whole, each: each}, expected, shown)
     expected = f"a caption for each of {', '.join(RELEASE_NAMES.values())}"
-    parts, stranger = _fields(names, found.pop(each), DEGREE_SPELLINGS, expected, shown)
+    parts, stranger = _fields(names, found.pop(each), {name: name for name in RELEASE_NAMES.values()}, expected, shown)
     found |= parts
     del values, parts  # so that the texts of a column go when it is made, and the memory stays flat
     columns = {}
@@ -203,7 +228,7 @@ def read_captions(data, shown, subset):
     return columns, len(names)
 
 
-def read_requests(data, shown, subset):
+def read_requests(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:
     """Editing requests by file number, from the JSON form: {"request": Arrow texts}; and the number of entries."""
     names, numbers, values = _entries(data, shown, subset)
     texts = _texts(names, values, "the request", shown)
@@ -211,19 +236,20 @@ def read_requests(data, shown, subset):
     return {"request": texts_by_number(numbers, texts, subset)}, len(names)
 
 
-def _word_codes(words):
+def _word_codes(words: Iterable[str]) -> dict[str | int, int]:
     """What a field of words may hold -> the index of its class."""
+    words = list(words)
     return {spelling: index for spell in (str, spelled) for index, spelling in enumerate(map(spell, words))}
 
 
-def _number_codes(numbers):
+def _number_codes(numbers: Sequence[int]) -> dict[str | int, int]:
     """What a field of degrees may hold -> the number: itself, or its digit."""
     return {written(number): number for written in (int, str) for number in numbers}
 
 
 # Column of `request_labels` -> its key in request_annotated*.json, and the code of each thing that may stand there, the
 # official ones first.
-REQUEST_FIELDS = {
+REQUEST_FIELDS: dict[str, tuple[str, dict[str | int, int]]] = {
     "attribute": (
         "attribute",
         _word_codes(RELEASE_NAMES.values()) | {spelling: index for index, spelling in enumerate(DEGREES)},
@@ -235,7 +261,7 @@ REQUEST_FIELDS = {
 }
 
 
-def read_request_labels(data, shown, subset):
+def read_request_labels(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:
     """Structured requests: {"attribute": int8 by file number, …} as in `request_labels`, with their "text" as Arrow
     texts; and the number of entries.
 
@@ -244,7 +270,7 @@ def read_request_labels(data, shown, subset):
     """
     names, numbers, values = _entries(data, shown, subset)
     keys = {key: column for column, (key, _) in REQUEST_FIELDS.items()} | {"text": "text", "user_mode": ""}
-    fields, strange = _fields(names, values, keys, "{'attribute': …, 'request_mode': …, …}", shown)
+    fields, strange = _fields(names, values, keys, "{'attribute': …, 'request_mode': …, …}", shown, spelled)
     texts = texts_by_number(numbers, _texts(names, fields.pop("text"), "text", shown), subset)
     codes = {column: _codes(names, fields[column], *REQUEST_FIELDS[column], shown) for column in fields}
     check_filled(_filled_fields(codes, strange), strange, shown)
@@ -256,7 +282,7 @@ def read_request_labels(data, shown, subset):
     return {name: pa.array(column) for name, column in columns.items()} | {"text": texts}, len(names)
 
 
-def _filled_fields(codes, strange):
+def _filled_fields(codes: dict[str, np.ndarray], strange: object) -> dict[str, Any]:
     """{key: whether a request has something there}; where there are strange keys, of those that its modes need."""
     asks = {mode: (codes["mode"] == code).any() for code, mode in enumerate(REQUEST_MODES)}
     needed = {"attribute": True, "mode": True, "value": asks["change_definite"], "target": asks["target"]}
@@ -264,10 +290,10 @@ def _filled_fields(codes, strange):
     return {REQUEST_FIELDS[name][0]: (codes[name] >= 0).any() for name in codes if needed[name] or not strange}
 
 
-def _codes(names, values, key, codes, shown):
+def _codes(names: list[str], values: list[Any], key: str, codes: dict[str | int, int], shown: str) -> np.ndarray:
     """The codes (int8) of what stands under a key, -1 for what says nothing."""
 
-    def code(name, value):
+    def code(name: str, value: object) -> int:
         if type(value) is str and spelled(value) in codes:
             return codes[spelled(value)]
         if _says_nothing(value):
@@ -283,17 +309,3 @@ def _codes(names, values, key, codes, shown):
         ],
         np.int8,
     )
-
-
-# Role of a text -> its reader.
-READERS = {
-    "mapping": read_mapping,
-    "partition": read_partition,
-    **dict.fromkeys(("hq_labels", "standard_labels", *(f"labels_{part}" for part in PARTITION)), read_degrees),
-    **dict.fromkeys(("hq_attributes", "standard_attributes"), read_attributes),
-    **dict.fromkeys(("hq_identity", "standard_identity"), read_identity),
-    **dict.fromkeys(("hq_captions", "standard_captions"), read_captions),
-    **dict.fromkeys(("hq_requests", "standard_requests"), read_requests),
-    **dict.fromkeys(("hq_requests_txt", "standard_requests_txt"), read_requests_txt),
-    **dict.fromkeys(("hq_request_labels", "standard_request_labels"), read_request_labels),
-}

@@ -12,6 +12,7 @@ CelebADialogError
 """
 
 import logging
+from collections.abc import Sequence
 
 from .vocabulary import AGREEMENT_URL
 
@@ -56,17 +57,14 @@ class UsageError(CelebADialogError):
 
 # Ends of messages: what to do.
 AGAIN = "Download it again."
-HOW_TO_GET_IT = (
-    f"To download the official files: celeba-dialog fetch RELEASE --accept-agreement, or by hand from {AGREEMENT_URL}"
-)
-HOW_TO_CHECK = "To see what is there and what is missing: celeba-dialog check RELEASE"
+HOW_TO_GET_IT = f"To download the official files: celeba-dialog fetch RELEASE, or by hand from {AGREEMENT_URL}"
 
 
-def printable(text):
+def printable(text: str) -> str:
     """A name with `?` for what would move the cursor of a terminal or break the line."""
     return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def some(names):
+def some(names: Sequence[str]) -> str:
     """Names for a message: the first three, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")

@@ -1,64 +1,58 @@
-"""JPEGs: what may serve, decoding and resizing."""
+"""JPEGs: what may serve, decoding and resizing.
+
+Whoever reads a row (the loader, build, verify) walks the segments of its JPEG and the chunks of its PNGs: kind, whole
+to the end, size, colours, palette, orientation. That takes 2 and 10 microseconds, where Pillow takes 25 and 20 to open
+one. Pixels take a hundred times that, and are looked at where a row is made from them (resized configs) and by
+`check --deep`: a class above 18 under the official palette, or grey in a part mask, is found there alone.
+"""
 
 import contextlib
 import io
-import re
 import struct
+from collections.abc import Iterator, Sequence
 
 from PIL import Image as PillowImage
 
-from .errors import AGAIN, FormatError
-from .official import DRAWING, FILES
-from .vocabulary import STANDARD
-
-# -------------------------------------------------------------------------------------------------- images and masks
-# Whoever reads a row (the loader, build, verify) walks the segments of its JPEG and the chunks of its PNGs: kind, whole
-# to the end, size, colours, palette, orientation. That takes 2 and 10 microseconds, where Pillow takes 25 and 20 to
-# open one. Pixels take a hundred times that and are looked at where a row is made from them (resized configs, masks
-# without the whole official palette), and all of them by `check --deep`: a class above 18 under the official palette,
-# or grey in a part mask, is found there alone.
+from .errors import AGAIN, CelebADialogError, FormatError
+from .official import FILES
+from .storage import kind_of
+from .vocabulary import STANDARD, Subset
 
 MOST_SIDE = 4096  # pixels of an image: four times an HQ image
 HQ_COPIES = ((512, 512), (256, 256))  # smaller copies of the HQ images, which is all that some have
+_MOST_AHEAD = 1 << 18  # bytes before the pixels of a JPEG; official ones have about 600
 _ORIENTATION = 0x0112  # in EXIF: 1 for upright, 2 to 8 for turned or mirrored
-_STARTS = (
-    (re.compile(rb"\xff\xd8"), "a JPEG"),
-    (re.compile(rb"\x89PNG"), "a PNG"),
-    (re.compile(rb"RIFF.{4}WEBP", re.S), "a WebP"),
-    (re.compile(rb"PK\x03\x04"), "a zip"),
-    (re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head)", re.I), "a web page"),
-    (re.compile(rb"\Z"), "an empty file"),
-)
 
 
-def undecodable(kind, name, why):
+def undecodable(kind: str, name: str, why: object) -> FormatError:
     return FormatError(f"{name}: the {kind} cannot be decoded: {why}. {AGAIN}")
 
 
-def another_kind(data, kind, name):
+def another_kind(data: bytes, kind: str, name: str) -> FormatError:
     """The FormatError for bytes that do not start as a JPEG or PNG does."""
-    what = next((what for start, what in _STARTS if start.match(data)), None)
-    what = f"this is {what}" if what else f"it starts with {data[:8]!r}"
-    return undecodable(kind, name, f"{what}, no {kind}")
+    what, _ = kind_of(data[:1024])
+    return undecodable(kind, name, f"this is {what}, no {kind}" if what else f"it starts with {data[:8]!r}, no {kind}")
 
 
-def in_pixels(size):
+def in_pixels(size: tuple[int, int]) -> str:
     return f"{size[0]}×{size[1]} pixels"
 
 
 @contextlib.contextmanager
-def opened_image(data, kind, name):
+def opened_image(data: bytes, kind: str, name: str) -> Iterator[PillowImage.Image]:
     """A Pillow image of some bytes. Raises FormatError for what cannot be one, before or while it is decoded."""
     try:
         with PillowImage.open(io.BytesIO(data), formats=[kind]) as image:
             if max(image.size) > MOST_SIDE:
                 raise FormatError(f"{name}: {in_pixels(image.size)}, where none here has over {MOST_SIDE:,}. {AGAIN}")
             yield image
-    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
-        raise undecodable(kind, name, error) from None
+    except (CelebADialogError, MemoryError):
+        raise
+    except Exception as error:  # Pillow raises nearly anything on a damaged chunk
+        raise undecodable(kind, name, " ".join(str(error).split()) or type(error).__name__) from None
 
 
-def check_upright(data, kind, name):
+def check_upright(data: bytes, kind: str, name: str) -> None:
     """Raises FormatError for an image with an orientation in its EXIF or XMP.
 
     `datasets` turns such an image when it decodes it, but not the mask that belongs to it, and other readers of the
@@ -73,8 +67,6 @@ def check_upright(data, kind, name):
         )
 
 
-# --- JPEG
-
 _SEGMENT = struct.Struct(">HH").unpack_from  # marker and length of a segment
 _FRAME = struct.Struct(">BHHB").unpack_from  # bits of a sample, height, width and components
 _FRAMES = {*range(0xFFC0, 0xFFD0)} - {0xFFC4, 0xFFC8, 0xFFCC}
@@ -83,7 +75,7 @@ _TABLES = {0xFFC4, 0xFFCC, 0xFFDB, 0xFFDD, 0xFFFE, *range(0xFFE0, 0xFFF0)}  # an
 _JPEG_COLORS = {1: "grey", 4: "CMYK"}
 
 
-def jpeg_header(data, name):
+def jpeg_header(data: bytes, name: str) -> tuple[tuple[int, int], bool]:
     """((width, height), whether it may hold an orientation) of a JPEG in RGB, without decoding it.
 
     Raises FormatError for what is no JPEG, is cut off, or is of a kind or in colours that the release does not have.
@@ -93,6 +85,8 @@ def jpeg_header(data, name):
     at, frame, may_turn = 2, None, False
     try:
         while True:
+            if at > _MOST_AHEAD:
+                raise undecodable("JPEG", name, f"more than {_MOST_AHEAD:,} bytes stand before its pixels")
             marker, length = _SEGMENT(data, at)
             if marker == 0xFFDA:  # the pixels follow
                 break
@@ -114,7 +108,7 @@ def jpeg_header(data, name):
     return _size_of_frame(frame, name), may_turn
 
 
-def _size_of_frame(frame, name):
+def _size_of_frame(frame: tuple[int, ...] | None, name: str) -> tuple[int, int]:
     """(width, height) that the frame header of a JPEG tells."""
     if frame is None:
         raise undecodable("JPEG", name, "it does not say its size")
@@ -130,7 +124,7 @@ def _size_of_frame(frame, name):
     return width, height
 
 
-def check_image(data, sizes, subset, name):
+def check_image(data: bytes, sizes: Sequence[int | None], subset: Subset, name: str) -> tuple[int, int]:
     """(width, height) of a JPEG that can serve, told from its header.
 
     Args:
@@ -141,20 +135,16 @@ def check_image(data, sizes, subset, name):
     all that is wanted is as small.
     """
     own, may_turn = jpeg_header(data, name)
-    small_enough = own in HQ_COPIES and None not in sizes and max(sizes) <= own[0]
-    if own != subset.side and not small_enough and not _is_drawing(data, own):
+    wanted = [size or subset.side[0] for size in sizes]
+    small_enough = subset is not STANDARD and own in HQ_COPIES and max(wanted) <= own[0]
+    if own != subset.side and not small_enough:
         raise FormatError(f"{name}: {in_pixels(own)}, expected {in_pixels(subset.side)}. {what_size(own, subset)}")
     if may_turn:
         check_upright(data, "JPEG", name)
     return own
 
 
-def _is_drawing(data, own):
-    """Whether a JPEG of the size `own` is a drawing for tests, which is to be taken for an HQ image."""
-    return own[0] == own[1] and DRAWING.format(own[0]).encode() in data[:1024]
-
-
-def what_size(own, subset):
+def what_size(own: tuple[int, int], subset: Subset) -> str:
     """What an image of another size is, and what to do."""
     if subset is STANDARD:
         what = "a cropped or resized copy" if own[0] == own[1] else "likely from the uncropped CelebA (img_celeba)"
@@ -166,11 +156,11 @@ def what_size(own, subset):
     return f"Get {official}.{what}"
 
 
-def sized_image(data, sizes, subset, name):
+def sized_image(data: bytes, sizes: Sequence[int | None], subset: Subset, name: str) -> dict[int | None, bytes]:
     """{size: bytes} of a JPEG: untouched for None and for the side it has. Arguments and errors: see `check_image`."""
     own = check_image(data, sizes, subset, name)
-    image = None
-    result = {}
+    image: PillowImage.Image | None = None
+    result: dict[int | None, bytes] = {}
     for size in sizes:
         if size is None or own == (size, size):
             result[size] = data
@@ -180,13 +170,13 @@ def sized_image(data, sizes, subset, name):
     return result
 
 
-def decode_image(data, name):
+def decode_image(data: bytes, name: str) -> PillowImage.Image:
     """The pixels of a JPEG, as a Pillow image in RGB. Raises FormatError for one that does not decode."""
     with opened_image(data, "JPEG", name) as image:
         return image.convert("RGB")
 
 
-def resize_image(image, side):
+def resize_image(image: PillowImage.Image, side: int) -> bytes:
     """The JPEG, as bytes, of a Pillow image at `side` pixels square: Lanczos, quality 95, no chroma subsampling."""
     file = io.BytesIO()
     image.resize((side, side), PillowImage.Resampling.LANCZOS).save(file, "JPEG", quality=95, subsampling=0)

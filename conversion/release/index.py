@@ -1,10 +1,17 @@
-"""The table kept in the cache."""
+"""The table kept in the cache.
+
+It is made once per release, kept as an Arrow file in the cache folder of `datasets` and mapped into memory from there,
+so that the workers of a DataLoader, the processes of `num_proc` and the ranks of a cluster node share one copy of its
+pages and never read the JSON again.
+"""
 
 import contextlib
 import hashlib
+import json
 import mmap
 import os
 import secrets
+import stat
 import threading
 from typing import NamedTuple
 
@@ -12,10 +19,13 @@ import datasets
 import filelock
 import pyarrow as pa
 
+from .copies import compare_copies
 from .errors import ChangedReleaseError, logger
 from .finding import Release
 from .official import roles_of
+from .storage import file_status, open_plain
 from .table import Index, read_index
+from .vocabulary import SUBSETS
 
 
 class IndexKey(NamedTuple):
@@ -28,37 +38,47 @@ class IndexKey(NamedTuple):
     folder: str
 
     @property
-    def family(self):
+    def family(self) -> str:
         """What the file names of all states of a release's index begin with."""
         return f"{hashlib.sha256(self.root.encode()).hexdigest()[:16]}-{self.subset}{'_parts' if self.parts else ''}-"
 
     @property
-    def path(self):
+    def path(self) -> str:
         """Where the index is kept. The file need not be there."""
         return os.path.join(self.folder, f"{self.family}{self.digest}.index")
 
 
-def index_key(release, subset, parts=False, cache_dir=None):
+def index_key(release: Release, subset: str, parts: bool = False, cache_dir: str | None = None) -> IndexKey:
     """The IndexKey of a subset as the release is now; `cache_dir` is by default the cache folder of `datasets`."""
     folder = os.path.expanduser(str(cache_dir or datasets.config.HF_DATASETS_CACHE))
-    digest = release.digest(roles_of(subset, parts))
-    return IndexKey(release.root, subset, parts, digest, os.path.join(folder, "celeba_dialog_index"))
+    folder = os.path.join(folder, "celeba_dialog_index")
+    with contextlib.suppress(OSError):  # where it is not there yet
+        if not _is_trusted(os.stat(folder)):
+            folder += f"-{os.getuid()}"  # in a shared cache, everybody makes one's own
+    return IndexKey(release.root, subset, parts, release.digest(roles_of(subset, parts)), folder)
+
+
+def _is_trusted(status: os.stat_result) -> bool:
+    """Whether a file or folder belongs to this user or to root: anybody else could have planted rows in it."""
+    return not hasattr(os, "getuid") or status.st_uid in (0, os.getuid())
 
 
 KEPT_INDEXES = 4  # of this process, and files of one family: a stream may outlive a change of its release
-indexes = {}  # IndexKey -> Index, of this process
+indexes: dict[IndexKey, Index] = {}  # of this process
 _indexes_lock = threading.Lock()
 _SAY_WAITING, _STOP_WAITING = 5, 300  # seconds
 _DIGITS = 64  # of a SHA-256 in hexadecimal
+_MOST_BYTES = 8192  # of an index for each image of the whole subset: fifteen times what is usual
 
 
-def open_index(key, release=None, fresh=False):
+def open_index(key: IndexKey, release: Release | None = None, fresh: bool = False, compare: bool = False) -> Index:
     """The Index of a key: from this process's memory, else from its file, else made from the release and kept there.
 
     `release` is the Release that the key was made of, where it is at hand. `fresh` makes the index in any case and
-    keeps it in the place of the one there. One process makes it and the others wait for it; where the cache folder
-    cannot be written, it lives in memory. Raises ChangedReleaseError where it has to be made and the release is not as
-    the key says any more, and else what `read_index` raises.
+    keeps it in the place of the one there. `compare` holds it against the files that repeat what others say, unless
+    that was done. One process makes it and the others wait for it; where the cache folder cannot be written, it lives
+    in memory. Raises ChangedReleaseError where it has to be made and the release is not as the key says any more, and
+    else what `read_index` and `compare_copies` raise.
     """
     with _indexes_lock:
         if fresh or key not in indexes:
@@ -66,10 +86,18 @@ def open_index(key, release=None, fresh=False):
             while len(indexes) >= KEPT_INDEXES:
                 del indexes[next(iter(indexes))]
             indexes[key] = not fresh and load_index(key) or _make_index(key, release, fresh)
+        if compare and not indexes[key].compared:
+            release = release or Release(key.root)
+            compare_copies(release, key.subset, indexes[key])
+            table = indexes[key].table
+            table = table.replace_schema_metadata({**table.schema.metadata, b"compared": json.dumps(True)})
+            with contextlib.suppress(OSError):  # said when the index was made
+                keep_index(key, table)
+            indexes[key] = Index.of(table)
         return indexes[key]
 
 
-def _make_index(key, release, fresh):
+def _make_index(key: IndexKey, release: Release | None, fresh: bool) -> Index:
     try:
         os.makedirs(key.folder, exist_ok=True)
         lock = filelock.FileLock(os.path.join(key.folder, key.family + "lock"))
@@ -94,7 +122,7 @@ def _make_index(key, release, fresh):
         return load_index(key) or _read_unchanged(key, release)
 
 
-def _wait_for(lock):
+def _wait_for(lock: filelock.BaseFileLock) -> None:
     try:
         lock.acquire(timeout=_SAY_WAITING)
     except filelock.Timeout:
@@ -102,23 +130,34 @@ def _wait_for(lock):
         lock.acquire(timeout=_STOP_WAITING - _SAY_WAITING)
 
 
-def _read_unchanged(key, release):
+def _read_unchanged(key: IndexKey, release: Release | None) -> Index:
     """The Index of a key, made from the official files, which have to be those that the key was made of."""
     if release is None:
-        release = Release(key.root)
-        check_unchanged(key)
+        release = check_unchanged(key)
     index = read_index(release, key.subset, key.parts)
-    check_unchanged(key)
+    for source in (source for role in roles_of(key.subset, key.parts) for source in release.sources.get(role, [])):
+        # Images in a folder are held against the index one by one, when they are read.
+        if not source.path.endswith("/") and file_status(source.path) != (source.size, source.stamp):
+            raise _changed(key)
     return index
 
 
-def check_unchanged(key):
-    """Raises ChangedReleaseError where the release is not as it was when the key was made."""
-    if Release(key.root).digest(roles_of(key.subset, key.parts)) != key.digest:
-        raise ChangedReleaseError(f"{key.root}: the release changed since this dataset was made. Load it again.")
+def check_unchanged(key: IndexKey) -> Release:
+    """The Release of a key. Raises ChangedReleaseError where it is not as it was when the key was made."""
+    release = Release(key.root)
+    if release.digest(roles_of(key.subset, key.parts)) != key.digest:
+        raise _changed(key)
+    return release
 
 
-def keep_index(key, table):
+def _changed(key: IndexKey) -> ChangedReleaseError:
+    return ChangedReleaseError(f"{key.root}: the release changed since this dataset was made. Load it again.")
+
+
+# ------------------------------------------------------------------------------------------------------- as a file
+
+
+def keep_index(key: IndexKey, table: pa.Table) -> None:
     """Writes an index: the SHA-256 of what follows, as 64 digits, and an Arrow file. Removes old ones of its family."""
     temporary = f"{key.path}.{secrets.token_hex(8)}.tmp"
     try:
@@ -145,18 +184,26 @@ def keep_index(key, table):
                 os.unlink(entry.path)
 
 
-def _age(entry):
+def _age(entry: os.DirEntry[str]) -> int:
     """Sorts the files of a folder, the newest first."""
     with contextlib.suppress(OSError):
         return -entry.stat(follow_symlinks=False).st_mtime_ns
     return 0
 
 
-def load_index(key):
-    """The Index that is kept for a key, mapped into memory; None where there is none, or not as it was written."""
+def load_index(key: IndexKey) -> Index | None:
+    """The Index that is kept for a key, mapped into memory; None where there is none that can be trusted.
+
+    It has to belong to this user or root, to be as it was written, and of the state of the release that the key says.
+    """
     try:
-        data = pa.memory_map(key.path).read_buffer()
-    except (OSError, ValueError):  # an empty file cannot be mapped
+        with open_plain(key.path) as file:
+            status = os.fstat(file.fileno())
+            most = _MOST_BYTES * SUBSETS[key.subset].images
+            if not _is_trusted(status) or not stat.S_ISREG(status.st_mode) or not _DIGITS < status.st_size < most:
+                return None
+            data = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError):
         return None
     if hashlib.sha256(memoryview(data)[_DIGITS:]).hexdigest().encode() != bytes(memoryview(data)[:_DIGITS]):
         logger.warning(f"{key.path}: not as it was written, so it is made anew.")

@@ -1,6 +1,7 @@
 """What the official release holds: roles, names, counts, checksums, and what a subset needs of it."""
 
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,12 +14,12 @@ class OfficialFile(NamedTuple):
     role: str
     subset: str
     path: str  # below the release's root
-    count: int  # rows, entries or members in the official release
-    holds: str  # what `count` counts
+    total: int  # rows, entries or members in the official release
+    holds: str  # what `total` counts
     what: str  # one phrase for messages
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.path.rsplit("/", 1)[-1]
 
 
@@ -65,9 +66,9 @@ UNLABELED_NUMBERS = {
 
 # Role -> official file. The name of the zip of part masks is not known for sure; its members tell what it is.
 FILES = {
-    role: OfficialFile(role, subset.name, f"{subset.folder}/{path}", count, holds, what)
+    role: OfficialFile(role, subset.name, f"{subset.folder}/{path}", total, holds, what)
     for subset, files in ((HQ, _HQ_FILES), (STANDARD, _STANDARD_FILES))
-    for role, path, count, holds, what in files
+    for role, path, total, holds, what in files
 }
 PARTS_PER_FOLDER = 2000  # N // 2000 is the folder of a part mask
 
@@ -88,21 +89,18 @@ DEMO_README = "README.txt"
 DEMO_MARKER = "A made-up CelebA-Dialog release. Every face is a drawing; nothing in it is real data."
 DEMO_HOLDS = "  {} {} in {}\n"  # a count, what is counted, a path below the root
 
-# What a drawing for tests in a hurry says of itself in its JPEG comment, to be taken for an HQ image of that side.
-DRAWING = "A made-up CelebA-Dialog image of {0}x{0} pixels"
 
-
-def mask_name(number):
+def mask_name(number: int) -> str:
     """The official file name of a palette mask."""
     return f"{number}.png"
 
 
-def part_name(number, part):
+def part_name(number: int, part: int) -> str:
     """The official file name of a binary part mask; `part` is an index into PARTS."""
     return f"{number:05d}_{PARTS[part]}.png"
 
 
-def part_of(standard_number):
+def part_of(standard_number: Any) -> Any:
     """The index into PARTITION of a standard file number, or of an array of them."""
     return np.searchsorted(PARTITION_ENDS, standard_number)
 
@@ -120,21 +118,21 @@ ANNOTATIONS = {
 }
 
 
-def image_roles(subset, parts):
+def image_roles(subset: str, parts: bool) -> dict[str, str]:
     """Role of every image column: {"image": "hq_images", …}."""
     if subset == "standard":
         return {"image": "standard_images"}
     return {"image": "hq_images", "mask": "hq_masks"} | ({"parts": "hq_parts"} if parts else {})
 
 
-def roles_of(subset, parts=False):
+def roles_of(subset: str, parts: bool = False) -> tuple[str, ...]:
     """Every role that the rows of a subset are made from."""
     return (*image_roles(subset, parts).values(), *ANNOTATIONS[subset])
 
 
-def needs(subset, parts=False):
+def needs(subset: str, parts: bool = False) -> list[list[tuple[str, ...]]]:
     """What a complete subset is made from: for each need the groups of roles any one of which serves it."""
-    groups = [[(role,)] for role in image_roles(subset, parts).values()]
+    groups: list[list[tuple[str, ...]]] = [[(role,)] for role in image_roles(subset, parts).values()]
     if subset == "hq":
         groups += [[("mapping",)], [("hq_labels",)], [("hq_identity",), ("standard_identity",)]]
     else:
@@ -144,7 +142,7 @@ def needs(subset, parts=False):
     return groups + [[(f"{subset}_requests",), (f"{subset}_requests_txt",)], [(f"{subset}_request_labels",)]]
 
 
-def serving(groups, there):
+def serving(groups: Sequence[tuple[str, ...]], there: Collection[str]) -> tuple[str, ...]:
     """Of the groups of roles that serve one need, the first that is there, else the one of which most is there."""
     whole = [group for group in groups if all(role in there for role in group)]
     return whole[0] if whole else max(groups, key=lambda group: sum(role in there for role in group))
@@ -167,7 +165,7 @@ _WITHOUT = {
 }
 
 
-def without(role):
+def without(role: str) -> str:
     """What the rows say without the file of a role, in the words of their columns."""
     kind = role.removeprefix("hq_").removeprefix("standard_")
     if kind.startswith("labels_"):

@@ -1,34 +1,45 @@
 """A slice of the table and its bytes."""
 
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from .errors import ReleaseError
 from .images import check_image, sized_image
-from .index import check_unchanged, open_index
-from .masks import sized_mask, sized_part
+from .index import IndexKey, check_unchanged, open_index
+from .masks import check_mask, sized_mask, sized_part
 from .official import FILES, mask_name, part_name
+from .table import Index
 from .vocabulary import SUBSETS, UNLABELED
-
-# -------------------------------------------------------------------------------------------------------------- rows
 
 READ_ROWS = 32  # rows that the builder reads at once: 3 MB of HQ images
 FULL_SHARDS = {"train": 64, "validation": 8, "test": 8, UNLABELED: 1}
 _FEWEST_ROWS = 8  # a shard holds at least so many, unless the split is smaller
 
 
-def shard_count(split, rows):
+def shard_count(split: str, rows: int) -> int:
     """Shards of a split with so many rows: a power of two, so that 2, 4 and 8 nodes each get the same number."""
     return min(FULL_SHARDS[split], 1 << max(0, (rows // _FEWEST_ROWS).bit_length() - 1))
 
 
-def shard_ranges(split, first, last):
+def shard_ranges(split: str, first: int, last: int) -> list[tuple[int, int]]:
     """The (first row, row after the last) of each shard of a split; as even as can be, none empty."""
     count = shard_count(split, last - first)
     bounds = [first + (last - first) * index // count for index in range(count + 1)]
     return list(zip(bounds[:-1], bounds[1:]))
 
 
-def read_rows(key, first, last, count, sizes):
+# {column: [of each row]} of image, mask and parts, as far as they are asked for, see `read_images`.
+Pictures = dict[str, list[Any]]
+Sizes = Sequence[int | None]
+
+
+def read_rows(
+    key: IndexKey, first: int, last: int, count: int, sizes: Sizes, columns: Collection[str] | None = None
+) -> Iterator[tuple[pa.Table, dict[int | None, Pictures]]]:
     """The rows of an index from `first` to the one before `last`, at most `count` at a time.
 
     Yields (a slice of `index.table`, its images as `read_images` gives them). Raises ChangedReleaseError where an image
@@ -38,49 +49,53 @@ def read_rows(key, first, last, count, sizes):
     for start in range(first, last, count):
         rows = index.table.slice(start, min(count, last - start))
         try:
-            images = read_images(index, rows, sizes)
+            images = read_images(index, rows, sizes, columns)
         except ReleaseError:
             check_unchanged(key)  # of an older release's index, the file that was read is not to blame
             raise
         yield rows, images
 
 
-def read_images(index, rows, sizes):
+def read_images(
+    index: Index, rows: pa.Table, sizes: Sizes, columns: Collection[str] | None = None
+) -> dict[int | None, Pictures]:
     """The images of some rows of an index, for each of several sizes.
 
     Args:
         index: Index.
         rows: a slice of `index.table`.
         sizes: sides in pixels; None for the release's own bytes. An image is decoded once for all of them.
+        columns: those that are wanted, None for all; others are not read.
 
     Returns {size: {"image": [bytes], "mask": [bytes or None], "parts": [[(index into PARTS, bytes)]]}}, with the
     columns that the index has. Raises FormatError for an image or mask that is not what the dataset promises; what is
-    looked at is said under "images and masks".
+    looked at is said in `images` and `masks`.
     """
-    columns = {"image": _read_photos(index, rows["image"].combine_chunks(), sizes)}
-    if "mask" in rows.column_names:
-        columns["mask"] = _read_masks(index, rows["mask"].combine_chunks(), sizes)
-    if "parts" in rows.column_names:
-        columns["parts"] = _read_parts(index, rows["parts"].combine_chunks(), sizes)
-    return {size: {column: found[size] for column, found in columns.items()} for size in sizes}
+    readers = {"image": _read_photos, "mask": _read_masks, "parts": _read_parts}
+    found = {
+        column: read(index, rows[column].combine_chunks(), sizes)
+        for column, read in readers.items()
+        if column in rows.column_names and (columns is None or column in columns)
+    }
+    return {size: {column: of_size[size] for column, of_size in found.items()} for size in sizes}
 
 
-def _read_photos(index, places, sizes):
+def _read_photos(index: Index, places: pa.StructArray, sizes: Sizes) -> dict[int | None, list[Any]]:
     role = _photo_role(index)
     found = [sized_image(data, sizes, SUBSETS[FILES[role].subset], name) for data, name in index.read(role, places)]
     return {size: [photo[size] for photo in found] for size in sizes}
 
 
-def _photo_role(index):
+def _photo_role(index: Index) -> str:
     return "hq_images" if "hq_images" in index.sources else "standard_images"
 
 
-def _read_masks(index, places, sizes):
+def _read_masks(index: Index, places: pa.StructArray, sizes: Sizes) -> dict[int | None, list[Any]]:
     masks = index.read("hq_masks", places)
     return {size: [None if data is None else sized_mask(data, size, name) for data, name in masks] for size in sizes}
 
 
-def _read_parts(index, lists, sizes):
+def _read_parts(index: Index, lists: pa.ListArray, sizes: Sizes) -> dict[int | None, list[Any]]:
     flat = lists.flatten()
     masks = index.read("hq_parts", flat.field("mask"))
     kinds = flat.field("part").to_pylist()
@@ -92,19 +107,33 @@ def _read_parts(index, lists, sizes):
     return result
 
 
-def check_side(index, size):
-    """Raises FormatError where the first image shows that none of `size`, None for the release's own, can be made."""
+def check_first(index: Index, size: int | None) -> None:
+    """Raises FormatError where the first image or mask shows that none of `size` pixels, None for its own, serves."""
     role = _photo_role(index)
     ((data, name),) = index.read(role, index.table["image"].slice(0, 1).combine_chunks())
     check_image(data, [size], SUBSETS[FILES[role].subset], name)
+    if "mask" in index.table.column_names:
+        first = pc.index(pc.is_valid(index.table["mask"]), True).as_py()
+        if first >= 0:
+            ((data, name),) = index.read("hq_masks", index.table["mask"].slice(first, 1).combine_chunks())
+            check_mask(data, name)
 
 
-def examples(rows, images):
-    """Rows of an index and their images as the dictionaries that `datasets` encodes."""
+def examples(rows: pa.Table, images: Pictures, columns: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Rows of an index and their images as the dictionaries that `datasets` encodes, with the columns wanted."""
     numbers = rows["number"].to_pylist()
-    plain = rows.drop([name for name in ("number", "image", "mask", "parts") if name in rows.column_names]).to_pylist()
-    for position, (number, row) in enumerate(zip(numbers, plain)):
-        example = {"image": {"bytes": images["image"][position], "path": row["file_name"]}}
+    names = rows["file_name"].to_pylist()
+    plain = rows.select(
+        [
+            name
+            for name in rows.column_names
+            if name not in ("number", "image", "mask", "parts") and (columns is None or name in columns)
+        ]
+    ).to_pylist()
+    for position, (number, row) in enumerate(zip(numbers, plain or [{}] * len(numbers))):
+        example: dict[str, Any] = {}
+        if "image" in images:
+            example["image"] = {"bytes": images["image"][position], "path": names[position]}
         if "mask" in images:
             mask = images["mask"][position]
             example["mask"] = None if mask is None else {"bytes": mask, "path": mask_name(number)}

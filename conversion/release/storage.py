@@ -1,33 +1,40 @@
-"""Bytes of local files and of whatever fsspec reaches.
+"""Bytes of local files and of whatever fsspec reaches, and what kind of file some bytes are.
 
 Nothing stays open between two calls, so there is nothing to share between threads, to lose in a fork or to run out of.
+Of a local path only plain files are opened: a pipe would be waited for, without end.
 """
 
 import bisect
 import hashlib
 import os
 import re
+import stat
 import urllib.parse
+from collections.abc import Sequence
+from typing import Any, BinaryIO
 
 import fsspec
 
-from .errors import AGAIN, CelebADialogError, EnvironmentFault, FormatError, MissingFileError, UsageError
-from .vocabulary import HQ, STANDARD
+from .errors import (
+    AGAIN,
+    CelebADialogError,
+    ChangedReleaseError,
+    EnvironmentFault,
+    FormatError,
+    MissingFileError,
+    UsageError,
+)
 
-# ------------------------------------------------------------------------------------------------------------- bytes
-# Of local files and of whatever fsspec reaches. Nothing stays open between two calls, so there is nothing to share
-# between threads, to lose in a fork or to run out of.
-
-MOST_IMAGE_BYTES = 64 << 20  # bytes of one image: 600 times an HQ image, and no harm to a machine
-MOST_TEXT_BYTES = 1 << 30  # bytes of one text or JSON file: six times the largest official one
+MOST_IMAGE_BYTES = 64 << 20  # of one image: 600 times an HQ image, and no harm to a machine
+END_BYTES = 22 + 65535  # that the end record of a zip and its comment may take
 _GAP = 4096  # bytes between two remote ranges that are worth reading rather than asking twice
 
 
-def is_url(path):
+def is_url(path: str) -> bool:
     return "://" in path or "::" in path
 
 
-def filesystem(path):
+def filesystem(path: str) -> Any:
     """The fsspec file system of a URL. Raises EnvironmentFault where the package for it is not installed."""
     try:
         address = re.search("https?://.*", path, re.S)
@@ -44,7 +51,19 @@ def filesystem(path):
         raise EnvironmentFault(f"{path}: cannot be reached: {error.strerror or error!r}.") from error
 
 
-def read_range(path, start=0, length=None):
+# ------------------------------------------------------------------------------------------------------------ reading
+
+
+def open_plain(path: str) -> BinaryIO:
+    """An open local file. Raises OSError, also for a pipe, a device or a folder, which are not waited for."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(0, "not a plain file", path)
+    return open(handle, "rb")
+
+
+def read_range(path: str, start: int = 0, length: int | None = None) -> bytes:
     """`length` bytes of a file from `start` on, or fewer where it ends; all the rest where `length` is None."""
     if not is_url(path):
         return read_ranges(path, [(start, -1 if length is None else length)])[0]
@@ -64,20 +83,20 @@ def read_range(path, start=0, length=None):
         raise read_fault(path, error) from error
 
 
-def read_ranges(path, ranges):
+def read_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
     """The bytes of several (start, length) ranges of one file."""
     try:
         if is_url(path):
             return _read_remote_ranges(path, ranges)
-        with open(path, "rb") as file:
+        with open_plain(path) as file:
             return [file.read(length) for start, length in ranges if file.seek(start) >= 0]
     except Exception as error:
         raise read_fault(path, error) from error
 
 
-def _read_remote_ranges(path, ranges):
+def _read_remote_ranges(path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
     """All at once, and neighbours in one request: the eighteen part masks of an image lie side by side."""
-    spans = []  # [start, end] of what is asked for
+    spans: list[list[int]] = []  # [start, end] of what is asked for
     for start, length in sorted(ranges):
         if spans and start <= spans[-1][1] + _GAP:
             spans[-1][1] = max(spans[-1][1], start + length)
@@ -92,27 +111,45 @@ def _read_remote_ranges(path, ranges):
     return result
 
 
-def read_image_file(path):
-    data = read_range(path, 0, None if is_url(path) else MOST_IMAGE_BYTES + 1)
+def read_image_file(path: str, size: int = -1, changed: int = -1) -> bytes:
+    """The bytes of an image in a folder.
+
+    `size` and `changed` are its bytes and its time of change in nanoseconds when the folder was looked through, -1
+    where they are not known. Raises ChangedReleaseError for another file than that was, FormatError for one that is
+    far too large.
+    """
+    if is_url(path):
+        data = read_range(path)
+    else:
+        try:
+            with open_plain(path) as file:
+                status = os.fstat(file.fileno())
+                if changed >= 0 and (status.st_size, status.st_mtime_ns) != (size, changed):
+                    raise ChangedReleaseError(
+                        f"{path}: was replaced since the release was looked through. Load it again."
+                    )
+                data = file.read(MOST_IMAGE_BYTES + 1)
+        except Exception as error:
+            raise read_fault(path, error) from error
     if len(data) > MOST_IMAGE_BYTES:
         raise FormatError(f"{path}: more than {MOST_IMAGE_BYTES:,} bytes, which no image here has. {AGAIN}")
     return data
 
 
-def read_fault(path, error):
+def read_fault(path: str, error: Exception) -> CelebADialogError:
     """A failed read as an error of ours: a file that vanished is the release's fault, the rest the machine's."""
     if isinstance(error, CelebADialogError):
         return error
     if isinstance(error, FileNotFoundError):
         return MissingFileError(f"{path}: not there any more; it was when the release was looked through. Try again.")
-    return EnvironmentFault(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error!r}.")
+    return EnvironmentFault(f"{path}: cannot be read: {getattr(error, 'strerror', None) or repr(error)}.")
 
 
 # Keys under which file systems tell something that changes with a file.
 _TELLS_CHANGES = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "created", "Content-MD5")
 
 
-def file_status(path):
+def file_status(path: str) -> tuple[int, str]:
     """(size in bytes, stamp) of a file; the stamp changes when the file does."""
     try:
         if is_url(path):
@@ -120,65 +157,61 @@ def file_status(path):
             told = [str(info.get(name)) for name in _TELLS_CHANGES if info.get(name) is not None]
             size = int(info.get("size") or 0)
             return size, repr([size, *(told or [_content_stamp(path, size)])])
-        status = os.stat(path)
+        return status_of(os.stat(path))
     except Exception as error:
         raise read_fault(path, error) from error
+
+
+def status_of(status: os.stat_result) -> tuple[int, str]:
+    """The same from what `os.stat` says of a local file."""
     return status.st_size, f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
-def _content_stamp(path, size):
+def _content_stamp(path: str, size: int) -> str:
     """The stamp where a server tells none of these: a digest of the file, or of the end of a zip, where it has CRCs."""
     length = min(size, END_BYTES) if path.lower().endswith(".zip") else size
     return hashlib.sha256(read_range(path, max(0, size - length), length)).hexdigest()
 
 
-def what_is(head, size):
-    """One sentence on a file that is not what its name says."""
-    if size == 0:
-        return f"the file is empty. {AGAIN}"
-    return other_kind(head) or (
-        f"starts with {head[:24]!r}, and holds no file name such as {HQ.file_name(0)} or {STANDARD.file_name(1)}. "
-        f"{AGAIN}"
-    )
+# ---------------------------------------------------------------------------------------------------- kinds of files
+
+_UNPACK = "Unpack it, and put what is in it here."
+# How a file starts, but for blanks and a byte order mark -> what it is, and what to do where it has another name.
+_KINDS = (
+    (rb"\Z", "an empty file", AGAIN),
+    (rb"<.*google", "a web page, as Google Drive sends where its quota is used up or a login is asked for", AGAIN),
+    (rb"<", "a web page", AGAIN),
+    (rb"version https://git-lfs", "a pointer of Git LFS, not the file itself", "That comes with: git lfs pull"),
+    (rb"pk[\x01\x03\x05\x07]", "a zip", _UNPACK),
+    (rb"\x1f\x8b", "a gzip file", _UNPACK),
+    (rb"bzh", "a bzip2 file", _UNPACK),
+    (rb"\xfd7zxz", "an xz file", _UNPACK),
+    (rb"7z\xbc\xaf", "a 7-Zip file", _UNPACK),
+    (rb"rar!", "a RAR file", _UNPACK),
+    (rb"\xff\xd8\xff", "a JPEG", AGAIN),
+    (rb"\x89png", "a PNG", AGAIN),
+    (rb"riff.{4}webp", "a WebP", AGAIN),
+    (rb"par1", "a Parquet file", "Pass the folder with the official files."),
+    (
+        rb"\xff\xfe|\xfe\xff|.\0.\0|\0.\0.",
+        "text in UTF-16, which is not read",
+        "Save it as UTF-8, or download it again.",
+    ),
+)
 
 
-# What a packed file starts with, in lower case -> its kind.
-_PACKED = {
-    b"pk\x03\x04": "zip",
-    b"pk\x05\x06": "zip",
-    b"\x1f\x8b": "gzip",
-    b"bzh": "bzip2",
-    b"\xfd7zxz": "xz",
-    b"7z\xbc\xaf": "7-Zip",
-    b"rar!": "RAR",
-}
+def kind_of(head: bytes) -> tuple[str, str]:
+    """(what a file is, what to do where it should be another) from its first bytes; ("", "") for no known kind."""
+    start = re.sub(rb"\A(\xef\xbb\xbf)?[ \t\r\n]+|\A\xef\xbb\xbf", b"", head[:4096]).lower()
+    for pattern, kind, advice in _KINDS:
+        if re.match(pattern, start, re.S):
+            return kind, advice
+    return "", ""
 
 
-def other_kind(head):
-    """One sentence on a file that is known for another kind than text, None for one that is not."""
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(b"<"):
-        why = ", as Google Drive sends where its quota is used up or a login is asked for"
-        return f"this is a web page, not the file itself{why if b'google' in start else ''}. {AGAIN}"
-    if start.startswith(b"version https://git-lfs"):
-        return "this is a pointer of Git LFS, not the file itself, which comes with: git lfs pull."
-    for mark, kind in _PACKED.items():
-        if start.startswith(mark):
-            return f"this is a {kind} file under another name. Unpack it, and put what is in it here."
-    return None
-
-
-# -------------------------------------------------------------------------------------------------------------- zips
-# An image is a byte range in a zip, or a file in a folder. The directory of a zip is read by our own loop: for the
-# 202,599 standard images the standard library's takes five times as long and holds 200 MB of objects. Nothing is
-# extracted, so no path in a zip can do harm.
-
-END_BYTES = 22 + 65535  # bytes that the end record of a zip and its comment may take
-
-
-def folder_files(folder, names):
-    """Like `zip_files`, for the files of a folder."""
-    unquote = urllib.parse.unquote if is_url(folder) else str
-    place = os.fsencode(unquote(folder))
-    for name in names:
-        yield place, os.fsencode(unquote(name)), (0, name, 0, -1, -1, -1, -1)
+def not_that(head: bytes, expected: str) -> str:
+    """Sentences on a file that is not `expected`, such as "a zip", from its first bytes."""
+    kind, advice = kind_of(head)
+    if kind:
+        return f"this is {kind}, not {expected}. {advice}"
+    return f"this is not {expected}: it starts with {head[:24]!r}. {AGAIN}"

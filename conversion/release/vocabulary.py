@@ -20,17 +20,17 @@ class Subset(NamedTuple):
     name: str
     folder: str  # its folder in the official release
     images: int  # how many images the official release holds
-    rows: tuple  # how many of them are in each split, in the order of SPLITS
+    rows: tuple[int, ...]  # how many of them are in each split, in the order of SPLITS
     first: int  # the first file number
     digits: int  # of a file name: zeros are put in front up to so many
-    side: tuple  # (width, height) of an image, in pixels
+    side: tuple[int, int]  # (width, height) of an image, in pixels
 
-    def file_name(self, number):
+    def file_name(self, number: int) -> str:
         """The official key of an image: `file_name(7)` is `7.jpg` in HQ and `000007.jpg` in standard."""
         return f"{number:0{self.digits}d}.jpg"
 
     @property
-    def keys(self):
+    def keys(self) -> str:
         """In words, the names of all images."""
         return f"{self.file_name(self.first)} to {self.file_name(self.first + self.images - 1)}"
 
