@@ -1,21 +1,29 @@
 """The dataset card: README.md of the built folder and its pictures, made from the manifest.
 
 What the card says stands in dataset_card/; here it gets its facts. The YAML at its head is what `datasets` and the Hub
-read: which files belong to which config and split, their features and sizes.
+read: which files belong to which config and split, and the features of their columns.
 """
 
+import io
 import json
+import os
 import re
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import yaml  # which huggingface_hub brings
 
-from celeba_dialog import CONFIGS, features_of
+from celeba_dialog import CONFIGS, family, features_of
 
 from .parquet import schema
-from .parquet.manifest import content_digest
+from .parquet.manifest import Family, Manifest, content_digest, files_entry, shards_of
 from .release.errors import EnvironmentFault
-from .release.official import FILES
+from .release.finding import Release
+from .release.official import FILES, UNLABELED_NUMBERS
+from .release.rows import examples, read_images
+from .release.table import Index
 from .release.vocabulary import (
     AGREEMENT_URL,
     ATTRIBUTES,
@@ -35,6 +43,7 @@ from .release.vocabulary import (
 )
 from .runtime import files
 from .viewer import charts, sheet
+from .viewer.rows import ReleaseRows
 
 # The Hub's ids of the tasks that the authors of the images, labels and captions name: category -> ids below it.
 TASKS = {
@@ -44,64 +53,151 @@ TASKS = {
     "text-to-image": (),
 }
 MASK_TASKS = {"image-segmentation": ("semantic-segmentation",)}  # and those of the authors of the masks
+PREVIEW_ROWS = 4  # of the contact sheet in the card
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))  # images
 
 
-def render(manifest, example, with_preview=False):
-    """The card of a built folder and the files that it shows, {name: bytes}; the same for the same arguments.
+def beside_shards(
+    manifest: Manifest,
+    release: Release,
+    indexes: Mapping[Family, Index],
+    with_preview: bool = False,
+    statistics: bytes | None = None,
+) -> dict[str, bytes]:
+    """All that lies beside the shards of a built folder but for the manifest, {name: bytes}.
+
+    Args:
+        manifest: as `make_manifest` gives it.
+        release, indexes: what the folder is built from; `indexes` has the families of the manifest's configs.
+        with_preview: whether the card shows faces of the dataset, in preview.png.
+        statistics: the picture of `kept_statistics`; None draws it.
+
+    Raises EnvironmentFault where Jinja2 is missing.
+    """
+    beside = render(manifest, _example(indexes, manifest), with_preview, bool(release.demo), statistics)
+    return beside | ({"preview.png": _preview(release)} if with_preview else {})
+
+
+def kept_statistics(folder: str, earlier: Manifest | None, manifest: Manifest) -> bytes | None:
+    """statistics.png of the earlier build in `folder`, where this build's would be the same; else None."""
+    entry = earlier and earlier["files"].get("statistics.png")
+    if not earlier or not entry or _drawn_from(earlier) != _drawn_from(manifest):
+        return None
+    try:
+        data = files.read(os.path.join(folder, "statistics.png"))
+    except OSError:
+        return None
+    return data if files_entry({"statistics.png": data})["statistics.png"] == entry else None
+
+
+def _drawn_from(manifest: Manifest) -> tuple[list, list]:
+    """What statistics.png shows, and what drew it."""
+    drawn_by = [manifest["versions"].get(name) for name in ("celeba_dialog", "matplotlib")]
+    return _groups(_in_order(manifest)), drawn_by
+
+
+def _preview(release: Release) -> bytes:
+    """A contact sheet of the release as a PNG."""
+    source = ReleaseRows(release)
+    config = source.configs[0]
+    positions = sheet.spread(np.arange(len(source.labels(config))), PREVIEW_ROWS)
+    file = io.BytesIO()
+    sheet.contact_sheet(source, config, positions, f"CelebA-Dialog · {config}", "").save(file, "PNG")
+    return file.getvalue()
+
+
+def _example(indexes: Mapping[Family, Index], manifest: Manifest) -> dict[str, Any]:
+    """The first row of the first config, with a few words in the place of each image."""
+    config = next(iter(_in_order(manifest)["configs"]))
+    index, size = indexes[family(config)], CONFIGS[config].get("image_size")
+    rows = index.table.slice(0, 1)
+    row = next(examples(rows, read_images(index, rows, [size])[size]))
+    for name in ("image", "mask"):
+        if row.get(name):
+            row[name] = f"<{len(row[name]['bytes']):,} bytes of {'JPEG' if name == 'image' else 'PNG'}>"
+    row.pop("parts", None)
+    return row
+
+
+def render(
+    manifest: Manifest,
+    example: Mapping[str, Any],
+    with_preview: bool = False,
+    demo: bool = False,
+    statistics: bytes | None = None,
+) -> dict[str, bytes]:
+    """The card of a built folder and what it shows, {name: bytes}; the same for the same arguments.
 
     Args:
         manifest: as `make_manifest` gives it, in any order.
         example: one row, a dict of columns; a short string in the place of each image.
-        with_preview: whether the folder also has `preview.png`, a contact sheet.
+        with_preview: whether the folder also has preview.png, a contact sheet.
+        demo: whether the release is a made-up one.
+        statistics: statistics.png where it need not be drawn.
 
     There is no statistics.png without matplotlib, and no legend.png and id2label.json where no config has masks. Raises
     EnvironmentFault where Jinja2 is missing.
     """
     try:
-        import jinja2  # noqa: F401, DatasetCard needs it
-        from huggingface_hub import DatasetCard, DatasetCardData
+        import jinja2
     except ImportError as error:
         raise EnvironmentFault(f"The dataset card needs Jinja2 ({error}). Try: pip install jinja2") from error
     manifest = _in_order(manifest)
     beside = {}
     try:
-        beside["statistics.png"] = charts.statistics(_groups(manifest))
+        beside["statistics.png"] = statistics or charts.statistics(_groups(manifest))
     except EnvironmentFault as fault:
         files.say(f"The card has no statistics.png: {fault}")
     if _has_masks(manifest):
         beside["legend.png"] = sheet.legend()
         beside["id2label.json"] = (json.dumps(dict(enumerate(MASK_CLASSES)), indent=1) + "\n").encode()
-    card = DatasetCard.from_template(
-        DatasetCardData(**_metadata(manifest)),
-        template_path=files.DATASET_CARD / "card.md.jinja",
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # noqa: S701, this is Markdown
+    card = environment.from_string(_text("card.md.jinja")).render(
+        card_data=_yaml(manifest),
         with_preview=with_preview,
         with_statistics="statistics.png" in beside,
+        demo=demo,
         **_facts(manifest, example),
     )
     return {"README.md": f"{card}\n".encode(errors="replace"), **beside}
 
 
-def head(manifest):
-    """The YAML at the head of a folder's README.md, as `read_head` gives it."""
+def _yaml(manifest: Manifest) -> str:
     from huggingface_hub import DatasetCardData
 
-    return yaml.safe_load(DatasetCardData(**_metadata(_in_order(manifest))).to_yaml())
+    return DatasetCardData(**_metadata(manifest)).to_yaml()
 
 
-def read_head(data):
-    """The YAML at the head of a card, a dict; `data` are its bytes. Raises ValueError where there is none."""
-    match = re.match("---\n(.*?)\n---\n", data.decode(), re.DOTALL)
+def head(manifest: Manifest) -> dict[str, Any]:
+    """The YAML at the head of a folder's README.md, as `read_head` gives it."""
+    return yaml.safe_load(_yaml(_in_order(manifest)))
+
+
+class _OneOfEach(yaml.SafeLoader):
+    """Refuses a key that stands twice, where YAML's own loader takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"{key} stands there twice")
+        return super().construct_mapping(node, deep)
+
+
+def read_head(data: bytes) -> tuple[dict[str, Any], str]:
+    """A card as (the YAML at its head, the text below it). Raises ValueError where it has no YAML of one meaning."""
+    text = data.decode()
+    match = re.match("---\n(.*?)\n---\n", text, re.DOTALL)
     try:
-        found = yaml.safe_load(match[1]) if match else None
+        found = yaml.load(match[1], _OneOfEach) if match else None  # noqa: S506, it is a safe one
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
-    if not isinstance(found, dict):
+    if not match or not isinstance(found, dict):
         raise ValueError("it does not begin with one between two lines of ---")
-    return found
+    return found, text[match.end() :]
 
 
-def _in_order(manifest):
+def _in_order(manifest: Manifest) -> Manifest:
     """The manifest with its configs and their splits in the usual order. Where it was read, they are sorted by name."""
     configs = {name: manifest["configs"][name] for name in CONFIGS if name in manifest["configs"]}
     for name, config in configs.items():
@@ -113,7 +209,7 @@ def _in_order(manifest):
 # ----------------------------------------------------------------------------------------------------------------- YAML
 
 
-def _metadata(manifest):
+def _metadata(manifest: Manifest) -> dict[str, Any]:
     """The YAML as a dict: what `datasets` and the Hub read."""
     configs = manifest["configs"]
     tasks = TASKS | (MASK_TASKS if _has_masks(manifest) else {})
@@ -136,39 +232,41 @@ def _metadata(manifest):
     }
 
 
-def _config(name, config, manifest):
+def _config(name: str, config: Manifest, manifest: Manifest) -> dict[str, Any]:
     return {
         "config_name": name,
         "version": manifest["versions"]["celeba_dialog"],
         # `datasets` caches rows under a hash of `configs` and `dataset_info`, not of the shards: without this digest
         # it would serve the old rows after a rebuild.
         "description": f"content {content_digest(config)}",
-        "data_files": [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in config["splits"]],
+        # By name, and not by a pattern, so that `datasets` says which one is missing.
+        "data_files": [
+            {"split": split, "path": [shard["path"] for shard in entry["shards"]]}
+            for split, entry in config["splits"].items()
+        ],
     } | ({"default": True} if name == "hq" else {})
 
 
-def _info(name, config):
-    splits = config["splits"]
+def _info(name: str, config: Manifest) -> dict[str, Any]:
+    # No sizes of the splits: `datasets` holds the rows against them that pass `filters`, too, and refuses those. The
+    # manifest has them.
+    shards = shards_of(config)
     return {
         "config_name": name,
         "features": schema.portable_yaml(features_of(config["subset"], config["parts"])),
-        "splits": [
-            {"name": split, "num_bytes": entry["memory_bytes"], "num_examples": entry["rows"]}
-            for split, entry in splits.items()
-        ],
-        "download_size": sum(entry["bytes"] for entry in splits.values()),
-        "dataset_size": sum(entry["memory_bytes"] for entry in splits.values()),
+        "download_size": sum(shard["size"] for shard in shards),
+        "dataset_size": sum(shard["memory_bytes"] for shard in shards),
     }
 
 
 # ---------------------------------------------------------------------------------------------------------------- facts
 
 
-def _facts(manifest, example):
+def _facts(manifest: Manifest, example: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of the template."""
     configs = manifest["configs"]
     main = "hq" if "hq" in configs else next(iter(configs))
-    columns = {}  # column -> feature, those of all configs
+    columns: dict[str, Any] = {}  # column -> feature, those of all configs
     for config in configs.values():
         columns |= schema.portable_json(features_of(config["subset"], config["parts"]))["info"]["features"]
     return {
@@ -190,6 +288,7 @@ def _facts(manifest, example):
         "has_masks": _has_masks(manifest),
         "hq": HQ,
         "standard": STANDARD,
+        "unlabeled": UNLABELED_NUMBERS,
         "incomplete": manifest["release"]["incomplete"],
         "sources": [
             source | {"what": FILES[role].what}
@@ -206,19 +305,19 @@ def _facts(manifest, example):
     }
 
 
-def _text(name):
+def _text(name: str) -> str:
     return (files.DATASET_CARD / name).read_text(encoding="utf-8").strip()
 
 
-def _has_masks(manifest):
+def _has_masks(manifest: Manifest) -> bool:
     return any(config["subset"] == "hq" for config in manifest["configs"].values())
 
 
-def _rows(config):
+def _rows(config: Manifest) -> int:
     return sum(split["rows"] for split in config["splits"].values())
 
 
-def _shown_config(name, config):
+def _shown_config(name: str, config: Manifest) -> dict[str, Any]:
     subset, side = SUBSETS[config["subset"]], config["image_size"]
     width, height = (side, side) if side else subset.side
     masks = "none"
@@ -234,19 +333,19 @@ def _shown_config(name, config):
     }
 
 
-def _groups(manifest):
+def _groups(manifest: Manifest) -> list[dict[str, Any]]:
     """The label statistics, once for all configs that have the same: [{"names": [config], "splits": {…}}].
 
     The form of "splits" is that of `charts.draw`.
     """
-    groups = {}
+    groups: dict[str, dict[str, Any]] = {}
     for name, config in manifest["configs"].items():
         splits = {split: {"rows": entry["rows"]} | entry["labels"] for split, entry in config["splits"].items()}
         groups.setdefault(json.dumps(splits, sort_keys=True), {"names": [], "splits": splits})["names"].append(name)
     return list(groups.values())
 
 
-def _type(feature):
+def _type(feature: Any) -> str:
     """A feature in words, as a cell of a Markdown table."""
     if isinstance(feature, list):
         return f"list of a struct of<br>{_fields(feature[0])}"
@@ -260,13 +359,13 @@ def _type(feature):
     return f"`{feature.get('dtype', kind)}`"
 
 
-def _fields(struct):
+def _fields(struct: Mapping[str, Any]) -> str:
     return "<br>".join(f"`{name}` {_type(feature)}" for name, feature in struct.items())
 
 
-def _shown_row(example, columns):
+def _shown_row(example: Mapping[str, Any], columns: Mapping[str, Any]) -> str:
     """A row as text: a line per value, with the names of the classes beside their numbers."""
-    lines = []
+    lines: list[str] = []
     for name, feature in columns.items():
         if name not in example:
             continue
@@ -284,7 +383,7 @@ def _shown_row(example, columns):
     return "\n".join(lines)
 
 
-def _shown_value(value, feature):
+def _shown_value(value: Any, feature: Any) -> str:
     if value == -1:
         return "-1  # missing"
     if value is None or isinstance(feature, list) or feature["_type"] == "Image":
@@ -294,5 +393,5 @@ def _shown_value(value, feature):
     return json.dumps(value, ensure_ascii=False)
 
 
-def _wrapped(text, first, rest):
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
     return textwrap.wrap(text, 90, initial_indent=first, subsequent_indent=rest)

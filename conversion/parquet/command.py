@@ -2,36 +2,33 @@
 
 Builds `hq` and `standard`, as far as the release has them, or the configs given with --config. Shards are written
 beside OUT and appear there together, when all are done. Killed at any point, the same command goes on where it
-stopped. An incomplete release is refused unless --allow-incomplete is given.
+stopped, and where all is built already there is nothing to do. An incomplete release is refused unless
+--allow-incomplete is given.
 
-OUT and RELEASE may be fsspec URLs; for --dask they must be paths that every worker sees.
+RELEASE may be an fsspec URL; OUT is a folder on this machine. For --dask, every worker has to see both.
 """
 
+import argparse
 import concurrent.futures
 import contextlib
-import io
 import os
+import shlex
+from typing import Any
 
-import numpy as np
-
-from celeba_dialog import CONFIGS, family
+from celeba_dialog import CONFIGS
 
 from .. import card
 from ..release.errors import MissingFileError
 from ..release.finding import Release
 from ..release.missing import no_images, unlisted_lines
-from ..release.rows import examples, read_images
+from ..release.official import roles_of
 from ..runtime import files, pool
-from ..viewer import sheet
-from ..viewer.rows import ReleaseRows
 from . import shards
 from .folder import Folder
-from .manifest import files_entry, hashed_sources, make_manifest, shortfalls
-
-PREVIEW_ROWS = 4  # of the contact sheet in the card
+from .manifest import Manifest, files_entry, hashed_sources, make_manifest, shortfalls
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("release", metavar="RELEASE", help="folder with the official files")
     parser.add_argument("out", metavar="OUT", help="folder to write; call it celeba_dialog to load it by that name")
     parser.add_argument("--config", action="append", choices=list(CONFIGS), help="what to build; may be repeated")
@@ -42,66 +39,71 @@ def add_arguments(parser):
     parser.add_argument("--force", action="store_true", help="build every shard anew, and drop configs not named")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     options = {"allow_incomplete": args.allow_incomplete, "with_preview": args.with_preview, "force": args.force}
     build(args.release, args.out, args.config, args.workers, args.dask, **options)
 
 
 def build(
-    release, out, configs=None, workers=None, dask=None, *, allow_incomplete=False, with_preview=False, force=False
-):
-    """Build the folder `out` from `release`, paths or URLs; returns its manifest, a dict. The rest are the options.
+    release: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    configs: list[str] | None = None,
+    workers: int | None = None,
+    dask: str | None = None,
+    *,
+    allow_incomplete: bool = False,
+    with_preview: bool = False,
+    force: bool = False,
+) -> Manifest:
+    """Build the folder `out` from `release`, a path or URL; returns its manifest, a dict. The rest are the options.
 
     `configs` are names, None for `hq` and `standard`, as far as the release has them; `dask` is the address of a
     scheduler. Raises ReleaseError where the release is at fault, EnvironmentFault where the machine is, UsageError for
     `out` or an option.
     """
     processes = pool.executor(workers, dask)
-    release = Release(release)
     folder = Folder(out)
-    configs = _configs(release, configs)
+    found = Release(release)
+    configs = _configs(found, configs)
     with folder.claimed(force):
-        kept = folder.kept(configs, release)
-        indexes = shards.open_indexes(release, [name for name in CONFIGS if name in configs or name in kept])
+        kept = folder.kept(configs, found)
+        indexes = shards.open_indexes(found, [name for name in CONFIGS if name in configs or name in kept])
         incomplete = shortfalls(indexes)
         if incomplete and not allow_incomplete:
+            path = shlex.quote(found.root)
             raise MissingFileError(
-                f"{release.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
-                "See what to do with: celeba-dialog check RELEASE. To build what is there: --allow-incomplete"
+                f"{found.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
+                f"See what to do with: celeba-dialog check {path}. To build what is there: --allow-incomplete"
             )
-        jobs = shards.plan(release, indexes, configs)
-        with processes as executor:
-            folder.prepare(jobs, kept)
-            futures = pool.submit(executor, shards.write_shards, [(job, folder.data, folder.records) for job in jobs])
-            with hashed_sources(release, indexes) as sources:
-                records = _collect(futures, jobs, folder.data)
-                manifest = make_manifest(jobs, records, indexes, kept, sources.result())
-        beside = card.render(manifest, _example(indexes, manifest), with_preview)
-        if with_preview:
-            beside["preview.png"] = _preview(release)
+        jobs = shards.plan(found, indexes, configs)
+        folder.prepare(jobs, kept)
+        records = folder.untouched(jobs)
+        todo = [job for job in jobs if not all(path in records for _, _, path in job.targets)]
+        sources = folder.known_sources({key: found.digest(roles_of(*key)) for key in indexes})
+        with hashed_sources(found, indexes if sources is None else ()) as hashed:
+            if todo:
+                with processes as executor:
+                    tasks = [(job, folder.data, folder.records) for job in todo]
+                    records |= _collect(pool.submit(executor, shards.write_shards, tasks), todo, folder.data)
+            manifest = make_manifest(jobs, records, indexes, kept, hashed.result() if sources is None else sources)
+        statistics = card.kept_statistics(folder.path, folder.earlier, manifest)
+        if not statistics:
+            files.say(f"{folder.path}: writing the card …")
+        beside = card.beside_shards(manifest, found, indexes, with_preview, statistics)
         manifest["files"] = files_entry(beside)
-        folder.publish(manifest, beside)
+        changed = folder.publish(manifest, beside)
     for index in indexes.values():
         for line in unlisted_lines(index):
             files.say(line)
     above, name = os.path.split(folder.path)
     configs = list(manifest["configs"])
+    done = f"{', '.join(configs)} built." if changed else f"nothing to do, {', '.join(configs)} are built already."
     load = f'datasets.load_dataset("{name}", "{configs[0]}")'
-    files.say(f"{folder.path}: {', '.join(configs)} built. Next, in {above or '.'}: {load}")
+    files.say(f"{folder.path}: {done} Next, in {above or '.'}: {load}")
     return manifest
 
 
-def _preview(release):
-    """A contact sheet of the release as a PNG, for the card."""
-    source = ReleaseRows(release)
-    config = source.configs[0]
-    positions = sheet.spread(np.arange(len(source.labels(config))), PREVIEW_ROWS)
-    file = io.BytesIO()
-    sheet.contact_sheet(source, config, positions, f"CelebA-Dialog · {config}", "").save(file, "PNG")
-    return file.getvalue()
-
-
-def _configs(release, names):
+def _configs(release: Release, names: list[str] | None) -> list[str]:
     """The configs to build, in the usual order. Without names, those of `hq` and `standard` that have images.
 
     Raises MissingFileError where neither has.
@@ -117,12 +119,13 @@ def _configs(release, names):
     return found
 
 
-def _collect(futures, jobs, data):
+def _collect(futures: list[concurrent.futures.Future], jobs: list[shards.Job], data: str) -> dict[str, dict[str, Any]]:
     """{path of the shard: its record} of all jobs, when they are done. Raises what a job raises.
 
     The shards are synced here, in a thread, so that the workers need not wait for the disk.
     """
-    records, synced = {}, []
+    records: dict[str, dict[str, Any]] = {}
+    synced = []
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(files.progress(total=shards.count_rows(jobs), desc="build"))
         disk = concurrent.futures.ThreadPoolExecutor(1)
@@ -135,16 +138,3 @@ def _collect(futures, jobs, data):
         for future in synced:
             future.result()
     return records
-
-
-def _example(indexes, manifest):
-    """The first row of the first config, with a few words in the place of each image: the example in the card."""
-    config = next(iter(manifest["configs"]))
-    index, size = indexes[family(config)], CONFIGS[config].get("image_size")
-    rows = index.table.slice(0, 1)
-    row = next(examples(rows, read_images(index, rows, [size])[size]))
-    for name in ("image", "mask"):
-        if row.get(name):
-            row[name] = f"<{len(row[name]['bytes']):,} bytes of {'JPEG' if name == 'image' else 'PNG'}>"
-    row.pop("parts", None)
-    return row

@@ -4,24 +4,36 @@ import concurrent.futures
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import json
+import os
 import re
 import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from celeba_dialog import CONFIGS, family
 
 from ..release.errors import DamagedFileError, EnvironmentFault, MissingFileError
+from ..release.finding import Release
 from ..release.members import image_files
 from ..release.missing import unlisted_lines
 from ..release.official import FILES, roles_of, without
+from ..release.storage import is_url
+from ..release.table import Index
 from ..release.vocabulary import DEGREES, SPLITS
 from ..runtime import files
-from .shards import shard_path, versions
+from .shards import Job, shard_path, versions
 
 MANIFEST = "manifest.json"
+Manifest = dict[str, Any]  # the manifest, and what it consists of
+Family = tuple[str, bool]
+
 # The files that a built folder may hold besides shards.
 BESIDE_SHARDS = ("README.md", MANIFEST, "id2label.json", "statistics.png", "legend.png", "preview.png")
 
@@ -42,7 +54,13 @@ _SHARD = {"rows": int, "size": int, "memory_bytes": int, "sha256": _HEX}
 _FILE = {"size": int, "sha256": _HEX}
 
 
-def make_manifest(jobs, records, indexes, kept, sources):
+def make_manifest(
+    jobs: list[Job],
+    records: Mapping[str, Manifest],
+    indexes: Mapping[Family, Index],
+    kept: Mapping[str, Manifest],
+    sources: list[Manifest],
+) -> Manifest:
     """The manifest, a dict, without "files"; the same for the same release, options and library versions.
 
     Args:
@@ -52,13 +70,13 @@ def make_manifest(jobs, records, indexes, kept, sources):
         kept: {config: its entry in the earlier manifest} of the configs that were not built now.
         sources: the entries of the release's files, see `hashed_sources`.
     """
-    configs = {
+    configs: dict[str, Manifest] = {
         name: entry | {"splits": {split: {"shards": told["shards"]} for split, told in entry["splits"].items()}}
         for name, entry in kept.items()
     }
     for job in jobs:
         for name, size, path in job.targets:
-            entry = {"subset": job.index.subset, "image_size": size, "parts": job.index.parts}
+            entry: Manifest = {"subset": job.index.subset, "image_size": size, "parts": job.index.parts}
             entry |= {"release": job.index.digest, "digest": job.state, "splits": {}}
             config = configs.setdefault(name, entry)
             split = path.split("/")[1].split("-")[0]
@@ -79,12 +97,20 @@ def make_manifest(jobs, records, indexes, kept, sources):
         "release": {"digest": hashlib.sha256(content.encode()).hexdigest(), "incomplete": shortfalls(indexes)},
         "sources": sources,
         "configs": {name: configs[name] for name in CONFIGS if name in configs},
-        "versions": versions(),
+        "versions": versions_here(),
     }
 
 
+def versions_here() -> dict[str, str]:
+    """{library: version} of all that the bytes of a built folder depend on; matplotlib draws the card's statistics."""
+    found = versions()
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        found["matplotlib"] = importlib.metadata.version("matplotlib")
+    return found
+
+
 @contextlib.contextmanager
-def hashed_sources(release, families):
+def hashed_sources(release: Release, families: Iterable[Family]) -> Iterator[Future[list[Manifest]]]:
     """Hashes every source of some families in a thread, while workers read the same bytes.
 
     Gives a Future of the manifest's entries, [{"role", "path", "size", "sha256"}], a folder's with "files", how many it
@@ -99,13 +125,13 @@ def hashed_sources(release, families):
             stop.set()
 
 
-def _entries(release, roles, stop):
-    def check_wanted(_):
+def _entries(release: Release, roles: list[str], stop: threading.Event) -> list[Manifest]:
+    def check_wanted(_: int) -> None:
         if stop.is_set():
             raise concurrent.futures.CancelledError
 
     @functools.cache  # one zip may serve several roles
-    def sha256(path):
+    def sha256(path: str) -> str:
         try:
             return files.checksum(path, progress=check_wanted)
         except OSError as error:
@@ -114,9 +140,9 @@ def _entries(release, roles, stop):
     found = []
     for role in roles:
         for source in release.sources.get(role, []):
-            entry = {"role": role, "path": release.shown(source.path), "size": source.size}
+            entry: Manifest = {"role": role, "path": release.shown(source.path), "size": source.size}
             if source.path.endswith("/"):
-                names = image_files(source)
+                names = image_files(release, source)
                 lines = [f"{sha256(source.path + name)}  {name}\n" for name in names]
                 entry["files"] = len(names)
                 entry["sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -126,14 +152,14 @@ def _entries(release, roles, stop):
     return found
 
 
-def files_entry(beside):
+def files_entry(beside: Mapping[str, bytes]) -> Manifest:
     """The manifest's entry of the files beside the shards; `beside` is {name: bytes}."""
     return {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in beside.items()}
 
 
-def shortfalls(indexes):
+def shortfalls(indexes: Mapping[Family, Index]) -> list[str]:
     """A line for each file that some indexes lack for a full build, or that holds too little."""
-    lines = []
+    lines: list[str] = []
     for index in indexes.values():
         lines += [f"{FILES[role].path}: missing, so {without(role)}" for role in index.missing]
         for role, count in index.counts.items():
@@ -143,7 +169,7 @@ def shortfalls(indexes):
     return list(dict.fromkeys(lines))
 
 
-def read_manifest(folder):
+def read_manifest(folder: str) -> Manifest:
     """The manifest of the built `folder`, a path or URL: a dict of the form that `make_manifest` gives.
 
     Raises MissingFileError where there is none, EnvironmentFault where it cannot be read, DamagedFileError where it is
@@ -152,23 +178,26 @@ def read_manifest(folder):
     path = f"{folder}/{MANIFEST}"
     try:
         if not files.is_file(path):
-            raise MissingFileError(f"{path}: not there, so this folder is no finished build. Run build first.")
+            what = f"is a {files.kind(path)}" if not is_url(path) and os.path.lexists(path) else "not there"
+            raise MissingFileError(f"{path}: {what}, so this folder is no finished build. Run build first.")
         return parse_manifest(files.read(path), path)
     except OSError as error:
         raise EnvironmentFault(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
-def parse_manifest(data, path, advice="Build the folder again, under another name."):
+def parse_manifest(data: bytes, path: str, advice: str = "Build the folder again, under another name.") -> Manifest:
     """The manifest in `data`, bytes of JSON that messages call `path`. Raises DamagedFileError for another form."""
     try:
         manifest = json.loads(data.decode(), object_pairs_hook=_object)
         _check(manifest)
     except (ValueError, RecursionError) as error:
+        if data.startswith(files.LFS_START):
+            raise DamagedFileError(f"{path}: {files.LFS_POINTER}.") from None
         raise DamagedFileError(f"{path}: is not what build writes: {error}. {advice}") from None
     return manifest
 
 
-def _object(pairs):
+def _object(pairs: list[tuple[str, Any]]) -> Manifest:
     """A JSON object as a dict. Raises ValueError where a key is there twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -176,7 +205,7 @@ def _object(pairs):
     return found
 
 
-def _check(manifest):
+def _check(manifest: Any) -> None:
     """Raises ValueError where a value read from JSON does not have the form of a manifest."""
     _check_form(manifest, _MANIFEST, "")
     for name, file in _known(manifest["files"], BESIDE_SHARDS, "files"):
@@ -196,7 +225,7 @@ def _check(manifest):
         raise ValueError("no shards in a config or split")
 
 
-def _known(entries, names, where):
+def _known(entries: Manifest, names: Collection[str], where: str) -> Iterable[tuple[str, Any]]:
     """The items of a dict. Raises ValueError for a key that is none of `names`."""
     for name in entries:
         if name not in names:
@@ -204,7 +233,7 @@ def _known(entries, names, where):
     return entries.items()
 
 
-def _check_form(value, form, where):
+def _check_form(value: Any, form: Any, where: str) -> None:
     """Raises ValueError where a value does not have a form, see _MANIFEST; `where` is what the message calls it."""
     if isinstance(form, dict):
         _check_form(value, dict, where)
@@ -220,7 +249,7 @@ def _check_form(value, form, where):
         if form is int:
             fits = type(value) is int and 0 <= value < 1 << 63
         elif isinstance(form, re.Pattern):
-            fits = type(value) is str and form.fullmatch(value)
+            fits = type(value) is str and bool(form.fullmatch(value))
         elif isinstance(form, type):
             fits = type(value) is form
         else:
@@ -232,7 +261,7 @@ def _check_form(value, form, where):
 _IN_WORDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number", _HEX: "hexadecimal digits"}
 
 
-def label_counts(rows):
+def label_counts(rows: pa.Table) -> Manifest:
     """How many rows of an index there are with each label, for the card.
 
     Returns {"bangs": [missing, 0, …, 5], … "age": […], "attributes": [those with yes, for each of the forty],
@@ -249,22 +278,22 @@ def label_counts(rows):
     return counts
 
 
-def shards_of(entry):
+def shards_of(entry: Manifest) -> list[Manifest]:
     """All shards of a config's entry in the manifest: [{"path", "rows", "size", "sha256", "memory_bytes"}]."""
     return [shard for split in entry["splits"].values() for shard in split["shards"]]
 
 
-def all_shards(manifest):
+def all_shards(manifest: Manifest) -> list[Manifest]:
     """All shards of a manifest, as `shards_of` gives them."""
     return [shard for entry in manifest["configs"].values() for shard in shards_of(entry)]
 
 
-def written_paths(manifest):
+def written_paths(manifest: Manifest) -> set[str]:
     """The paths of all files that a build with this manifest may have written."""
     return {*BESIDE_SHARDS, *(shard["path"] for shard in all_shards(manifest))}
 
 
-def content_digest(entry):
+def content_digest(entry: Manifest) -> str:
     """SHA-256 over the paths and SHA-256 of a config's shards, as hexadecimal digits."""
     lines = [f"{shard['sha256']}  {shard['path']}\n" for shard in shards_of(entry)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

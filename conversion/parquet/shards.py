@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import platform
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import datasets
 import numpy as np
@@ -19,10 +21,11 @@ import celeba_dialog
 from celeba_dialog import CONFIGS, family
 
 from ..release.errors import EnvironmentFault
-from ..release.finding import code_digest
+from ..release.finding import Release, code_digest
 from ..release.index import IndexKey, index_key, open_index
 from ..release.official import mask_name, part_name
 from ..release.rows import read_rows, shard_ranges
+from ..release.table import Index
 from ..runtime import files
 from . import schema
 
@@ -37,18 +40,18 @@ class Job:
     state: str  # digest of everything that the bytes of the shards depend on
     first: int  # row of the index
     last: int  # the row after the last
-    targets: tuple  # (config, image size or None, path of the shard below OUT)
+    targets: tuple[tuple[str, int | None, str], ...]  # (config, image size or None, path of the shard below OUT)
 
 
-def open_indexes(release, configs):
-    """{family: Index} of some configs, read from the official files, not from the cache."""
+def open_indexes(release: Release, configs: Iterable[str], fresh: bool = False) -> dict[tuple[str, bool], Index]:
+    """{family: Index} of some configs; `fresh` ones are read from the official files, whatever is in the cache."""
     return {
-        (subset, parts): open_index(index_key(release, subset, parts), release, fresh=True)
+        (subset, parts): open_index(index_key(release, subset, parts), release, fresh=fresh)
         for subset, parts in dict.fromkeys(family(name) for name in configs)
     }
 
 
-def plan(release, indexes, configs):
+def plan(release: Release, indexes: Mapping[tuple[str, bool], Index], configs: Iterable[str]) -> list[Job]:
     """The Jobs that build some configs; `indexes` is {family: Index}."""
     jobs = []
     for (subset, parts), index in indexes.items():
@@ -65,34 +68,34 @@ def plan(release, indexes, configs):
     return jobs
 
 
-def count_rows(jobs):
+def count_rows(jobs: Iterable[Job]) -> int:
     """The rows of all shards that some jobs write."""
     return sum((job.last - job.first) * len(job.targets) for job in jobs)
 
 
-def release_rows(job, sizes):
+def release_rows(job: Job, sizes: list[int | None]) -> Iterator[tuple[pa.Table, dict[int | None, Any]]]:
     """The rows of a job with their images, a row group at a time; see `read_rows`."""
     return read_rows(job.index, job.first, job.last, ROW_GROUP[job.index.subset], sizes)
 
 
-def shard_path(config, split, number, count):
+def shard_path(config: str, split: str, number: int, count: int) -> str:
     """Where the shard `number` of `count` lies below the built folder."""
     return f"{config}/{split}-{number:05d}-of-{count:05d}.parquet"
 
 
-def _state(digest):
+def _state(digest: str) -> str:
     """Hexadecimal digits that change with everything the bytes of a shard depend on; `digest` is of the release."""
     return hashlib.sha256(f"{digest} {_maker()}".encode()).hexdigest()[:32]
 
 
 @functools.cache
-def _maker():
+def _maker() -> str:
     """Hexadecimal digits that change with the code and the libraries."""
     code = [code_digest(), *(files.checksum(path) for path in (__file__, schema.__file__, celeba_dialog.__file__))]
     return hashlib.sha256(repr((code, versions())).encode()).hexdigest()
 
 
-def versions():
+def versions() -> dict[str, str]:
     """The libraries that the bytes of a shard depend on."""
     return {
         "celeba_dialog": celeba_dialog.__version__,
@@ -103,7 +106,7 @@ def versions():
     }
 
 
-def write_shards(job, data, records):
+def write_shards(job: Job, data: str, records: str) -> list[dict[str, Any]]:
     """The job of a worker: writes its shards below the folder `data`, and for each a record below `records`.
 
     A shard whose record fits the job and whose bytes fit the record is not written again. Returns the records:
@@ -116,17 +119,17 @@ def write_shards(job, data, records):
             f"The worker on {platform.node()} has another copy of this project than this command, or other libraries: "
             f"{here}. Install the same there."
         )
-    done = {path: _finished(job, path, data, records) for _, _, path in job.targets}
-    todo = [target for target in job.targets if not done[target[2]]]
+    done = {path: record for _, _, path in job.targets if (record := _finished(job, path, data, records))}
+    todo = [target for target in job.targets if target[2] not in done]
     if todo:
         try:
             done |= _write(job, todo, data, records)
         except OSError as error:
             raise storage_fault(error, data) from error
-    return list(done.values())
+    return [done[path] for _, _, path in job.targets]
 
 
-def storage_fault(error, path):
+def storage_fault(error: Exception, path: str) -> EnvironmentFault:
     """The EnvironmentFault for an OSError while writing below `path`."""
     what = getattr(error, "strerror", None) or error
     return EnvironmentFault(
@@ -135,7 +138,7 @@ def storage_fault(error, path):
     )
 
 
-def _finished(job, path, data, records):
+def _finished(job: Job, path: str, data: str, records: str) -> dict[str, Any] | None:
     """The record of a shard that an earlier build finished; None where there is none or it does not fit the shard."""
     try:
         record = json.loads(files.read(f"{records}/{path}.json"))
@@ -148,7 +151,7 @@ def _finished(job, path, data, records):
     return None
 
 
-def _write(job, targets, data, records):
+def _write(job: Job, targets: list[tuple[str, int | None, str]], data: str, records: str) -> dict[str, dict[str, Any]]:
     """Writes some targets of a job. Returns {path: record}."""
     arrow = layout(job.index.subset, job.index.parts)
     sizes = list(dict.fromkeys(size for _, size, _ in targets))
@@ -173,13 +176,13 @@ def _write(job, targets, data, records):
 
 
 @functools.cache
-def layout(subset, parts):
+def layout(subset: str, parts: bool) -> pa.Schema:
     """The Arrow schema of the shards of a family, with the features as `datasets` looks for them."""
     features = celeba_dialog.features_of(subset, parts)
     return features.arrow_schema.with_metadata({"huggingface": json.dumps(schema.portable_json(features))})
 
 
-def empty_shard(arrow):
+def empty_shard(arrow: pa.Schema) -> pq.ParquetFile:
     """A ParquetFile of the schema `arrow` without rows: what Parquet makes of the names and types of its columns."""
     buffer = io.BytesIO()
     pq.write_table(arrow.empty_table(), buffer)
@@ -193,7 +196,7 @@ class Shard:
     its SHA-256 so far, `size` its bytes, `memory` the bytes of its rows as Arrow tables.
     """
 
-    def __init__(self, stack, path, arrow):
+    def __init__(self, stack: contextlib.ExitStack, path: str, arrow: pa.Schema) -> None:
         self.digest = hashlib.sha256()
         self.size = self.memory = 0
         self._file = stack.enter_context(files.whole_file(path, synced=False))  # the main process syncs it
@@ -212,7 +215,7 @@ class Shard:
             )
         )
 
-    def add(self, table):
+    def add(self, table: pa.Table) -> None:
         """Writes some rows, as one row group."""
         self.memory += table.nbytes
         self._parquet.write_table(table, row_group_size=max(1, table.num_rows))
@@ -221,19 +224,19 @@ class Shard:
 
     closed = False
 
-    def write(self, data):
+    def write(self, data: bytes) -> int:
         self.digest.update(data)
         self.size += len(data)
         return self._file.write(data)
 
-    def flush(self):
+    def flush(self) -> None:
         pass
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
-def to_parquet(rows, images, arrow):
+def to_parquet(rows: pa.Table, images: Mapping[str, list], arrow: pa.Schema) -> pa.Table:
     """Rows of an index and their images, as `read_images` gives them for one size, as a table of the schema `arrow`."""
     columns = []
     for field in arrow:
@@ -249,14 +252,14 @@ def to_parquet(rows, images, arrow):
     return pa.Table.from_arrays(columns, schema=arrow)
 
 
-def _images(data, names):
+def _images(data: Any, names: pa.Array) -> pa.StructArray:
     """A column of images, structs of bytes and path; null where `data`, a list, has None."""
     data = pa.array(data, pa.binary())
     names = pc.if_else(data.is_valid(), names, pa.scalar(None, pa.string()))
     return pa.StructArray.from_arrays([data, names], names=["bytes", "path"], mask=data.is_null())
 
 
-def _parts(lists, numbers, type_):
+def _parts(lists: list[list[tuple[int, bytes]]], numbers: list[int], type_: pa.DataType) -> pa.ListArray:
     """The column `parts`, of an Arrow type, from a list of (index into PARTS, PNG) for each file number."""
     flat = [(number, part, mask) for number, pairs in zip(numbers, lists) for part, mask in pairs]
     offsets = np.cumsum([0] + [len(pairs) for pairs in lists])

@@ -3,7 +3,7 @@
 from ..release.errors import EnvironmentFault
 
 
-def missing(who, extra, found, *requirements):
+def missing(who: str, extra: str, found: object, *requirements: str) -> EnvironmentFault:
     """The EnvironmentFault for `who`, a command or option, that lacks a package of an extra.
 
     `found` is what was found instead, an ImportError or a text; `requirements` are those of the extra, as "gdown>=6.3".

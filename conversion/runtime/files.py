@@ -1,18 +1,20 @@
 """What several commands need of files and the terminal: whole files or none, checksums, progress, messages.
 
-Paths are local or fsspec URLs, unless a function says otherwise.
+What is written is local. What is read may also lie behind an fsspec URL, where a function says so.
 """
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
-import posixpath
 import stat
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from tqdm.auto import tqdm
@@ -22,6 +24,9 @@ from ..release.storage import filesystem, is_url
 from .streams import printable, printable_lines
 
 BLOCK = 1 << 20  # bytes read at a time
+LFS_POINTER = "is a pointer of Git LFS, not the file itself, which comes with: git lfs pull"
+LFS_START = b"version https://git-lfs.github.com/spec/"
+MOST_POINTER = 1024  # bytes of such a pointer
 
 # What the dataset card is made of: in the package where it is installed, beside it in a clone.
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -30,7 +35,7 @@ DATASET_CARD = _PACKAGE / "dataset_card" if (_PACKAGE / "dataset_card").is_dir()
 tqdm.monitor_interval = 0  # else it starts a thread, and a process with threads should not fork
 
 
-def say(message):
+def say(message: object) -> None:
     """Prints a message on standard error, above any progress bar; does nothing where that cannot be written to.
 
     Control characters are escaped, but for line ends: names from outside go through `printable` or `one_line` first.
@@ -40,14 +45,14 @@ def say(message):
             tqdm.write(printable_lines(message), file=sys.stderr)
 
 
-def one_line(message, most=500):
+def one_line(message: object, most: int = 500) -> str:
     """A text from outside as one printable line of at most `most` characters."""
     line = printable(" ".join(str(message).split()))
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
 @contextlib.contextmanager
-def libraries_say():
+def libraries_say() -> Iterator[None]:
     """Sends log records and warnings of libraries through `say`, since they may quote what a server sent."""
     root, own = logging.getLogger(), logging.getLogger("huggingface_hub")  # which has a handler of its own
     before = root.handlers, own.handlers, own.propagate
@@ -61,23 +66,25 @@ def libraries_say():
 
 
 class _Saying(logging.Handler):
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         say(one_line(record.getMessage()))
 
 
-def progress(iterable=None, *, total=None, desc=None, unit="rows", **options):
+def progress(
+    iterable: Any = None, *, total: int | None = None, desc: str | None = None, unit: str = "rows", **options: Any
+) -> tqdm:
     """A tqdm bar on standard error; it shows nothing where that is no terminal."""
     options |= {"total": total, "desc": desc and printable(desc), "unit": unit, "leave": False}
     options["disable"] = not is_terminal(sys.stderr)
     return tqdm(iterable, file=sys.stderr, **options)
 
 
-def is_terminal(stream):
+def is_terminal(stream: Any) -> bool:
     """Whether a standard stream is a terminal. It is None or closed where the process was started without it."""
     return bool(stream) and not getattr(stream, "closed", False) and stream.isatty()
 
 
-def local_path(path):
+def local_path(path: str | os.PathLike[str]) -> str:
     """An absolute local path; `~` is the home folder.
 
     Raises UsageError for a URL or an empty path, EnvironmentFault where a relative path starts nowhere.
@@ -93,7 +100,7 @@ def local_path(path):
         raise EnvironmentFault(f"{path}: the working directory is not there any more. Change to another.") from error
 
 
-def refuse_no_folder(path):
+def refuse_no_folder(path: str) -> None:
     """Checks an absolute local path that is to be a folder.
 
     Raises UsageError where something else lies there, EnvironmentFault where something above it is no folder.
@@ -107,7 +114,7 @@ def refuse_no_folder(path):
         raise EnvironmentFault(f"{printable(path)}: Not a directory: {printable(above)} is a {kind(above)}.")
 
 
-def kind(path, follow=True):
+def kind(path: str, follow: bool = True) -> str:
     """What lies at a local path: "file", "folder", "pipe", "socket" or "device"; without `follow` also "link".
 
     A link that leads nowhere is "link that leads nowhere". Raises OSError where nothing is there.
@@ -130,7 +137,7 @@ _KINDS = {
 }
 
 
-def is_http_address(text):
+def is_http_address(text: str) -> bool:
     """Whether a text is an http or https address with a host."""
     try:
         parts = urlsplit(text)
@@ -140,7 +147,7 @@ def is_http_address(text):
 
 
 @contextlib.contextmanager
-def _plain_errors():
+def _plain_errors() -> Iterator[None]:
     """Makes OSErrors of the errors of remote file systems, each of which has classes of its own."""
     try:
         yield
@@ -151,27 +158,34 @@ def _plain_errors():
 
 
 @_plain_errors()
-def open_file(path, mode="rb"):
-    """An open binary file, local or remote."""
-    return filesystem(path).open(path, mode) if is_url(path) else open(path, mode)
+def open_file(path: str) -> IO[bytes]:
+    """A file, local or behind a URL, opened for reading its bytes.
+
+    Raises OSError for a pipe or device, from which reading may never end.
+    """
+    if is_url(path):
+        return filesystem(path).open(path, "rb")
+    if (found := kind(path)) not in ("file", "folder"):  # of a folder, `open` says so itself
+        raise OSError(errno.EINVAL, f"is a {found}, expected a file", path)
+    return open(path, "rb")
 
 
 @_plain_errors()
-def read(path):
-    """All bytes of a file."""
+def read(path: str) -> bytes:
+    """All bytes of a file, local or behind a URL."""
     with open_file(path) as file:
         return file.read()
 
 
 @_plain_errors()
-def size(path):
-    """Bytes of a file."""
+def size(path: str) -> int:
+    """How many bytes a file has, local or behind a URL."""
     return filesystem(path).size(path) if is_url(path) else os.path.getsize(path)
 
 
 @_plain_errors()
-def checksum(path, kind="sha256", progress=None):
-    """The checksum of a file, of a kind that hashlib knows, as hexadecimal digits.
+def checksum(path: str, kind: str = "sha256", progress: Callable[[int], object] | None = None) -> str:
+    """The checksum of a file, local or behind a URL, of a kind that hashlib knows, as hexadecimal digits.
 
     `progress(count)` is called with the bytes of each block that was read; what it raises ends the reading.
     """
@@ -185,33 +199,26 @@ def checksum(path, kind="sha256", progress=None):
 
 
 @_plain_errors()
-def is_file(path):
-    """Whether there is a file."""
+def is_file(path: str) -> bool:
+    """Whether there is a file, local or behind a URL."""
     return filesystem(path).isfile(path) if is_url(path) else os.path.isfile(path)
 
 
-@_plain_errors()
-def names(path):
-    """Base names of what a folder holds; none where there is no such folder."""
-    try:
-        found = filesystem(path).ls(path, detail=False) if is_url(path) else os.listdir(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
+def is_lfs_pointer(path: str) -> bool:
+    """Whether a local file is the small text that Git has in the place of a large file until `git lfs pull`."""
+    with contextlib.suppress(OSError):
+        if os.path.getsize(path) < MOST_POINTER:
+            return read(path).startswith(LFS_START)
+    return False
 
 
-def tree(path):
-    """All that lies below a folder: {path below it, with slashes: "file", "folder", "link", "pipe" …}.
+def tree(path: str) -> dict[str, str]:
+    """All that lies below a local folder: {path below it, with slashes: "file", "folder", "link", "pipe" …}.
 
     Raises EnvironmentFault where a part of it cannot be listed.
     """
-    if is_url(path):
-        root = posixpath.join(filesystem(path)._strip_protocol(path), "")
-        found = filesystem(path).find(path, withdirs=True, detail=True)
-        kinds = {name.rstrip("/"): "folder" if found[name]["type"] == "directory" else "file" for name in sorted(found)}
-        return {name.removeprefix(root): kind for name, kind in kinds.items() if name.startswith(root)}
 
-    def refuse(error):
+    def refuse(error: OSError) -> None:
         raise EnvironmentFault(f"{printable(error.filename)}: cannot be listed: {error.strerror}.") from error
 
     kinds = {}
@@ -222,41 +229,18 @@ def tree(path):
     return dict(sorted(kinds.items()))
 
 
-@_plain_errors()
-def make_folder(path):
-    """Makes a folder and those above it, as far as they are not there."""
-    filesystem(path).makedirs(path, exist_ok=True)
-
-
-@_plain_errors()
-def remove(path):
-    """Removes a remote file or folder, if it is there."""
-    with contextlib.suppress(FileNotFoundError):
-        filesystem(path).rm(path, recursive=True)
-
-
-def sync(path):
-    """Waits until the content of a local file is on the disk. Does nothing for a remote one."""
-    if not is_url(path):
-        with open(path, "r+b" if sys.platform == "win32" else "rb") as file:  # Windows syncs what it can write to
-            os.fsync(file.fileno())
+def sync(path: str) -> None:
+    """Waits until the content of a file is on the disk."""
+    with open(path, "r+b" if sys.platform == "win32" else "rb") as file:  # Windows syncs what it can write to
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
-def whole_file(path, synced=True):
+def whole_file(path: str, synced: bool = True) -> Iterator[IO[bytes]]:
     """Opens a binary file that appears at `path` whole or not at all: temporary name beside it, synced, renamed.
 
-    With `synced=False` a power failure may damage it: for files that are checked before use, or synced later. At a URL
-    it is written as that file system does; object stores show a file when it is complete.
+    With `synced=False` a power failure may damage it: for files that are checked before use, or synced later.
     """
-    if is_url(path):
-        file = open_file(path, "wb")
-        try:
-            yield file
-        finally:
-            with _plain_errors():
-                file.close()
-        return
     folder, name = os.path.split(os.path.abspath(path))
     handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
     try:
@@ -273,7 +257,7 @@ def whole_file(path, synced=True):
         raise
 
 
-def default_mode():
+def default_mode() -> int:
     """The permissions of a new file under this umask; those of `tempfile` have others."""
     mask = os.umask(0)
     os.umask(mask)

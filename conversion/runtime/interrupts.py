@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 TEXT = "Interrupted. The same command goes on where this one stopped."
 STATUS = 130
@@ -20,12 +22,12 @@ class Interrupts:
     `status`: that does no harm, because files appear whole or not at all. `said` is whether the message is out.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.running = False
         self.said = False
         self.status = STATUS
 
-    def install(self):
+    def install(self) -> Callable[[], None]:
         """Takes over Ctrl-C, unless it is ignored, as under nohup. Returns a function that gives it back."""
         before = signal.getsignal(signal.SIGINT)
         if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
@@ -33,13 +35,13 @@ class Interrupts:
         signal.signal(signal.SIGINT, self._strike)
         sys.unraisablehook = self._lost
 
-        def give_back():
+        def give_back() -> None:
             signal.signal(signal.SIGINT, before)
             sys.unraisablehook = sys.__unraisablehook__
 
         return give_back
 
-    def _strike(self, *_):
+    def _strike(self, *_: Any) -> None:
         if self.running:
             self.running = False
             raise KeyboardInterrupt
@@ -49,7 +51,7 @@ class Interrupts:
                 os.write(2, f"{TEXT}\n".encode())
         leave(self.status)
 
-    def _lost(self, unraisable):
+    def _lost(self, unraisable: Any) -> None:
         """Repeats a KeyboardInterrupt that came where Python can only report exceptions, such as in a destructor."""
         if unraisable.exc_type is not KeyboardInterrupt:
             sys.__unraisablehook__(unraisable)
@@ -62,7 +64,7 @@ class Interrupts:
         again.start()
 
 
-def leave(status):
+def leave(status: int) -> NoReturn:
     """Ends this process at once, and the workers that it started with `multiprocessing`."""
     processes = sys.modules.get("multiprocessing.process")
     for worker in processes.active_children() if processes else ():

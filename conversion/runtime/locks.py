@@ -55,6 +55,8 @@ def _no_locks(path: str, error: Exception | None) -> EnvironmentFault | None:
     """What to say where the file system has no locks, which an error tells; None where it tells something else."""
     if not isinstance(error, NotImplementedError) and getattr(error, "errno", None) not in NO_LOCKS:
         return None
+    with contextlib.suppress(OSError):
+        os.unlink(path)
     return EnvironmentFault(
         f"{printable(os.path.dirname(path))}: its file system has no locks ({getattr(error, 'strerror', None) or error}"
         "), without which two commands could write here at a time. Give a folder on another disk, such as a local one."

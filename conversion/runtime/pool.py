@@ -13,7 +13,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from celeba_dialog import __version__
 
@@ -29,7 +34,7 @@ NO_LEAKS = "ignore:resource_tracker:UserWarning"
 MOST_ON_WINDOWS = 61  # processes that ProcessPoolExecutor can have there
 
 
-def executor(workers=None, dask=None):
+def executor(workers: int | None = None, dask: str | None = None) -> AbstractContextManager[Executor]:
     """A context that gives a concurrent.futures.Executor: processes, by default one per CPU, or a Dask cluster.
 
     `dask` is the address of its scheduler. When the context is left by an error, jobs that have not begun are dropped,
@@ -46,7 +51,7 @@ def executor(workers=None, dask=None):
 
 
 @contextlib.contextmanager
-def _thread():
+def _thread() -> Iterator[Executor]:
     pool = concurrent.futures.ThreadPoolExecutor(1)
     try:
         yield pool
@@ -59,7 +64,7 @@ def _thread():
 
 
 @contextlib.contextmanager
-def _processes(workers):
+def _processes(workers: int) -> Iterator[Executor]:
     if START == "spawn" and NO_LEAKS not in sys.warnoptions:
         sys.warnoptions.append(NO_LEAKS)
     if sys.platform == "win32":
@@ -80,7 +85,7 @@ def _processes(workers):
 
 
 @contextlib.contextmanager
-def _starting():
+def _starting() -> Iterator[None]:
     """Raises EnvironmentFault where no process can be started."""
     try:
         yield
@@ -91,7 +96,7 @@ def _starting():
         ) from error
 
 
-def _end(workers, patience):
+def _end(workers: Iterable[BaseProcess], patience: float) -> None:
     """Waits until processes have ended; kills those that have not after `patience` seconds, or at Ctrl-C."""
     deadline = time.monotonic() + patience
     try:
@@ -102,12 +107,14 @@ def _end(workers, patience):
             worker.kill()
 
 
-def _begin_worker():
+def _begin_worker() -> None:
     """Makes a worker ignore Ctrl-C, which its parent handles, and end when its parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent
 
-    def wait():
-        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    def wait() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
         os._exit(1)
 
     try:
@@ -117,7 +124,7 @@ def _begin_worker():
 
 
 @contextlib.contextmanager
-def _dask(address):
+def _dask(address: str) -> Iterator[Executor]:
     try:
         import distributed
     except ImportError as error:
@@ -134,14 +141,14 @@ def _dask(address):
             pool.shutdown(wait=False)  # drops the jobs that have not begun
 
 
-def submit(executor, function, jobs):
+def submit(executor: Executor, function: Callable, jobs: Iterable[Sequence]) -> list[Future]:
     """The futures of function(*job) for each of the jobs. Raises EnvironmentFault where no process can be started."""
     with _starting(), _interrupts_blocked():  # processes are started here
         return [executor.submit(function, *job) for job in jobs]
 
 
 @contextlib.contextmanager
-def _interrupts_blocked():
+def _interrupts_blocked() -> Iterator[None]:
     """Delays SIGINT to this process until the end of the block. A process that starts in it never gets one."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -153,7 +160,7 @@ def _interrupts_blocked():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def results(futures):
+def results(futures: Iterable[Future]) -> Iterator[Any]:
     """Yields what the futures return, in the order in which they are done.
 
     Raises what a job raised, and EnvironmentFault where a worker died or a cluster lacks this package.
@@ -172,7 +179,7 @@ def results(futures):
         raise
 
 
-def _not_installed():
+def _not_installed() -> str:
     """What to say where a cluster lacks this package under the name that it has here, which its jobs refer to."""
     package = __name__.partition(".")[0]
     if package == "conversion":
