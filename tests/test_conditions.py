@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conversion.release.errors import UsageError
-from conversion.release.vocabulary import ATTRIBUTES, DEGREES, REQUEST_DIRECTIONS, REQUEST_MODES, SPLITS
+from conversion.release.vocabulary import ATTRIBUTES, DEGREES, REQUEST_DIRECTIONS, REQUEST_MODES
 from conversion.viewer import conditions, rows
 
 NEGATIVE = REQUEST_DIRECTIONS.index("negative")
@@ -52,42 +52,34 @@ def selected(asked, text):
     "text, meets",
     [
         ("smiling >= 4 AND NOT Male", lambda r: r["smiling"] >= 4 and not r["Male"]),
-        ("smiling = 'big_smile' or smiling = 5", lambda r: r["smiling"] in (4, 5)),
-        ("smiling IN ('big_smile', 5, '3')", lambda r: r["smiling"] in (3, 4, 5)),
-        ("smiling NOT IN ('big_smile', 5, '3')", lambda r: r["smiling"] in (0, 1, 2)),
-        ("'big_smile' < smiling", lambda r: r["smiling"] > 4),
-        ("age BETWEEN '30_to_40' AND 4", lambda r: 2 <= r["age"] <= 4),
-        ("age < '30_to_40'", lambda r: r["age"] < 2),
+        ("smiling_class = 'big_smile' or smiling = 5", lambda r: r["smiling"] in (4, 5)),
+        ("smiling_class NOT IN ('big_smile', 'smile')", lambda r: r["smiling"] not in (None, 3, 4)),
+        ("age BETWEEN 2 AND 4", lambda r: 2 <= r["age"] <= 4),
         (
-            "CASE smiling WHEN 'none' THEN Male WHEN 3 THEN true END",
-            lambda r: r["smiling"] in ((0, 3) if r["Male"] else (3,)),
+            "CASE WHEN smiling = 0 THEN Male ELSE smiling = 3 END",
+            lambda r: r["smiling"] == 3 or not r["smiling"] > 0 and r["Male"],
         ),
         ("SPLIT = 'validation' OR split = 'test'", lambda r: r["split"] in ("validation", "test")),
-        ("Request_Mode = 'change_definite'", lambda r: r["request_mode"] == 1),
-        ("request_attribute = 'age'", lambda r: r["request_attribute"] == 4),
-        ("request_direction <> 'negative'", lambda r: r["request_direction"] not in (None, NEGATIVE)),
+        ("Request_Mode = 1", lambda r: r["request_mode"] == 1),
+        ("request_direction_class <> 'negative'", lambda r: r["request_direction"] not in (None, NEGATIVE)),
         ("request_target >= 3", lambda r: r["request_target"] >= 3),
         ("request_value * 2 = 4", lambda r: r["request_value"] == 2),
         ("male", lambda r: r["Male"]),
         ("Male = 'no' AND Young IS TRUE", lambda r: not r["Male"] and r["Young"]),
-        ("Bangs AND bangs <> 5", lambda r: r["Bangs"] and r["bangs"] != 5),
-        ("NOT (Smiling OR Eyeglasses)", lambda r: not r["Smiling"] and not r["Eyeglasses"]),
-        ("Bangs AND bangs = 1 OR NOT Bangs AND bangs > 0", lambda r: r["bangs"] == 1 if r["Bangs"] else r["bangs"] > 0),
+        ("Bangs_attribute AND bangs <> 5", lambda r: r["Bangs"] and r["bangs"] != 5),
+        ("NOT (smiling_attribute OR Eyeglasses_attribute)", lambda r: not r["Smiling"] and not r["Eyeglasses"]),
         ("Five_o_Clock_Shadow", lambda r: r["5_o_Clock_Shadow"]),
-        ('NOT "5_o_Clock_Shadow" AND NOT five_o_clock_shadow', lambda r: not r["5_o_Clock_Shadow"]),
         ("caption ILIKE '%SMILE%'", lambda r: "smile" in r["caption"].lower()),
         ("contains(lower(caption), lower('Smile'))", lambda r: "smile" in r["caption"].lower()),
-        ("starts_with(caption, 'This')", lambda r: r["caption"].startswith("This")),
-        ("length(caption) > 150", lambda r: len(r["caption"]) > 150),
+        ("starts_with (\"caption\", 'This')", lambda r: r["caption"].startswith("This")),
+        ("length(caption) > 150.5", lambda r: len(r["caption"]) > 150),
         ("caption NOT LIKE '%smile%'", lambda r: "smile" not in r["caption"]),
-        ("caption = ''", lambda r: r["caption"] == ""),
-        ("caption IS NULL OR request IS NULL", lambda r: r["caption"] == "" or r["request"] == ""),
-        ("caption IS NOT NULL", lambda r: r["caption"] != ""),
+        ("caption = '' OR request = ''", lambda r: r["caption"] == "" or r["request"] == ""),
         ("file_name = '5380.jpg'", lambda r: r["file_name"] == "5380.jpg"),
         ("celeba_file_name < '100000.jpg'", lambda r: r["celeba_file_name"] < "100000.jpg"),
-        ("identity > 5000 -- and so on", lambda r: r["identity"] > 5000),
+        ("identity > 5000", lambda r: r["identity"] > 5000),
         ("smiling IS NULL", lambda r: r["smiling"] is None),
-        ("smiling + bangs > 5;", lambda r: r["smiling"] + r["bangs"] > 5),
+        ("smiling + bangs > 5", lambda r: r["smiling"] + r["bangs"] > 5),
         ("greatest(smiling, bangs) = 3", lambda r: max(r["smiling"], r["bangs"]) == 3),
         ("coalesce(smiling, 5) = 5", lambda r: r["smiling"] in (5, None)),
     ],
@@ -104,44 +96,39 @@ def test_conditions(asked, truth, text, meets):
     assert selected(asked, text) == expected
 
 
-CLASSES = DEGREES | {"request_attribute": tuple(DEGREES), "request_mode": REQUEST_MODES, "split": SPLITS}
+CLASSES = DEGREES | {"request_attribute": tuple(DEGREES), "request_mode": REQUEST_MODES}
 CLASSES |= {"request_direction": REQUEST_DIRECTIONS}
 
 
 @pytest.mark.parametrize("column, names", CLASSES.items())
-def test_every_class_has_its_name(asked, truth, column, names):
+def test_every_class_has_its_number_and_its_name(asked, truth, column, names):
     for index, name in enumerate(names):
-        expected = [number for number, row in enumerate(truth) if row[column] == (name if column == "split" else index)]
-        assert selected(asked, f"{column} = '{name}'") == expected
-        if column != "split":
-            assert selected(asked, f"{column} = {index}") == selected(asked, f"{column} = '{index}'") == expected
+        expected = [number for number, row in enumerate(truth) if row[column] == index]
+        assert selected(asked, f"{column} = {index}") == selected(asked, f"{column}_class = '{name}'") == expected
 
 
-@pytest.mark.parametrize("name", ATTRIBUTES)
-def test_every_attribute_has_its_name(asked, truth, name):
-    column = name.replace("5", "Five")
-    for text, value in ((column, 1), (f'"{name}"', 1), (f"NOT {column}", 0)):
-        assert selected(asked, text) == [number for number, row in enumerate(truth) if row[name] == value]
+def test_every_attribute_has_its_column(asked, truth):
+    for name in ATTRIBUTES:
+        column = name.replace("5", "Five") + "_attribute" * (name.lower() in DEGREES)
+        for text, value in ((column, 1), (f"NOT {column}", 0)):
+            assert selected(asked, text) == [number for number, row in enumerate(truth) if row[name] == value]
 
 
-@pytest.mark.parametrize("column", ["bangs", "caption", "request", "request_value"])
-def test_missing(asked, truth, column):
-    expected = [number for number, row in enumerate(truth) if row[column] in (None, "")]
+@pytest.mark.parametrize("column", ["bangs", "request_value"])
+def test_what_is_missing_meets_no_comparison(asked, truth, column):
+    expected = [number for number, row in enumerate(truth) if row[column] is None]
     assert expected
     assert selected(asked, f"{column} IS NULL") == selected(asked, f"NOT {column} IS NOT NULL") == expected
-    if column in TEXTS:
-        assert selected(asked, f"{column} = ''") == expected
-    else:
-        for text in (f"{column} <> 1", f"NOT {column} = 1", f"{column} NOT IN (1)", f"{column} < 1 OR {column} >= 1"):
-            assert not set(expected) & set(selected(asked, text))
+    for text in (f"{column} <> 1", f"NOT {column} = 1", f"{column} NOT IN (1)", f"{column} < 1 OR {column} >= 1"):
+        assert not set(expected) & set(selected(asked, text))
 
 
 def test_a_missing_mask(copy):
     (copy / "CelebA-Dialog (HQ)" / "mask" / "CelebAMask-HQ-mask-color-palette.zip").unlink()
     labels = rows.open_rows(copy).labels("hq")
     asked = conditions.Conditions(labels)
-    assert selected(asked, "mask") == selected(asked, "mask IS NOT NULL") == []
-    assert len(selected(asked, "NOT mask")) == len(selected(asked, "mask IS NULL")) == len(labels)
+    assert selected(asked, "mask") == []
+    assert len(selected(asked, "NOT mask")) == len(labels)
 
 
 def test_position_in_the_split(asked, truth):
@@ -150,7 +137,7 @@ def test_position_in_the_split(asked, truth):
 
 
 def test_texts_are_what_they_are(labels):
-    texts = ["a \"b\" 'c'", "a b c", "smiling", "é😀\n%", ""]
+    texts = ["a \"b\" 'c'", "a -- b /* c", "SELECT repeat(1);", "é😀\n%", ""]
     table = labels.slice(0, 5).set_column(labels.column_names.index("caption"), "caption", [texts])
     asked = conditions.Conditions(table)
     for number, text in enumerate(texts):
@@ -162,8 +149,8 @@ def test_texts_are_what_they_are(labels):
 def test_columns_of_standard(demo):
     asked = conditions.Conditions(rows.open_rows(demo.root).labels("standard"))
     expected = [number for number, row in enumerate(demo.rows("standard")) if row["hq_file_name"]]
-    assert selected(asked, "hq_file_name IS NOT NULL") == selected(asked, "hq_file_name LIKE '_%'") == expected != []
-    with pytest.raises(UsageError, match='"mask" not found'):
+    assert selected(asked, "hq_file_name <> ''") == selected(asked, "hq_file_name LIKE '_%'") == expected != []
+    with pytest.raises(UsageError, match="no column mask"):
         asked.select("mask")
 
 
@@ -178,7 +165,9 @@ def _comparison(column, sign, value, named):
         met, known = SIGNS[sign](columns[column], value), columns[column] >= 0
         return met & known, ~met & known
 
-    return f"{column} {sign} {repr(DEGREES[column][value]) if named else value}", holds
+    if named and sign in ("=", "<>", "!=", "=="):
+        return f"{column}_class {sign} {DEGREES[column][value]!r}", holds
+    return f"{column} {sign} {value}", holds
 
 
 def _missing(column, word):
@@ -190,7 +179,8 @@ def _missing(column, word):
 
 
 def _attribute(name):
-    return name.replace("5", "Five"), lambda columns: (columns[name] == 1, columns[name] == 0)
+    column = name.replace("5", "Five") + "_attribute" * (name.lower() in DEGREES)
+    return column, lambda columns: (columns[name] == 1, columns[name] == 0)
 
 
 def _one_of(column, values):
@@ -234,7 +224,7 @@ CONDITIONS = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(CONDITIONS)
 def test_any_condition_means_what_it_says(asked, truth, condition):
     text, holds = condition
@@ -252,30 +242,29 @@ def test_any_condition_means_what_it_says(asked, truth, condition):
 @pytest.mark.parametrize(
     "text, says",
     [
-        ("smilng > 3", 'Referenced column "smilng" not found in FROM clause! Candidate bindings: "smiling"'),
-        ("glasses > 3", 'Candidate bindings: "eyeglasses"'),
-        ("smiling >= 'grin'", "'grin' is no value of smiling: expected none, closed_smile"),
-        ("smiling = ''", "'' is no value of smiling"),
-        ("smiling IN (3, '9')", "'9' is no value of smiling"),
-        ("split = 'tests'", "'tests' is no value of split: expected train, validation, test"),
-        ("request_mode = 'targets'", "expected target, change_definite"),
-        ("SMILING >= 3", "SMILING is smiling, the degree, or Smiling, the attribute?"),
-        ("request_labels.mode = 'target'", "no column request_labels.mode: names have no dots, as in request_mode"),
-        ("5_o_Clock_Shadow", 'syntax error at or near "_o_Clock_Shadow"'),
+        ("smilin > 3", "no column smilin; did you mean smiling?"),
+        ("glasses > 3", "no column glasses; did you mean eyeglasses?"),
+        ("5_o_Clock_Shadow", "no column 5_o_Clock_Shadow; did you mean Five_o_Clock_Shadow?"),
+        ("request_labels = 'target'", "no column request_labels; did you mean request_"),
+        ("qqqqqq", "no column qqqqqq; see preview --help"),
+        ('caption = "double"', 'no column "double"; did you mean Double_Chin?'),
+        ("smiling = 'smile'", "Classes go by name in smiling_class"),
         ("caption", "Could not convert string"),
         ("smiling >=", "syntax error"),
         ("smiling > 3 and", "syntax error"),
         ("smiling > 3 Male", "syntax error"),
         ("(smiling > 3", "syntax error"),
-        ("caption = 'open", "unterminated"),
-        ('caption = "double"', 'Referenced column "double" not found'),
-        ("caption contains 'smile'", "syntax error"),
-        ("smiling = missing", 'Referenced column "missing" not found'),
+        ("smiling > 3)", "syntax error"),
+        ("caption = 'open", "' is not closed"),
+        ('caption = "open', '" is not closed'),
+        ("caption contains 'smile'", "no column contains"),
         ("smiling * 127 * 127 > 1", "Overflow"),
         ("lower(3) = 'a'", "Candidate functions: lower"),
+        ("repeat(caption, 2) = ''", "no function repeat in a condition, only lower, upper"),
+        ("caption LIKE '%a%b%c%'", "a pattern has at most 3 times %"),
         ("", "syntax error"),
         ("  \n", "syntax error"),
-        ("-- nothing", "syntax error"),
+        ("-- nothing", "-- may not be in a condition"),
         ("smiling > 3 \0", "can be printed"),
         ("caption = '\x1b[31m'", "can be printed"),
         ("caption = '\udcff'", "can be printed"),
@@ -291,113 +280,95 @@ def test_a_mistake_is_one_line(asked, text, says):
     assert len(str(error.value)) <= 500
 
 
-HOSTILE = [
-    # more than one condition
-    "true; SELECT 1",
-    "true; ATTACH 'x.db'",
-    "true; COPY labels TO 'x.csv'",
-    "true; DROP TABLE labels",
-    "true; SET enable_external_access = true",
-    "true; INSTALL httpfs",
-    "true; CREATE TABLE x AS FROM labels",
-    "true) UNION (SELECT 1",
-    "true UNION SELECT 1",
-    "true UNION ALL SELECT rowid FROM labels",
-    "true INTERSECT SELECT 1",
-    "true EXCEPT SELECT 1",
-    "true ORDER BY 1",
-    "true LIMIT 1",
-    "true OFFSET 1",
-    "true GROUP BY rowid",
-    "true HAVING true",
-    "true QUALIFY true",
-    "true USING SAMPLE 1",
-    "true, true",
-    "true) -- ",
-    "true) /*",
-    "true /*",
-    "true --\n UNION SELECT 1",
-    "true AS x",
-    "true WHERE true",
-    # other tables, files, settings, the environment
-    "rowid IN (SELECT 1)",
-    "rowid = (SELECT max(rowid) FROM labels)",
-    "EXISTS (FROM read_csv('/etc/passwd'))",
-    "EXISTS (FROM '/etc/passwd')",
-    "EXISTS (FROM glob('/*'))",
-    "EXISTS (FROM read_text('/etc/passwd'))",
-    "EXISTS (FROM duckdb_secrets())",
-    "EXISTS (FROM duckdb_settings())",
-    "EXISTS (FROM information_schema.tables)",
-    "EXISTS (FROM os)",
-    "EXISTS (FROM query('SELECT 1'))",
-    "true AND (FROM range(1000000000000))",
-    "rowid = ANY (SELECT 1)",
-    "rowid IN (WITH RECURSIVE t AS (SELECT 1 x UNION ALL SELECT x FROM t) SELECT x FROM t)",
-    "getenv('HOME') = ''",
-    "current_setting('memory_limit') = ''",
-    "getvariable('x') = 1",
-    "version() = ''",
-    "main.getenv('HOME') = ''",
-    "system.main.getenv('HOME') = ''",
-    "'HOME'.getenv() = ''",
-    "nextval('x') = 1",
-    "write_log('x') IS NULL",
-    "error('x')",
-    "pg_sleep(9999) IS NULL",
-    "sleep_ms(9999999) IS NULL",
-    # much memory, much time
-    "length(repeat('x', 2000000000)) > 0",
-    "length(caption.repeat(2000000000)) > 0",
-    "length(lpad('x', 2000000000, 'x')) > 0",
-    "length(rpad('x', 2000000000, 'x')) > 0",
-    "length(printf('%2000000000d', 1)) > 0",
-    "length(format('{:2000000000}', 1)) > 0",
-    "len(range(2000000000)) > 0",
-    "len(generate_series(1, 2000000000)) > 0",
-    "len(list_resize([1], 2000000000)) > 0",
-    "len([x FOR x IN range(2000000000)]) > 0",
-    "bitstring('1', 2000000000) IS NULL",
-    "NULL::INT[100000] IS NULL",
-    "NULL::INT[100000][100000] IS NULL",
-    "CAST(NULL AS STRUCT(a INT[100000])) IS NULL",
-    "length(replace(replace(caption, 'a', caption), 'a', caption)) > 0",
-    "length(caption || caption) > 0",
-    "regexp_matches(caption, '(a{1,100}){1,10}b')",
-    "caption ~ '(a{1,100}){1,10}b'",
-    "caption SIMILAR TO '(a{1,100}){1,10}b'",
-    "regexp_replace(caption, '.', caption, 'g') = ''",
-    "caption GLOB '*a*'",
-    "levenshtein(caption, caption) > 0",
-    "2 ^ 100000 > 0",
-    "100000 ! > 0",
-    "factorial(100000) > 0",
-    # what is no condition on a row
-    "count(*) > 1",
-    "sum(smiling) > 1",
-    "row_number() OVER () = 1",
-    "max(smiling) OVER () = 1",
-    "unnest([true])",
-    "COLUMNS(*)",
-    "*",
-    "labels.* IS NULL",
-    "labels.smiling > 3",
-    "memory.main.labels.smiling > 3",
-    "x -> x",
-    "lambda x: x",
-    "list_transform([1], x -> x) = [1]",
-    "$1",
-    "?",
-    "#1",
-    "DEFAULT",
-    "{'a': 1}.a = 1",
-    "[1][1] = 1",
-    "caption COLLATE NOCASE = 'a'",
-    "current_date > '2000-01-01'::DATE",
-    "interval 1 year IS NULL",
-    "(1, 2) = (1, 2)",
-    "struct_pack(a := 1) IS NULL",
-]
+HOSTILE = """
+true; SELECT 1
+true; ATTACH 'x.db'
+true; COPY labels TO 'x.csv'
+true; DROP TABLE labels
+true; SET enable_external_access = true
+true; INSTALL httpfs
+true) UNION (SELECT 1
+true UNION ALL SELECT position FROM labels
+true) OR (position IN (SELECT 1)
+true EXCEPT SELECT 1
+true ORDER BY 1
+true LIMIT 1
+true GROUP BY position
+true QUALIFY true
+true USING SAMPLE 1
+true, true
+true) --
+true) /*
+true /*
+caption = '' /* ' */ OR getenv('HOME') = '' /* ' */
+caption = "a' OR getenv('HOME') = '" OR caption = 'a'
+caption = $$'$$ OR getenv('HOME') = $$'$$
+caption = E'\\' OR getenv(\\'HOME\\') = '' --'
+caption = U&'\\0027'
+caption = x'00'
+true AS x
+row = (SELECT max(row) FROM labels)
+(FROM labels)
+(VALUES (1)) IS NULL
+(TABLE labels) IS NULL
+EXISTS (FROM read_csv('/etc/passwd'))
+EXISTS (FROM '/etc/passwd')
+EXISTS (FROM duckdb_settings())
+EXISTS (FROM python_table)
+row IN (FROM query('SELECT 1'))
+row = ANY (SELECT 1)
+row IN (WITH RECURSIVE t AS (SELECT 1 x UNION ALL SELECT x FROM t) SELECT x FROM t)
+getenv('HOME') = ''
+"getenv"('HOME') = ''
+getenv /**/ ('HOME') = ''
+system.main.getenv('HOME') = ''
+'HOME'.getenv() = ''
+current_setting('memory_limit') = ''
+current_user = ''
+version() = ''
+nextval('x') = 1
+write_log('x') IS NULL
+error('x')
+pg_sleep(9999) IS NULL
+sleep_ms(9999999) IS NULL
+length(repeat('x', 2000000000)) > 0
+length(caption.repeat(2000000000)) > 0
+length(lpad(caption, 2000000, 'x')) > 0
+length(printf('%2000000000d', 1)) > 0
+length(replace(replace(caption, 'a', caption), 'a', caption)) > 0
+length(caption || caption) > 0
+length(concat(caption, caption)) > 0
+len(range(2000000000)) > 0
+len([x FOR x IN range(2000000000)]) > 0
+NULL::INT[100000][100000] IS NULL
+CAST(NULL AS STRUCT(a INT[100000])) IS NULL
+regexp_matches(caption, '(a{1,100}){1,10}b')
+caption ~ '(a{1,100}){1,10}b'
+caption SIMILAR TO '(a{1,100}){1,10}b'
+caption LIKE '%_%_%_%_%_%_%_%_%_%_%_%_%z'
+100000 ! > 0
+2 ^ 100000 > 0
+count(*) > 1
+row_number() OVER () = 1
+max(smiling) OVER () = 1
+unnest([true])
+COLUMNS(*)
+*
+labels.smiling > 3
+memory.main.labels.smiling > 3
+position > 3
+rowid > 3
+lambda x: x
+$1
+?
+#1
+DEFAULT
+{'a': 1}.a = 1
+[1][1] = 1
+caption COLLATE NOCASE = 'a'
+current_date > '2000-01-01'::DATE
+interval 1 year IS NULL
+""".strip().splitlines()
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -443,12 +414,9 @@ NESTED = {
     "minus": ("- ", "1 > 0", ""),
     "case": ("CASE WHEN ", "true", " THEN true END"),
     "functions": ("lower(", "'a'", ")"),
-    "lists": ("[", "", "]"),
-    "structs": ("{'a': ", "1", "}"),
-    "casts": ("", "1", "::INTEGER"),
+    "lists": ("1 IN (", "1", ")"),
     "or": ("", "true", " OR (NOT Male AND Young)"),
     "plus": ("1 + ", "1 > 0", ""),
-    "dots": ("a.", "b", ""),
 }
 
 
@@ -461,14 +429,13 @@ def test_far_too_deep(asked, kind):
             assert len(asked.select(text)) == 24
 
 
-WORDS_OF_SQL = (
-    "smiling Male caption split row ( ) [ ] { } , ; . : :: = <> < >= + - * / % || 'big_smile' 'a' \"a\" 3 -1 1e9 NULL "
-    "TRUE AND OR NOT IS IN BETWEEN LIKE ILIKE ESCAPE CASE WHEN THEN ELSE END CAST AS INTEGER SELECT FROM WHERE UNION "
-    "ORDER BY LIMIT WITH EXISTS ANY range(9) labels lower( contains( count(*) OVER -- /* */ $1 ? é \n"
+WORDS_OF_SQL = (  # of which any sequence passes the first look, and some others
+    "smiling Male caption split row ( ) ( ) , = <> < >= ! + - * / % 'big_smile' '%a' \"row\" 3 -1 1.5 NULL TRUE AND OR "
+    "NOT IS IN BETWEEN LIKE ILIKE ESCAPE CASE WHEN THEN ELSE END lower( contains( greatest( coalesce( SELECT :: é \n"
 ).split(" ")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.one_of(st.lists(st.sampled_from(WORDS_OF_SQL), max_size=12).map(" ".join), st.text(max_size=40)))
 def test_any_text_selects_or_is_a_mistake(asked, text):
     with contextlib.suppress(UsageError):

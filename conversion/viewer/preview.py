@@ -7,16 +7,24 @@ that --where selects, or over all.
 --where takes a condition in SQL, which DuckDB answers:
 
     smiling >= 4 AND eyeglasses > 0 AND NOT Male
-    smiling IN ('smile', 'big_smile') OR caption ILIKE '%laugh%'
-    request_mode = 'target' AND split = 'train' AND mask
+    smiling_class IN ('smile', 'big_smile') OR caption ILIKE '%laugh%'
+    request_mode_class = 'target' AND split = 'train' AND mask
 
-Columns: the degrees (bangs, eyeglasses, beard, smiling, age: 0 to 5, or the name of a class in quotes); the forty
-attributes (true or false) by their names, of which Bangs, Eyeglasses and Smiling need the capital, and
-"5_o_Clock_Shadow" needs quotes or is called Five_o_Clock_Shadow; caption, request, file_name, celeba_file_name (hq),
-hq_file_name (standard); request_attribute, request_mode, request_direction, request_value, request_target; identity;
-split; row (in the split, from 0); mask (hq: whether there is one).
-A missing label is NULL: it meets no comparison and no opposite of one; ask for it with IS NULL. A missing text is '',
-as in the dataset: caption NOT ILIKE '%smile%' selects it too, and caption IS NULL is another way to say caption = ''.
+The columns:
+  bangs, eyeglasses, beard, smiling, age   the degree, 0 to 5
+  bangs_class … age_class                  the same by name, as 'big_smile'
+  Male, Young …                            the forty attributes, true or false, by CelebA's names. SQL ignores case, so
+                                           three are called Bangs_attribute, Eyeglasses_attribute, Smiling_attribute;
+                                           and one Five_o_Clock_Shadow, since a name cannot begin with a digit
+  caption, request                         texts
+  request_attribute, request_mode, request_direction, and the same with _class; request_value, request_target
+  split, row                               'train' …, and the position in the split, from 0
+  file_name, celeba_file_name (hq), hq_file_name (standard), identity
+  mask (hq)                                whether there is one
+
+Comparisons, + - * / %, AND, OR, NOT, IN, BETWEEN, LIKE, ILIKE, IS NULL, CASE and the functions lower, upper, length,
+contains, starts_with, ends_with, abs, greatest, least and coalesce may be used. A missing label is NULL: neither
+smiling > 3 nor NOT smiling > 3 finds it, smiling IS NULL does. A missing text is ''.
 """
 
 import os

@@ -12,6 +12,7 @@ import celeba_dialog
 from celeba_dialog import CONFIGS, family
 
 from ..parquet.manifest import MANIFEST, read_manifest
+from ..parquet.schema import validated
 from ..release.errors import DamagedFileError, MissingFileError
 from ..release.finding import Release, normal_path
 from ..release.index import index_key, open_index
@@ -103,12 +104,6 @@ def _parquet(path):
         raise DamagedFileError(f"{path}: cannot be read: {error}. Build the folder again.") from None
 
 
-def validated(table):
-    """The same table. Raises ArrowInvalid where it is inconsistent, or a text is no UTF-8, as in a damaged file."""
-    table.validate(full=True)
-    return table
-
-
 class ReleaseRows:
     """The rows of a Release, read from the official files, as BuiltRows has them.
 
@@ -172,7 +167,8 @@ def flat(table, splits):
 
     Columns: split, row (position in the split, from 0), the five degrees (int8), the forty attributes by their names
     (bool), caption, request, request_attribute … request_target (int8), identity, file_name, celeba_file_name or
-    hq_file_name, and for hq `mask` (bool). A missing label is null, a missing text "".
+    hq_file_name, and for hq `mask` (bool); degrees, request_attribute, _mode and _direction also by the name of the
+    class, as smiling_class. A missing label is null, a missing text "".
     """
     table = table.combine_chunks()
     codes = np.repeat([SPLITS.index(split) for split in splits], list(splits.values()))
@@ -191,6 +187,8 @@ def flat(table, splits):
     columns |= {name: table[name] for name in ("file_name", *COUNTERPARTS) if name in table.column_names}
     if "mask" in table.column_names:
         columns["mask"] = table["mask"].is_valid()
+    for name, classes in {**DEGREES, **{f"request_{field}": names for field, names in REQUEST_CLASSES.items()}}.items():
+        columns[f"{name}_class"] = pa.DictionaryArray.from_arrays(columns[name], pa.array(classes))
     return pa.table(columns)
 
 
