@@ -9,8 +9,6 @@ of `hq` and `standard` needs is there and sound; a made-up release needs no more
 import argparse
 import json
 
-from .release.finding import Release
-from .report import as_text, examine
 from .runtime import streams
 
 
@@ -21,6 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    report = examine(Release(args.release), args.deep)
+    from .release.finding import Release
+
+    release = Release(args.release)  # says what is wrong with the path, before what takes a second to import
+    from .report import as_text, examine
+
+    report = examine(release, args.deep)
     streams.put(json.dumps(report, indent=1) if args.json else as_text(report))
     return 0 if report["complete"] else 1

@@ -8,19 +8,23 @@ shards; then privacy, file list, sizes and checksums are read back. The same com
 stopped. The token is the one of `hf auth login`, or HF_TOKEN.
 """
 
+import argparse
 import contextlib
 import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.hf_api import DatasetInfo, RepoFile
 from huggingface_hub.utils import HFValidationError, disable_progress_bars, validate_repo_id
 from huggingface_hub.utils.sha import git_hash
 
+from .parquet.contents import build_command, changed, misplaced
 from .parquet.manifest import BESIDE_SHARDS, MANIFEST, all_shards, parse_manifest, read_manifest, written_paths
 from .release.errors import CelebADialogError, DamagedFileError, EnvironmentFault, ReleaseError, UsageError
 from .release.vocabulary import AGREEMENT_URL
@@ -54,7 +58,7 @@ class LocalFile(NamedTuple):
     sha256: str  # as compared with the manifest: the client hashes anew what it sends
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="the folder that `build` wrote")
     parser.add_argument("repo_id", metavar="REPO_ID", help="OWNER/NAME of the private dataset repository")
     parser.add_argument(
@@ -62,12 +66,11 @@ def add_arguments(parser):
     )
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     push(args.out, args.repo_id, args.gated)
 
 
-@files.libraries_say()
-def push(folder, repo_id, gated=False):
+def push(folder: str | os.PathLike[str], repo_id: str, gated: bool = False) -> None:
     """Makes the private dataset repository `repo_id` hold what the built `folder` holds, in at most one commit.
 
     `gated=True` also asks for manual approval of access requests; False leaves that setting as it is.
@@ -82,6 +85,11 @@ def push(folder, repo_id, gated=False):
     if not files.is_terminal(sys.stderr):
         disable_progress_bars()
     token = _token()
+    with files.libraries_say(hidden=token):
+        _push(repo_id, gated, token, local, configs)
+
+
+def _push(repo_id: str, gated: bool, token: str, local: dict[str, LocalFile], configs: list[str]) -> None:
     api = HfApi(token=token)
     talking = partial(_plain_errors, repo_id=repo_id, token=token)
 
@@ -136,7 +144,7 @@ def push(folder, repo_id, gated=False):
 # ------------------------------------------------------------------------------------------------------- this machine
 
 
-def local_files(folder):
+def local_files(folder: str | os.PathLike[str]) -> tuple[dict[str, LocalFile], list[str]]:
     """What of the built `folder` is to be pushed, compared with its manifest.
 
     Returns ({path below the folder, with slashes: LocalFile}, [names of the configurations]). Raises UsageError where
@@ -145,65 +153,29 @@ def local_files(folder):
     folder = files.local_path(folder)
     if not os.path.isdir(folder):
         raise UsageError(f"{folder}: no such folder. Give the folder that `celeba-dialog build` wrote.")
+    manifest = read_manifest(folder)
+    listed = manifest["files"] | {shard["path"]: shard for shard in all_shards(manifest)}
+    paths = sorted({MANIFEST, "README.md", *listed})
+    problems = misplaced(folder, manifest, paths)
+    local = {}
     try:
-        found = _regular_files(folder)
-        manifest = read_manifest(folder)
-        shards = {shard["path"]: shard for shard in all_shards(manifest)}
-        _refuse_other_files(folder, found, shards)
-        sizes = {path: os.path.getsize(found[path]) for path in sorted(found)}
-        with files.progress(total=sum(sizes.values()), desc="checksums", unit="B", unit_scale=True) as bar:
-            local = {
-                path: LocalFile(found[path], size, files.checksum(found[path], progress=bar.update))
-                for path, size in sizes.items()
-            }
+        there = [path for path in paths if os.path.isfile(os.path.join(folder, path))]
+        total = sum(os.path.getsize(os.path.join(folder, path)) for path in there)
+        with files.progress(total=total, desc="checksums", unit="B", unit_scale=True) as bar:
+            for path in there if not problems else ():
+                place = os.path.join(folder, path)
+                local[path] = LocalFile(place, os.path.getsize(place), files.checksum(place, progress=bar.update))
+                if path in listed and (how := changed(place, local[path].sha256, listed[path])):
+                    problems.append(f"{path}: {how}")
     except OSError as error:
         raise EnvironmentFault(f"{error.filename or folder}: cannot be read: {error.strerror}.") from error
-    problems = [
-        f"{local[path].path}: its SHA-256 is {local[path].sha256}, the manifest has {shard['sha256']}. Run build again."
-        for path, shard in shards.items()
-        if local[path].sha256 != shard["sha256"]
-    ]
     if problems:
-        raise ReleaseError("\n".join(problems))
+        again = f"To build it again: {build_command('RELEASE', folder, manifest)}"
+        raise ReleaseError("\n".join([*(f"{folder}: {line}." for line in problems), again]))
     return local, list(manifest["configs"])
 
 
-def _regular_files(folder):
-    """{path below the folder: path} of all files. Raises ReleaseError for what is neither file nor folder, unopened."""
-    kinds = files.tree(folder)
-    problems = [
-        f"{folder}: {files.printable(path)} is a {kind}, where build writes files. Remove it."
-        for path, kind in kinds.items()
-        if kind not in ("file", "folder")
-    ]
-    if problems:
-        raise ReleaseError("\n".join(problems))
-    return {path: os.path.join(folder, path) for path, kind in kinds.items() if kind == "file"}
-
-
-def _refuse_other_files(folder, found, shards):
-    """Raises ReleaseError for files that are missing, of another size than in the manifest, or not in it."""
-    problems = []
-    for path in sorted(found.keys() - shards.keys() - set(BESIDE_SHARDS)):
-        shown = files.printable(path)
-        if os.path.basename(path) == "celeba_dialog.py":
-            problems.append(f"{folder}: holds {shown}, beside which `datasets` 4 and later load nothing. Remove it.")
-        else:
-            beside = ", ".join(BESIDE_SHARDS)
-            problems.append(f"{folder}: {shown} is neither in the manifest nor one of {beside}. Remove it.")
-    for path in ["README.md", *shards]:
-        if path not in found:
-            problems.append(f"{folder}: {path} is missing. Run build again.")
-        elif path in shards and os.path.getsize(found[path]) != shards[path]["size"]:
-            problems.append(
-                f"{found[path]}: {os.path.getsize(found[path])} bytes, the manifest has {shards[path]['size']}. "
-                "Run build again."
-            )
-    if problems:
-        raise ReleaseError("\n".join(problems))
-
-
-def _check_network():
+def _check_network() -> None:
     """Raises EnvironmentFault where huggingface_hub is set to be offline, or to an address that is none."""
     if constants.HF_HUB_OFFLINE:
         raise EnvironmentFault(
@@ -217,7 +189,7 @@ def _check_network():
         )
 
 
-def _token():
+def _token() -> str:
     """The token of this person. Raises EnvironmentFault where there is none that can be used."""
     try:
         token = get_token()
@@ -235,7 +207,7 @@ def _token():
     return token
 
 
-def _check_repo_id(repo_id):
+def _check_repo_id(repo_id: str) -> None:
     """Raises UsageError for what is no OWNER/NAME."""
     try:
         validate_repo_id(repo_id)
@@ -245,14 +217,14 @@ def _check_repo_id(repo_id):
         raise UsageError(f"{repo_id}: give the owner as well, as in my-organisation/{repo_id}.")
 
 
-def _size(local):
+def _size(local: Mapping[str, LocalFile]) -> str:
     return f"{sum(file.size for file in local.values()) / 1e6:,.1f} MB"
 
 
 # ------------------------------------------------------------------------------------------------------------ the Hub
 
 
-def _private_repository(api, repo_id):
+def _private_repository(api: HfApi, repo_id: str) -> str | None:
     """The newest commit of a repository, None for an empty one; makes the repository where there is none.
 
     Raises EnvironmentFault unless the Hub says that it is private.
@@ -269,7 +241,7 @@ def _private_repository(api, repo_id):
     return info.sha
 
 
-def _refuse_public(info, repo_id):
+def _refuse_public(info: DatasetInfo, repo_id: str) -> None:
     if info.private is not True:
         state = "is public" if info.private is False else "does not say whether it is private"
         raise EnvironmentFault(
@@ -279,21 +251,23 @@ def _refuse_public(info, repo_id):
         )
 
 
-def _remote_files(api, repo_id, revision):
+def _remote_files(api: HfApi, repo_id: str, revision: str | None) -> dict[str, RepoFile]:
     """{path: RepoFile} of all files in a commit, without the Hub's own."""
     if revision is None:  # a repository without any commit
         return {}
     tree = api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type="dataset")
-    return {entry.path: entry for entry in tree if hasattr(entry, "blob_id") and entry.path != HUB_FILE}
+    return {entry.path: entry for entry in tree if isinstance(entry, RepoFile) and entry.path != HUB_FILE}
 
 
-def _refuse_what_is_not_ours(api, repo_id, revision, remote, local):
+def _refuse_what_is_not_ours(
+    api: HfApi, repo_id: str, revision: str | None, remote: Mapping[str, RepoFile], local: Mapping[str, LocalFile]
+) -> None:
     """Raises EnvironmentFault for a file that a push would replace or delete, and that no push put there.
 
     Ours are the shards that a manifest of ours names and the files beside them; without a manifest, only the README of
     a new repository. A file that is the same here is not lost, so a push that was cut off can be completed.
     """
-    ours = set()
+    ours: set[str] = set()
     shown = f"{repo_id} holds what no push put there"
     if MANIFEST in remote:
         if remote[MANIFEST].size > MOST_MANIFEST:
@@ -313,14 +287,14 @@ def _refuse_what_is_not_ours(api, repo_id, revision, remote, local):
         raise EnvironmentFault(f"{shown}: {named}{also}. {CHOOSE}")
 
 
-def _remote_content(api, repo_id, revision, path):
+def _remote_content(api: HfApi, repo_id: str, revision: str | None, path: str) -> bytes:
     """The bytes of a small file on the Hub."""
     with tempfile.TemporaryDirectory() as folder:
         copy = api.hf_hub_download(repo_id, path, repo_type="dataset", revision=revision, local_dir=folder)
         return files.read(copy)
 
 
-def _difference(file, remote):
+def _difference(file: LocalFile, remote: RepoFile | None) -> str | None:
     """How the file on the Hub, a RepoFile or None, differs from a LocalFile, in words; None where it does not."""
     if remote is None:
         return "is not there"
@@ -333,7 +307,7 @@ def _difference(file, remote):
     return None if there == here else f"has the checksum {there}, {here} here"
 
 
-def _confirm(api, repo_id, revision, local, gated):
+def _confirm(api: HfApi, repo_id: str, revision: str | None, local: Mapping[str, LocalFile], gated: bool) -> None:
     """Raises EnvironmentFault unless the repository is private and `revision` holds the local files and no others."""
     info = api.dataset_info(repo_id)
     if info.private is not True:
@@ -360,21 +334,21 @@ def _confirm(api, repo_id, revision, local, gated):
 
 
 @contextlib.contextmanager
-def _plain_errors(doing, repo_id, token):
+def _plain_errors(doing: str, repo_id: str, token: str) -> Iterator[None]:
     """Makes an EnvironmentFault that says what to do, and does not quote the token, of whatever is raised in here.
 
     It catches every Exception because versions of huggingface_hub use different HTTP libraries.
     """
     try:
         yield
-    except CelebADialogError:
-        raise
+    except CelebADialogError as error:
+        raise type(error)(str(error).replace(token, "<token>")) from error.__cause__
     except Exception as error:
-        causes = [error]
-        while causes[-1].__cause__ is not None:
-            causes.append(causes[-1].__cause__)
+        causes: list[BaseException] = [error]
+        while (cause := causes[-1].__cause__) is not None:
+            causes.append(cause)
         answer = next((cause for cause in causes if getattr(cause, "response", None) is not None), None)
-        status = answer.response.status_code if answer else None
+        status = getattr(answer, "response").status_code if answer else None  # noqa: B009, each library has its class
         if answer:
             found = f"the Hub answered {status}"
             if message := getattr(answer, "server_message", None):
@@ -382,6 +356,6 @@ def _plain_errors(doing, repo_id, token):
         else:
             found = f"{type(causes[-1]).__name__}: {causes[-1]}".rstrip(".")
         otherwise = AGAIN if status is None or status >= 500 else "Repeating that would change nothing."
-        advice = ADVICE.get(status, otherwise).format(repo_id=repo_id, owner=repo_id.split("/")[0])
+        advice = ADVICE.get(status or 0, otherwise).format(repo_id=repo_id, owner=repo_id.split("/")[0])
         found = files.one_line(found.replace(token, "<token>"))
         raise EnvironmentFault(f"While {doing}: {found}. {advice}") from error

@@ -1,6 +1,8 @@
 """What there is of a release, examined and put into words: for `check`, and for `fetch` when it is done."""
 
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,23 +11,28 @@ from celeba_dialog import CONFIGS, family
 
 from .fetch import registry
 from .release.errors import CelebADialogError
-from .release.finding import READERS
+from .release.finding import READERS, Release
 from .release.images import check_image, decode_image
+from .release.looking import Source
 from .release.masks import sized_mask, sized_part
-from .release.members import find_members
+from .release.members import Members, find_members
 from .release.missing import taken_roles, unlisted_lines
 from .release.official import CHECKSUMS, FILES, without
 from .release.rows import check_first
-from .release.table import read_index
-from .release.vocabulary import DEGREES, MASK_SIDE, SUBSETS, UNLABELED
+from .release.table import Index, read_index
+from .release.vocabulary import DEGREES, MASK_SIDE, SUBSETS, UNLABELED, Subset
 from .release.zips import member_names, read_members
 from .runtime import files, pool
 
+Report = dict[str, Any]  # what `examine` gives
+Line = dict[str, Any]  # its entry of one official file
+
 CHUNK = 500  # images that are one job of a worker
+FEW_NOTES = 3  # lines printed where nothing of the release is there
 MOST_NOTES = 20  # lines printed; --json has them all
 
 
-def examine(release, deep=False):
+def examine(release: Release, deep: bool = False) -> Report:
     """What there is of a release, as the dict that `--json` prints:
 
     complete: whether `hq` and `standard` can be built in full.
@@ -66,10 +73,10 @@ def examine(release, deep=False):
     }
 
 
-def _examine_file(release, role):
+def _examine_file(release: Release, role: str) -> tuple[Line, Members | None]:
     """(entry of the report's "files", Members of images or None) of one official file."""
     sources, members = release.sources.get(role, []), None
-    line = {"role": role, "file": FILES[role].path, "official": release.expected(role), "state": "missing"}
+    line: Line = {"role": role, "file": FILES[role].path, "official": release.expected(role), "state": "missing"}
     line |= {"found": [release.source_name(source) for source in sources], "count": None, "note": "", "next": ""}
     try:
         if not line["official"]:  # a very small demo may lack a split
@@ -87,7 +94,7 @@ def _examine_file(release, role):
     return line, members
 
 
-def _mark_needed(release, lines):
+def _mark_needed(release: Release, lines: Mapping[str, Line]) -> None:
     """Marks the files that are not needed, and says of the others where to get them."""
     needed = {role for subset in SUBSETS for role in taken_roles(release, subset)}
     for role, line in lines.items():
@@ -97,13 +104,13 @@ def _mark_needed(release, lines):
             line["next"] = f"{registry.link(role)} -> {FILES[role].path}"
 
 
-def _lacking(release, config, lines):
+def _lacking(release: Release, config: str, lines: Mapping[str, Line]) -> list[str]:
     """The paths of the files that a config lacks to be complete."""
     taken = taken_roles(release, *family(config))
     return [FILES[role].path for role in taken if lines[role]["state"] != "complete"]
 
 
-def _read_indexes(release):
+def _read_indexes(release: Release) -> tuple[dict[str, Index], dict[str, CelebADialogError]]:
     """({subset: Index}, {subset: the CelebADialogError for which it has none})."""
     indexes, faults = {}, {}
     for subset in SUBSETS:
@@ -114,7 +121,7 @@ def _read_indexes(release):
     return indexes, faults
 
 
-def _notes(release, members, indexes):
+def _notes(release: Release, members: Mapping[str, Members], indexes: Mapping[str, Index]) -> dict[str, list[str]]:
     """{"notes": on what is not read, "left_aside": on copies beside the official files}, a list of texts each."""
     notes = [*release.notes, *(note for found in members.values() for note in found.notes)]
     unlisted = [line for index in indexes.values() for line in unlisted_lines(index)]
@@ -124,7 +131,7 @@ def _notes(release, members, indexes):
     }
 
 
-def _values(index):
+def _values(index: Index) -> dict[str, int]:
     """{column: images with a value} of the images in train, validation and test."""
     last = max((last for split, (_, last) in index.splits.items() if split != UNLABELED), default=0)
     rows = index.table.slice(0, last)
@@ -138,7 +145,13 @@ def _values(index):
     } | ({"mask": last - rows["mask"].null_count} if "mask" in rows.column_names else {})
 
 
-def _refusal(release, config, indexes, faults, lines):
+def _refusal(
+    release: Release,
+    config: str,
+    indexes: Mapping[str, Index],
+    faults: Mapping[str, CelebADialogError],
+    lines: Mapping[str, Line],
+) -> str:
     """Why a config cannot be built at all, empty where it can."""
     subset, parts = family(config)
     if f"{subset}_images" not in release.sources:
@@ -152,7 +165,7 @@ def _refusal(release, config, indexes, faults, lines):
     return lines["hq_parts"]["note"] if parts and lines["hq_parts"]["state"] == "damaged" else ""
 
 
-def _checksum_note(release, role, sources):
+def _checksum_note(release: Release, role: str, sources: list[Source]) -> str:
     """Whether a file is the published one, in words; "" where that cannot be said."""
     if role not in CHECKSUMS or len(sources) != 1 or not sources[0].is_file or release.demo:
         return ""
@@ -166,14 +179,14 @@ def _checksum_note(release, role, sources):
 # ----------------------------------------------------------------------------------------------------- every image
 
 
-def _decode_all(release, members):
+def _decode_all(release: Release, members: Mapping[str, Members]) -> list[str]:
     """Reads and decodes every image in worker processes. Returns a line for each that is at fault, sorted."""
     jobs = [
         (role, [source.path for source in release.sources[role]], found.places.slice(start, CHUNK))
         for role, found in members.items()
         for start in range(0, len(found.numbers), CHUNK)
     ]
-    problems = []
+    problems: list[str] = []
     with (
         files.progress(total=sum(len(places) for _, _, places in jobs), desc="decode", unit="images") as bar,
         pool.executor() as executor,
@@ -184,12 +197,12 @@ def _decode_all(release, members):
     return sorted(problems)
 
 
-def _decode(role, sources, places):
+def _decode(role: str, sources: list[str], places: pa.Table) -> tuple[int, list[str]]:
     """The job of a worker: (images tried, a line for each that is not what the dataset promises)."""
     problems = []
     for index, name in enumerate(member_names(places, sources)):
         try:
-            (data,) = read_members(places.slice(index, 1), sources)
+            data = read_members(places.slice(index, 1), sources)[0] or b""
             if role.endswith("_images"):
                 check_image(data, [None], SUBSETS[FILES[role].subset], name)
                 decode_image(data, name)
@@ -205,8 +218,10 @@ def _decode(role, sources, places):
 # ------------------------------------------------------------------------------------------------------------- the text
 
 
-def as_text(report):
+def as_text(report: Report) -> str:
     """The report as a person reads it."""
+    if not any(line["found"] for line in report["files"]):
+        return "\n".join([report["release"], *_nothing(), *_some(report["notes"], FEW_NOTES)])
     parts = [[report["release"]], _verdict(report), _some(report["notes"]), _to_do(report), _some(report["left_aside"])]
     parts += [_table(report, subset) for subset in SUBSETS.values()]
     if report["damaged_images"] is not None:
@@ -215,18 +230,25 @@ def as_text(report):
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def _verdict(report):
+def _nothing() -> list[str]:
+    return [
+        "Nothing of CelebA-Dialog is below this folder. Give the folder that holds the official files. To download",
+        "them: celeba-dialog fetch CelebA-Dialog. To try things out without: celeba-dialog demo demo-release.",
+    ]
+
+
+def _verdict(report: Report) -> list[str]:
     """A line for the configs of which the same is true: whether they can be built."""
     if report["demo"] and report["complete"] and all(line["state"] == "complete" for line in report["files"]):
         images = " and ".join(f"{count:,}" for count in report["demo"].values())
         return [f"a demo of {images} images: every file is there and sound; sizes are not those of the release"]
-    verdicts = {}
+    verdicts: dict[str, list[str]] = {}
     for name in report["configs"]:
         verdicts.setdefault(_verdict_on(report, name), []).append(name)
     return [f"config{'s' * (len(names) > 1)} {', '.join(names)}: {verdict}" for verdict, names in verdicts.items()]
 
 
-def _verdict_on(report, config):
+def _verdict_on(report: Report, config: str) -> str:
     """Whether a config can be built, and what it would lack, in words."""
     if report["refused"][config]:
         return f"cannot be built: {report['refused'][config]}"
@@ -238,28 +260,28 @@ def _verdict_on(report, config):
     return "can be built, incomplete: " + ("; ".join([*few, *lacking]) or "some files are not whole")
 
 
-def _count(line):
+def _count(line: Line) -> str:
     return f"{line['count']:,} of {line['official']:,} {FILES[line['role']].holds}"
 
 
-def _to_do(report):
+def _to_do(report: Report) -> list[str]:
     """What is missing or not whole, where it is to be had, and the command to run next."""
     release, lines = shlex.quote(report["release"]), []
     for line in report["files"]:
         if line["next"]:
-            lines.append(f"  {line['next']} ({line['state']})")
+            lines.append(f"  {FILES[line['role']].path if report['demo'] else line['next']} ({line['state']})")
             if line["state"] == "damaged" and not any(line["note"] in why for why in report["refused"].values()):
                 lines.append(f"      {line['note']}")
     if lines and report["demo"]:
         return [f"This demo is not whole. Next: celeba-dialog demo {release} writes it anew.", *lines]
     build = _to_build(report, release)
     if lines:
-        lines.insert(0, f"Next: celeba-dialog fetch {release} --accept-agreement, or by hand, into any folder below:")
+        lines.insert(0, f"Next: celeba-dialog fetch {release}, or by hand, into any folder below:")
         return lines + [f"Or, of what is there: {command}" for command in build]
     return [f"Next: {command}" for command in build]
 
 
-def _to_build(report, release):
+def _to_build(report: Report, release: str) -> list[str]:
     """The command that builds what can be built, in a list; an empty one where nothing can be."""
     ready = [name for name, why in report["refused"].items() if not why]
     ready = [name for name in ready if name in SUBSETS or "hq" not in ready]  # the others are made from hq
@@ -270,13 +292,13 @@ def _to_build(report, release):
     return [f"celeba-dialog build {release} celeba_dialog{configs}{incomplete}"]
 
 
-def _some(notes):
+def _some(notes: list[str], most: int = MOST_NOTES) -> list[str]:
     """The first notes, and how many more there are."""
-    more = len(notes) - MOST_NOTES
-    return notes[:MOST_NOTES] + ([f"and {more:,} more such files or folders"] if more > 0 else [])
+    more = len(notes) - most
+    return notes[:most] + ([f"and {more:,} more such files or folders"] if more > 0 else [])
 
 
-def _table(report, subset):
+def _table(report: Report, subset: Subset) -> list[str]:
     """The lines on the files and images of a subset."""
     lines, others = [subset.folder], []
     for line in report["files"]:
@@ -296,7 +318,7 @@ def _table(report, subset):
     return lines
 
 
-def _image_lines(splits, values):
+def _image_lines(splits: Mapping[str, int], values: Mapping[str, int]) -> list[str]:
     """The lines on the images of each split, and on the columns that are not filled for every annotated image."""
     annotated = sum(count for split, count in splits.items() if split != UNLABELED)
     less = [f"{name} {count:,}" for name, count in values.items() if count < annotated]

@@ -8,8 +8,6 @@ what was found and what was expected. Images are compared, not decoded: `check -
 
 import argparse
 import os
-import posixpath
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +18,7 @@ from celeba_dialog import CONFIGS
 
 from . import card
 from .parquet import shards
+from .parquet.contents import build_command, changed, misplaced
 from .parquet.manifest import (
     MANIFEST,
     Manifest,
@@ -117,44 +116,15 @@ def verify(
     return rows, values, sorted(problems)
 
 
-def build_command(release: str, out: str, manifest: Manifest) -> str:
-    """The command that builds a folder anew as its manifest says."""
-    words = ["celeba-dialog", "build", release, out]
-    words += [word for name in CONFIGS if name in manifest["configs"] for word in ("--config", name)]
-    words += ["--allow-incomplete"] * bool(manifest["release"]["incomplete"])
-    return shlex.join([*words, *["--with-preview"] * ("preview.png" in manifest["files"]), "--force"])
-
-
 def _file_differences(out: str, manifest: Manifest) -> list[str]:
-    """A line for each file that is not in the manifest, is no plain file, or (shards excepted) differs from it."""
-    known = {MANIFEST, "README.md", *manifest["files"]}
-    known |= {shard["path"] for shard in all_shards(manifest)}
-    problems = []
-    kinds = files.tree(out)
-    for path, kind in kinds.items():
-        if posixpath.basename(path) == ".DS_Store":
-            continue  # build leaves it alone too
-        if path not in known and not (kind == "folder" and path in manifest["configs"]):
-            problems.append(f"{files.printable(path)}: is not in {MANIFEST}, and does not belong there")
-        elif path in known and kind != "file":
-            problems.append(f"{path}: is a {kind}, expected a file")
-    for name in dict.fromkeys(["README.md", *manifest["files"]]):
-        listed = manifest["files"].get(name)
+    """A line for each file that does not belong there or is missing, or that, shards excepted, the manifest has not."""
+    beside = dict.fromkeys(["README.md", *manifest["files"]])
+    problems = misplaced(out, manifest, beside)
+    for name in beside:
         path = os.path.join(out, name)
-        if listed is None:
-            problems.append(f"{name}: is not in {MANIFEST}")
-        elif name not in kinds:
-            problems.append(f"{name}: missing, though {MANIFEST} lists it")
-        elif kinds[name] == "file" and (files.size(path), files.checksum(path)) != (listed["size"], listed["sha256"]):
-            problems.append(f"{name}: {_not_listed(path)}")
+        if os.path.isfile(path) and (how := changed(path, files.checksum(path), manifest["files"].get(name))):
+            problems.append(f"{name}: {how}")
     return problems
-
-
-def _not_listed(path: str) -> str:
-    """What to say of a file that is not the one in the manifest."""
-    if files.is_lfs_pointer(path):
-        return files.LFS_POINTER
-    return f"the file is not the one in {MANIFEST}: its size or SHA-256 differs"
 
 
 def _manifest_differences(manifest: Manifest, expected: Manifest) -> list[str]:
@@ -267,8 +237,8 @@ def compare_shard(
     place = os.path.join(out, path)
     try:
         record |= {"size": files.size(place), "sha256": files.checksum(place)}
-        if listed is None or (listed["size"], listed["sha256"]) != (record["size"], record["sha256"]):
-            problems.append(f"{path}: {_not_listed(place)}")
+        if how := changed(place, record["sha256"], listed):
+            problems.append(f"{path}: {how}")
         with files.open_file(place) as file:
             parquet = pq.ParquetFile(file)
             problems += _schema_differences(path, parquet, job)

@@ -52,22 +52,33 @@ def one_line(message: object, most: int = 500) -> str:
 
 
 @contextlib.contextmanager
-def libraries_say() -> Iterator[None]:
-    """Sends log records and warnings of libraries through `say`, since they may quote what a server sent."""
+def libraries_say(hidden: str = "") -> Iterator[None]:
+    """Sends log records and warnings of libraries through `say`, since they may quote what a server sent.
+
+    What is `hidden`, a token, is not printed.
+    """
+
+    def pass_on(text: object) -> None:
+        say(one_line(str(text).replace(hidden, "<token>") if hidden else text))
+
     root, own = logging.getLogger(), logging.getLogger("huggingface_hub")  # which has a handler of its own
     before = root.handlers, own.handlers, own.propagate
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: say(one_line(message))
+        warnings.showwarning = lambda message, *_, **__: pass_on(message)
         try:
-            root.handlers, own.handlers, own.propagate = [_Saying(logging.WARNING)], [], True
+            root.handlers, own.handlers, own.propagate = [_Saying(pass_on)], [], True
             yield
         finally:
             root.handlers, own.handlers, own.propagate = before
 
 
 class _Saying(logging.Handler):
+    def __init__(self, pass_on: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._pass_on = pass_on
+
     def emit(self, record: logging.LogRecord) -> None:
-        say(one_line(record.getMessage()))
+        self._pass_on(record.getMessage())
 
 
 def progress(
