@@ -9,7 +9,7 @@ import contextlib
 import functools
 import os
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from .errors import HOW_TO_GET_IT, DamagedFileError, EnvironmentFault, MissingFileError, printable, some
@@ -127,8 +127,16 @@ def walk(root: str) -> Iterator[tuple[str, list[Listed]] | Note]:
         placeholders = [entry for entry in entries if entry.name.startswith(".") and entry.name.endswith(".icloud")]
         place = os.fsencode(folder)
         # Among the names are links to nowhere, devices and pipes, which reading would wait for.
-        yield folder + "/", [_listed(place, entry) for entry in [*shown, *placeholders] if entry.is_file()]
-        folders += [entry.path for entry in reversed(shown) if entry.is_dir()]
+        yield folder + "/", [_listed(place, entry) for entry in [*shown, *placeholders] if _is(entry.is_file)]
+        folders += [entry.path for entry in reversed(shown) if _is(entry.is_dir)]
+
+
+def _is(test: Callable[[], bool]) -> bool:
+    """Whether an entry of a folder is a file, or a folder; a link to itself is neither."""
+    try:
+        return test()
+    except OSError:
+        return False
 
 
 def _listed(place: bytes, entry: os.DirEntry[str]) -> Listed:
