@@ -8,7 +8,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -142,17 +142,18 @@ def _what_mask(data: bytes, header: PngHeader, name: str) -> str:
     """What a mask of another form is, and what to do."""
     if header.color in (_GREY, _GREY_ALPHA):
         with opened_image(data, "PNG", name) as image:
-            black = image.convert("L").getextrema() == (0, 0)
-        return f"{_BLACK if black else _GREYS} {_OFFICIAL}"
+            levels = np.array(image).reshape(MASK_SIDE, MASK_SIDE, -1)[..., 0]
+        return f"{_GREYS if levels.any() else _BLACK} {_OFFICIAL}"
+    if header.bits != 8:
+        return f"a PNG of {header.bits} bits, expected a palette PNG of 8. {_OFFICIAL}"
     if header.color == _INDEXED:
         return f"a PNG with another palette than the official one, so its numbers may mean other classes. {_OFFICIAL}"
     with opened_image(data, "PNG", name) as image:
-        pixels = np.array(image.convert("RGB"))
+        colors: set[Any] = {color for _, color in image.convert("RGB").getcolors(MASK_SIDE * MASK_SIDE) or ()}
     for step, how in (("", ""), ("[..., ::-1]", ", red and blue exchanged as OpenCV does")):
-        colors = np.unique(pixels[..., :: -1 if step else 1].reshape(-1, 3), axis=0)
-        if len(colors) > 1 and {tuple(color) for color in colors.tolist()} <= set(MASK_COLORS.values()):
+        if len(colors) > 1 and {color[:: -1 if step else 1] for color in colors} <= set(MASK_COLORS.values()):
             return f"the official colours saved as RGB{how}, expected a palette PNG. {_TURN_BACK.format(step=step)}"
-    if not pixels.any():
+    if colors == {(0, 0, 0)}:
         return f"{_BLACK} {_OFFICIAL}"
     return f"a PNG in colours that are not the official ones, expected one with the official palette. {_OFFICIAL}"
 
