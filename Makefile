@@ -5,14 +5,16 @@ PYTHON = $(shell for python in python3.11 python3; do \
 IN_VENV = .venv/bin/python
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test matrix recipes lint bench soak clean
+.PHONY: help demo test trials coverage matrix recipes lint bench soak clean
 
 help:
 	@echo "make demo     a made-up release, checked, built, loaded, and drawn as contact-sheet.png"
-	@echo "make test     the tests"
+	@echo "make test     the tests, in five minutes"
+	@echo "make trials   what is long by nature: kills at every step, all streams, mutated files"
 	@echo "make matrix   every way in, on datasets 2.19 to the newest (tox)"
 	@echo "make recipes  trainings with the real libraries, in .venv-recipes, which takes 6 GB"
-	@echo "make lint     ruff"
+	@echo "make lint     ruff and mypy"
+	@echo "make coverage which lines the tests reach, by module"
 	@echo "make bench    the benchmarks, at a tenth of the real size"
 	@echo "make soak     an hour of random releases, built, interrupted, resumed and damaged"
 	@echo "make clean    removes all that these made, but for .venv and .venv-recipes"
@@ -67,7 +69,13 @@ demo: $(TO_USE)
 	@echo "celeba-dialog build ~/CelebA-Dialog celeba_dialog"
 
 test: $(TO_WORK)
-	$(IN_VENV) -m pytest
+	$(IN_VENV) -m pytest -n auto --dist loadfile
+
+trials: $(TO_WORK)
+	$(IN_VENV) -m pytest -n auto --dist loadfile -m trials
+
+coverage: $(TO_WORK)
+	$(IN_VENV) -m pytest -n auto --dist loadfile --cov=celeba_dialog --cov=conversion --cov-report=term-missing:skip-covered
 
 # pyenv hides the versions that are not selected; tox is to see them all.
 matrix: export PYENV_VERSION = $(shell pyenv versions --bare 2>/dev/null | grep '^3[.]1[0-9]' | paste -sd:)
@@ -86,6 +94,7 @@ recipes: .venv-recipes/stamp
 lint: $(TO_WORK)
 	$(IN_VENV) -m ruff check
 	$(IN_VENV) -m ruff format --check
+	$(IN_VENV) -m mypy
 
 bench: $(TO_WORK)
 	$(IN_VENV) -m tests.benchmarks
@@ -94,4 +103,4 @@ soak: $(TO_WORK)
 	$(IN_VENV) -m tests.soak
 
 clean:
-	rm -rf demo-release celeba_dialog contact-sheet.png .cache .tox .pytest_cache .hypothesis .ruff_cache
+	rm -rf demo-release celeba_dialog contact-sheet.png .cache .tox .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage

@@ -27,58 +27,24 @@ from typing import TYPE_CHECKING, Any
 import datasets
 
 if TYPE_CHECKING:  # for editors and mypy; `__getattr__` gives them when they are asked for
-    from celeba_dialog_conversion.release import (
-        ATTRIBUTES,
-        DEGREE_MEANINGS,
-        DEGREES,
-        MASK_CLASSES,
-        MASK_COLORS,
-        PARTS,
-        RELEASE_NAMES,
-        REQUEST_DIRECTIONS,
-        REQUEST_MODES,
-        SPLITS,
-        CelebADialogError,
-        ChangedReleaseError,
-        ConflictError,
-        DamagedFileError,
-        EnvironmentFault,
-        FormatError,
-        MissingFileError,
-        ReleaseError,
-        UsageError,
+    # fmt: off
+    from celeba_dialog_conversion.release import (  # isort: skip
+        ATTRIBUTES, DEGREE_MEANINGS, DEGREES, MASK_CLASSES, MASK_COLORS, PARTS, RELEASE_NAMES, REQUEST_DIRECTIONS,
+        REQUEST_MODES, SPLITS, CelebADialogError, ChangedReleaseError, ConflictError, DamagedFileError,
+        EnvironmentFault, FormatError, MissingFileError, ReleaseError, UsageError,
     )
+    # fmt: on
 
 __version__ = "1.0.0"
 
+# fmt: off
 __all__ = [
-    "ATTRIBUTES",
-    "CONFIGS",
-    "DEGREES",
-    "DEGREE_MEANINGS",
-    "MASK_CLASSES",
-    "MASK_COLORS",
-    "PARTS",
-    "RELEASE_NAMES",
-    "REQUEST_DIRECTIONS",
-    "REQUEST_MODES",
-    "SPLITS",
-    "CelebADialog",
-    "CelebADialogConfig",
-    "CelebADialogError",
-    "ChangedReleaseError",
-    "ConflictError",
-    "DamagedFileError",
-    "EnvironmentFault",
-    "FormatError",
-    "MissingFileError",
-    "ReleaseError",
-    "UsageError",
-    "__version__",
-    "family",
-    "features_of",
-    "register",
+    "ATTRIBUTES", "CONFIGS", "DEGREES", "DEGREE_MEANINGS", "MASK_CLASSES", "MASK_COLORS", "PARTS", "RELEASE_NAMES",
+    "REQUEST_DIRECTIONS", "REQUEST_MODES", "SPLITS", "CelebADialog", "CelebADialogConfig", "CelebADialogError",
+    "ChangedReleaseError", "ConflictError", "DamagedFileError", "EnvironmentFault", "FormatError", "MissingFileError",
+    "ReleaseError", "UsageError", "__version__", "family", "features_of", "register",
 ]
+# fmt: on
 
 # ------------------------------------------------------------------------------------------------------------ configs
 
@@ -106,12 +72,16 @@ class CelebADialogConfig(datasets.BuilderConfig):
         subset: "hq" or "standard".
         image_size: side in pixels to which images are resized (hq only), 1 to 1024; None for the release's own bytes.
         parts: whether rows have the binary part masks (hq only).
+        columns: names of the columns that rows have, None for all; images that are not among them are not read.
+        filters: which rows, as for Parquet: [("smiling", ">=", 3)] or a pyarrow.compute.Expression; None for all.
     """
 
     version: datasets.Version = datasets.Version(__version__)
     subset: str = "hq"
     image_size: int | None = None
     parts: bool = False
+    columns: list[str] | None = None
+    filters: Any = None
 
     def check(self) -> None:
         """Raises UsageError for a combination that does not exist."""
@@ -129,6 +99,9 @@ class CelebADialogConfig(datasets.BuilderConfig):
                 )
         if self.parts and self.subset != "hq":
             raise release.UsageError(f"parts is set for {self.name}: only HQ images have part masks.")
+        known = features_of(self.subset, self.parts)
+        if self.columns is not None and (not self.columns or not set(self.columns) <= set(known)):
+            raise release.UsageError(f"columns is {self.columns!r}, expected some of {', '.join(known)}.")
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: Any = None) -> str:
         """The name of the cache folder, with a digest of the release, so that changed files are never served stale."""
@@ -204,6 +177,8 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
             $CELEBA_DIALOG_RELEASE.
         image_size: the side in pixels, 1 to 1024, to which HQ images are resized.
         parts: True for the part masks in another config of hq.
+        columns: names of the columns wanted; images that are not among them are not read.
+        filters: which rows, as `load_dataset` takes them for Parquet: [("smiling", ">=", 3)].
 
     Columns: image, mask (hq), the degrees bangs, eyeglasses, beard, smiling and age, attributes, caption,
     attribute_captions, request, request_labels, identity, file_name, celeba_file_name (hq), hq_file_name (standard),
@@ -224,42 +199,51 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
         if base_path and os.path.isdir(base_path):
             options["base_path"] = os.path.abspath(base_path)
         _release(folder=options.get("base_path"))
+        # `load_dataset` names the cache folder after a hash; with none, its rows would lie in ours, and go with it.
+        options["hash"] = options.get("hash") or _release("finding").code_digest()
         super().__init__(*args, **options)
 
     def _info(self) -> datasets.DatasetInfo:
         words = _release("vocabulary")
+        features = features_of(self.config.subset, self.config.parts)
+        if self.config.columns is not None:
+            features = datasets.Features({name: features[name] for name in features if name in self.config.columns})
         return datasets.DatasetInfo(
             description=words.DESCRIPTION,
-            features=features_of(self.config.subset, self.config.parts),
+            features=features,
             homepage=words.HOMEPAGE,
             license=words.LICENSE_NAME,
             citation=words.CITATION,
+            # Those of a whole release, for who asks before there are files; else the files tell.
+            splits=None if self._is_given() else {name: {"name": name} for name in words.SPLITS},
         )
+
+    def _is_given(self) -> bool:
+        return bool(self.config.data_dir or os.environ.get(_release("finding").RELEASE_VARIABLE))
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         finding, rows = _release("finding"), _release("rows")
         release = finding.Release(finding.find_root(self.config.data_dir))
         key = _release("index").index_key(release, self.config.subset, self.config.parts, self._cache_dir_root)
         index = _release("index").open_index(key, release)
-        rows.check_first(index, self.config.image_size)
+        rows.check_first(index, self.config.image_size, self.config.columns)
         _release("missing").warn(release, index, self.config.subset, self.config.parts)
+        # The list is the list of shards. The key is a plain tuple, which a spawned worker can unpickle before it has
+        # found the package.
         return [
-            datasets.SplitGenerator(
-                name=split,
-                # The list is the list of shards. The key is a plain tuple, which a spawned worker can unpickle before
-                # it has found the package.
-                gen_kwargs={"ranges": rows.shard_ranges(split, *bounds), "key": tuple(key)},
-            )
-            for split, bounds in index.splits.items()
+            datasets.SplitGenerator(name=split, gen_kwargs={"ranges": ranges, "key": tuple(key)})
+            for split, ranges in rows.shards_with(index, self.config.filters).items()
         ]
 
-    def _generate_examples(self, ranges: list[tuple[int, int]], key: tuple) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(
+        self, ranges: list[tuple[int, int]], key: tuple[Any, ...]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         rows = _release("rows", self.base_path)
         index_key = _release("index").IndexKey(*key)
-        size = self.config.image_size
+        size, columns, filters = self.config.image_size, self.config.columns, self.config.filters
         for first, last in ranges:
-            for slice_, images in rows.read_rows(index_key, first, last, rows.READ_ROWS, [size]):
-                yield from zip(slice_["number"].to_pylist(), rows.examples(slice_, images[size]))
+            for slice_, images in rows.read_rows(index_key, first, last, rows.READ_ROWS, [size], columns, filters):
+                yield from zip(slice_["number"].to_pylist(), rows.examples(slice_, images[size], columns))
 
 
 # ----------------------------------------------------------------------------------------------------------- register
@@ -269,9 +253,10 @@ def register() -> None:
     """Makes `load_dataset("celeba_dialog", …, data_dir=RELEASE)` read the release with the builder above.
 
     For `datasets` 4.0 and later, which refuse loading scripts; earlier versions work too. Only this one name is
-    touched. Without `data_dir` and $CELEBA_DIALOG_RELEASE the name means what it means without this call: the Parquet
-    folder `celeba_dialog/` in the working directory. Calling it again changes nothing. Raises EnvironmentFault where
-    this version of `datasets` has no place to register a name.
+    touched. Without `data_dir` and $CELEBA_DIALOG_RELEASE the name means the Parquet folder `celeba_dialog/` in the
+    working directory, as it does without this call; where there is none either, configs and features can be asked for,
+    and rows raise MissingFileError. Calling it again changes nothing. Raises EnvironmentFault where this version of
+    `datasets` has no place to register a name.
     """
     # Relies on what `load_dataset` calls to turn a name into a builder, in every version from 2.19 to 5.2:
     # datasets.load.dataset_module_factory(path, …, data_dir=…), returning DatasetModule(module path, hash, keywords).
@@ -293,11 +278,11 @@ def register() -> None:
     def dataset_module_factory(path: Any, *args: Any, **kwargs: Any) -> Any:
         if str(path) != "celeba_dialog":
             return original(path, *args, **kwargs)
-        if kwargs.get("data_dir") or os.environ.get(finding.RELEASE_VARIABLE):
-            return module_class(__name__, finding.code_digest(), {"dataset_name": "celeba_dialog"})
-        if not os.path.isdir("celeba_dialog"):
-            finding.find_root()  # raises: neither a release nor a built folder
-        return original(path, *args, **kwargs)
+        given = kwargs.get("data_dir") or os.environ.get(finding.RELEASE_VARIABLE)
+        built = os.path.isdir("celeba_dialog") and not os.path.isfile("celeba_dialog/celeba_dialog.py")
+        if built and not given:
+            return original(path, *args, **kwargs)
+        return module_class(__name__, finding.code_digest(), {"dataset_name": "celeba_dialog"})
 
     dataset_module_factory.registers = "celeba_dialog"  # type: ignore[attr-defined]
     for module in (load, getattr(datasets, "inspect", None)):

@@ -19,6 +19,7 @@ In this order, each module imports only those above it:
     missing      what is missing or left aside, in words
     agreement    what files say of each other, compared
     table        the annotation table of a subset, and the places of its images
+    copies       the files that only repeat what others say, compared
     index        the table kept in the cache
     rows         a slice of the table and its bytes
 

@@ -1,13 +1,15 @@
 """A slice of the table and its bytes."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.parquet import filters_to_expression
 
-from .errors import ReleaseError
+from .errors import ReleaseError, UsageError
 from .images import check_image, sized_image
 from .index import IndexKey, check_unchanged, open_index
 from .masks import check_mask, sized_mask, sized_part
@@ -32,15 +34,54 @@ def shard_ranges(split: str, first: int, last: int) -> list[tuple[int, int]]:
     return list(zip(bounds[:-1], bounds[1:]))
 
 
+def shards_with(index: Index, filters: Any = None) -> dict[str, list[tuple[int, int]]]:
+    """{split: its shards, see `shard_ranges`} of an index, without those in which no row meets some filters.
+
+    Raises UsageError for filters that cannot be answered, or that no row meets.
+    """
+    shards = {split: shard_ranges(split, *bounds) for split, bounds in index.splits.items()}
+    if filters is None:
+        return shards
+    place = pa.table({**_labels(index.table), "place": pa.array(range(len(index.table)))})
+    places = _filtered(place, filters)["place"].to_numpy()
+    for split, ranges in shards.items():
+        shards[split] = [each for each in ranges if np.searchsorted(places, each[0]) < np.searchsorted(places, each[1])]
+    found = {split: ranges for split, ranges in shards.items() if ranges}
+    if not found:
+        raise UsageError(f"filters: no row meets {filters}.")
+    return found
+
+
+def _labels(table: pa.Table) -> dict[str, Any]:
+    return {name: table[name] for name in table.column_names if name not in ("image", "mask", "parts")}
+
+
+def _filtered(table: pa.Table, filters: Any) -> pa.Table:
+    """The rows that meet some filters. Raises UsageError for filters that cannot be answered."""
+    try:
+        expression = filters if isinstance(filters, pc.Expression) else filters_to_expression(filters)
+        return table.filter(expression)
+    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
+        unknown = re.match(r"No match for FieldRef\.Name\((.*?)\)", str(error))
+        what = f"no column {unknown[1]}, of {', '.join(_labels(table))}." if unknown else " ".join(str(error).split())
+        raise UsageError(f"filters: {what[:400]}") from None
+
+
 # {column: [of each row]} of image, mask and parts, as far as they are asked for, see `read_images`.
 Pictures = dict[str, list[Any]]
 Sizes = Sequence[int | None]
 
 
 def read_rows(
-    key: IndexKey, first: int, last: int, count: int, sizes: Sizes, columns: Collection[str] | None = None
+    key: IndexKey,
+    first: int,
+    last: int,
+    count: int,
+    sizes: Sizes,
+    columns: Collection[str] | None = None,
+    filters: Any = None,
 ) -> Iterator[tuple[pa.Table, dict[int | None, Pictures]]]:
-    """The rows of an index from `first` to the one before `last`, at most `count` at a time.
+    """The rows of an index from `first` to the one before `last` that meet some filters, of at most `count` at a time.
 
     Yields (a slice of `index.table`, its images as `read_images` gives them). Raises ChangedReleaseError where an image
     cannot be read because the release is another by now, and what `read_images` raises.
@@ -48,6 +89,8 @@ def read_rows(
     index = open_index(key)
     for start in range(first, last, count):
         rows = index.table.slice(start, min(count, last - start))
+        if filters is not None:
+            rows = _filtered(rows, filters)
         try:
             images = read_images(index, rows, sizes, columns)
         except ReleaseError:
@@ -107,12 +150,13 @@ def _read_parts(index: Index, lists: pa.ListArray, sizes: Sizes) -> dict[int | N
     return result
 
 
-def check_first(index: Index, size: int | None) -> None:
+def check_first(index: Index, size: int | None, columns: Collection[str] | None = None) -> None:
     """Raises FormatError where the first image or mask shows that none of `size` pixels, None for its own, serves."""
     role = _photo_role(index)
-    ((data, name),) = index.read(role, index.table["image"].slice(0, 1).combine_chunks())
-    check_image(data, [size], SUBSETS[FILES[role].subset], name)
-    if "mask" in index.table.column_names:
+    if columns is None or "image" in columns:
+        ((data, name),) = index.read(role, index.table["image"].slice(0, 1).combine_chunks())
+        check_image(data, [size], SUBSETS[FILES[role].subset], name)
+    if "mask" in index.table.column_names and (columns is None or "mask" in columns):
         first = pc.index(pc.is_valid(index.table["mask"]), True).as_py()
         if first >= 0:
             ((data, name),) = index.read("hq_masks", index.table["mask"].slice(first, 1).combine_chunks())
