@@ -1,9 +1,13 @@
 """Rows to look at, the same from a release and from a built folder: the labels of all rows, the images of some."""
 
 import contextlib
+import os
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,6 +22,8 @@ from ..release.finding import Release, normal_path
 from ..release.index import index_key, open_index
 from ..release.official import image_roles
 from ..release.rows import examples, read_images
+from ..release.storage import is_url
+from ..release.table import Index
 from ..release.vocabulary import ATTRIBUTES, DEGREES, REQUEST_DIRECTIONS, REQUEST_MODES, SPLITS
 from ..runtime import files
 
@@ -25,12 +31,17 @@ COUNTERPARTS = ("celeba_file_name", "hq_file_name")  # of hq, of standard
 REQUEST_CLASSES = {"attribute": tuple(DEGREES), "mode": REQUEST_MODES, "direction": REQUEST_DIRECTIONS}
 
 
-def open_rows(path):
+def open_rows(path: str | os.PathLike[str]) -> "BuiltRows | ReleaseRows":
     """The rows below `path`: a built folder where there is a manifest.json, else a release.
 
-    Returns BuiltRows or ReleaseRows. Raises MissingFileError where it is neither.
+    Raises MissingFileError where it is neither.
     """
     path = normal_path(path)
+    if not is_url(path) and not os.path.lexists(path):
+        raise MissingFileError(
+            f"{path}: no such folder. Give a built folder (which build has written) or a release (with the official "
+            f"files). To try things out without either: celeba-dialog demo demo-release"
+        )
     return BuiltRows(path) if files.is_file(f"{path}/{MANIFEST}") else ReleaseRows(Release(path))
 
 
@@ -43,7 +54,7 @@ class BuiltRows:
 
     code = 'from datasets import load_dataset\n\nload_dataset({path}, "{config}", split="{split}")'
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
         self._shards = {
             name: [
@@ -55,13 +66,13 @@ class BuiltRows:
         }
         self.configs = [name for name in CONFIGS if name in self._shards]
 
-    def labels(self, config):
+    def labels(self, config: str) -> pa.Table:
         """The labels of all rows of a config; see `flat`."""
         features = celeba_dialog.features_of(family(config)[0])
         columns = [name for name in features if name not in ("image", "mask", "attribute_captions")]
         if "mask" in features:
             columns.append("mask.path")
-        tables, splits = [], Counter()
+        tables, splits = [], Counter[str]()
         for split, path, count in self._shards[config]:
             with _parquet(path) as file:
                 table = validated(file.read(columns))
@@ -73,7 +84,7 @@ class BuiltRows:
             splits[split] += count
         return flat(pa.concat_tables(tables), splits)
 
-    def row(self, config, position, columns=None):
+    def row(self, config: str, position: int, columns: Sequence[str] | None = None) -> dict[str, Any]:
         """One row as `datasets` decodes it, with its "split"; images are {"bytes", "path"} or None.
 
         `position` counts through all splits of the config. `columns` are the columns to read, None for all.
@@ -93,7 +104,7 @@ class BuiltRows:
 
 
 @contextlib.contextmanager
-def _parquet(path):
+def _parquet(path: str) -> Iterator[pq.ParquetFile]:
     """The ParquetFile at `path`. Raises ReleaseError where it cannot be opened, or read within the block."""
     try:
         with files.open_file(path) as file:
@@ -101,7 +112,10 @@ def _parquet(path):
     except FileNotFoundError:
         raise MissingFileError(f"{path}: not there, though the manifest names it. Build the folder again.") from None
     except (OSError, pa.ArrowException, IndexError) as error:
-        raise DamagedFileError(f"{path}: cannot be read: {error}. Build the folder again.") from None
+        if files.is_lfs_pointer(path):
+            raise DamagedFileError(f"{path}: {files.LFS_POINTER}.") from None
+        what = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DamagedFileError(f"{path}: cannot be read: {what}. Build the folder again.") from None
 
 
 class ReleaseRows:
@@ -115,7 +129,7 @@ class ReleaseRows:
         'load_dataset("celeba_dialog", "{config}", split="{split}", data_dir={path})'
     )
 
-    def __init__(self, release):
+    def __init__(self, release: Release) -> None:
         self.path = release.root
         self._release = release
         self.configs = [
@@ -127,12 +141,12 @@ class ReleaseRows:
                 f"below it). To try things out without either: celeba-dialog demo demo-release"
             )
 
-    def labels(self, config):
+    def labels(self, config: str) -> pa.Table:
         """The labels of all rows of a config; see `flat`."""
         index = self._index(config)
         return flat(index.table, {split: last - first for split, (first, last) in index.splits.items()})
 
-    def row(self, config, position, columns=None):
+    def row(self, config: str, position: int, columns: Sequence[str] | None = None) -> dict[str, Any]:
         """One row as in BuiltRows; all its columns are read, whatever `columns` says."""
         index = self._index(config)
         rows = index.table.slice(position, 1)
@@ -143,12 +157,12 @@ class ReleaseRows:
             **next(examples(rows, read_images(index, rows, [size])[size])),
         }
 
-    def _index(self, config):
+    def _index(self, config: str) -> Index:
         key = index_key(self._release, *family(config))
         return open_index(key, self._release)
 
 
-def request_in_words(labels):
+def request_in_words(labels: Mapping[str, int]) -> dict[str, str | int]:
     """What a request asks for, without what is missing: {field of `request_labels`: name of the class, or number}."""
     return {
         field: REQUEST_CLASSES[field][value] if field in REQUEST_CLASSES else value
@@ -157,7 +171,7 @@ def request_in_words(labels):
     }
 
 
-def flat(table, splits):
+def flat(table: pa.Table, splits: Mapping[str, int]) -> pa.Table:
     """The labels of the rows of a config as one table without nesting, for filters.
 
     Args:
@@ -172,7 +186,7 @@ def flat(table, splits):
     """
     table = table.combine_chunks()
     codes = np.repeat([SPLITS.index(split) for split in splits], list(splits.values()))
-    columns = {
+    columns: dict[str, Any] = {
         "split": pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(SPLITS)),
         "row": np.concatenate([np.arange(count) for count in splits.values()]),
     }
@@ -192,6 +206,6 @@ def flat(table, splits):
     return pa.table(columns)
 
 
-def _known(values, dtype=np.int8):
+def _known(values: npt.NDArray[Any], dtype: npt.DTypeLike = np.int8) -> pa.Array:
     """An Arrow array of the numbers, with a null for each -1."""
     return pa.array(values.astype(dtype), mask=values < 0)
