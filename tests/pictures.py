@@ -1,0 +1,115 @@
+"""Pictures for tests: made by Pillow, taken apart and put together by hand."""
+
+import io
+import os
+import re
+import struct
+
+import numpy as np
+from PIL import Image
+from releases import PALETTE, at, chunk, members, pack, png
+
+ORIENTATION = 274  # its number in EXIF
+
+
+def saved(image, form, **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def opened(data):
+    return Image.open(io.BytesIO(data))
+
+
+def pixels_of(data):
+    return np.asarray(opened(data))
+
+
+def resized(data, size, form="JPEG"):
+    return saved(opened(data).convert("RGB").resize(size), form)
+
+
+def lanczos(data, side):
+    """What a JPEG has to be at another size, made by Pillow alone."""
+    small = opened(data).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+    return saved(small, "JPEG", quality=95, subsampling="4:4:4")
+
+
+def palette_png(pixels, palette, *chunks):
+    """A palette PNG of these indices; its rows are packed each after a byte for its filter, none."""
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    return png(*pixels.shape[::-1], 8, 3, rows, b"".join(chunks) + chunk(b"PLTE", bytes(palette)))
+
+
+def a_mask():
+    """An official mask in which all nineteen classes are."""
+    blocks = np.random.default_rng(0).permutation(np.arange(128 * 128) % 19).reshape(128, 128)
+    pixels = blocks.repeat(4, 0).repeat(4, 1)
+    return palette_png(pixels.astype(np.uint8), PALETTE)
+
+
+def rearranged(data, change):
+    """A PNG with its chunks, as [kind, content] pairs, put through a function that changes their list."""
+    at, chunks = 8, []
+    while at < len(data):
+        (length,) = struct.unpack_from(">L", data, at)
+        chunks.append([data[at + 4 : at + 8], data[at + 8 : at + 8 + length]])
+        at += 12 + length
+    change(chunks)
+    return data[:8] + b"".join(chunk(*pair) for pair in chunks)
+
+
+def with_chunks(position, *pairs):
+    return lambda data: rearranged(data, lambda chunks: chunks.__setitem__(slice(position, position), pairs))
+
+
+def segment(marker, content):
+    """A function of a JPEG, which gets one more segment."""
+    return lambda data: data[:2] + struct.pack(">HH", marker, len(content) + 2) + content + data[2:]
+
+
+def with_exif(orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return segment(0xFFE1, b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0"))
+
+
+# ------------------------------------------------------------------------------------------------ files of a release
+
+
+def write(folder, entries):
+    """Writes (path below a folder, bytes) as files."""
+    for name, data in entries:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def take(root, role):
+    """The members of a zip of the release, as (base name, bytes); the zip goes."""
+    entries = [(os.path.basename(name), data) for name, data in members(at(root, role))]
+    at(root, role).unlink()
+    return entries
+
+
+def renamed(entries, digits):
+    """The same with numbers of so many digits: an int, or a function of the number."""
+    result = []
+    for path, data in entries:
+        folder, base = os.path.split(path)
+        number = re.match("[0-9]+", base)[0]
+        length = digits(int(number)) if callable(digits) else digits
+        result.append((os.path.join(folder, f"{int(number):0{length}d}{base[len(number) :]}"), data))
+    return result
+
+
+def in_folder(entries, folder):
+    return [(f"{folder}/{name}", data) for name, data in entries]
+
+
+def change_first(root, role, make):
+    """Puts the first member of a zip through a function of its bytes. Returns the name of the zip and of the member."""
+    (name, data), *others = members(at(root, role))
+    pack(at(root, role), [(name, make(data)), *others])
+    return f"{at(root, role)}: {name}"

@@ -1,0 +1,529 @@
+"""Images, masks and part masks are what the config says, or are refused by the name of their own file.
+
+The files are made by hand or by Pillow; what is right is told from their bytes and from Pillow's decoder.
+"""
+
+import struct
+
+import datasets
+import numpy
+import PIL.Image
+import pytest
+from pictures import (
+    ORIENTATION,
+    a_mask,
+    change_first,
+    lanczos,
+    opened,
+    palette_png,
+    pixels_of,
+    rearranged,
+    resized,
+    saved,
+    segment,
+    take,
+    with_chunks,
+    with_exif,
+    write,
+)
+from PIL import Image, ImageFilter
+from releases import PALETTE, chunk, index_of, png, read
+
+import celeba_dialog
+from conversion import report
+from conversion.release.errors import FormatError
+from conversion.release.finding import Release
+from conversion.release.images import decode_image, sized_image
+from conversion.release.masks import mask_indices, sized_mask, sized_part
+from conversion.release.rows import check_first
+from conversion.release.vocabulary import HQ, STANDARD
+
+PAGE = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>No.</body></html>"
+FACE = saved(Image.linear_gradient("L").resize((1024, 1024)).convert("RGB"), "JPEG")
+SMALL_FACE = resized(FACE, (178, 218))
+MASK = a_mask()
+PART = saved(Image.fromarray(numpy.uint8(pixels_of(MASK) == 1) * 255), "PNG")
+
+# Kind -> (a sound file, what reads it as it is, what reads its pixels too).
+KINDS = {
+    "hq": (FACE, lambda data: sized_image(data, [None], HQ, "0.jpg")[None], lambda data: decode_image(data, "0.jpg")),
+    "standard": (
+        SMALL_FACE,
+        lambda data: sized_image(data, [None], STANDARD, "0.jpg")[None],
+        lambda data: decode_image(data, "0.jpg"),
+    ),
+    "mask": (MASK, lambda data: sized_mask(data, None, "0.jpg"), lambda data: sized_mask(data, 256, "0.jpg")),
+    "part": (PART, lambda data: sized_part(data, None, "0.jpg"), lambda data: sized_part(data, 256, "0.jpg")),
+}
+
+
+# ------------------------------------------------------------------------------------------------------------- JPEGs
+
+
+def of_size(width, height, mode="RGB"):
+    return lambda data: saved(opened(data).convert(mode).resize((width, height)), "JPEG")
+
+
+def in_mode(mode):
+    return lambda data: saved(opened(data).convert(mode), "JPEG")
+
+
+def frame_at(data):
+    return data.index(b"\xff\xc0\x00\x11")
+
+
+def in_frame(offset, new):
+    """Other bytes in the frame header: 1 for its kind, 4 for its bits, 5 for its height, 7 for its width."""
+
+    def make(data):
+        place = frame_at(data) + offset
+        return data[:place] + new + data[place + len(new) :]
+
+    return make
+
+
+def with_xmp(data):
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
+    return segment(0xFFE1, b"http://ns.adobe.com/xap/1.0/\0" + packet)(data)
+
+
+def thumbnail(data):
+    """EXIF as a camera writes it: with a whole JPEG in it that is smaller than the picture."""
+    return segment(0xFFE1, b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0" + resized(data, (160, 120)))(data)
+
+
+def two_frames(data):
+    place = frame_at(data)
+    return data[:place] + data[place : place + 19].replace(struct.pack(">HH", 1024, 1024), b"\0\1\0\1") + data[place:]
+
+
+HQ_512 = "Configs of at most 512 pixels can be made from these smaller copies"
+NOT_1024 = "expected 1024×1024 pixels"
+REFUSED = {
+    "1×1": ("hq", of_size(1, 1), "1×1 pixels", NOT_1024, "official image.zip"),
+    "178×218": ("hq", of_size(178, 218), "178×218 pixels", NOT_1024, "the size of a standard image"),
+    "512×512": ("hq", of_size(512, 512), "512×512 pixels", NOT_1024, HQ_512),
+    "256×256": ("hq", of_size(256, 256), "256×256 pixels", NOT_1024, "at most 256 pixels", "official image.zip"),
+    "1024×1023": ("hq", of_size(1024, 1023), "1024×1023 pixels", NOT_1024),
+    "no height": ("hq", in_frame(5, b"\0\0"), "1024×0 pixels", NOT_1024),
+    "65535 wide": ("hq", in_frame(7, b"\xff\xff"), "65535×1024 pixels", NOT_1024),
+    "uncropped": ("standard", of_size(409, 687), "409×687 pixels", "178×218", "uncropped CelebA (img_celeba)"),
+    "small standard": ("standard", of_size(64, 64), "64×64 pixels", "178×218", "cropped or resized copy"),
+    "hq as standard": ("standard", of_size(1024, 1024), "1024×1024 pixels", "178×218"),
+    "grey": ("hq", in_mode("L"), "a JPEG in grey, expected RGB"),
+    "grey standard": ("standard", in_mode("L"), "a JPEG in grey, expected RGB"),
+    "CMYK": ("hq", in_mode("CMYK"), "a JPEG in CMYK, expected RGB"),
+    "arithmetic": ("hq", in_frame(1, b"\xc9"), "few programs decode", "frame FFC9"),
+    "lossless": ("hq", in_frame(1, b"\xc3"), "few programs decode", "frame FFC3"),
+    "12 bits": ("hq", in_frame(4, b"\x0c"), "few programs decode", "12 bits"),
+    "two frames": ("hq", two_frames, "cannot be decoded", "marker FFC0"),
+    "no frame": ("hq", in_frame(1, b"\xfe"), "cannot be decoded", "does not say its size"),
+    "cut in two": ("hq", lambda data: data[: len(data) // 2], "cannot be decoded: it is cut off"),
+    "cut standard": ("standard", lambda data: data[:-900], "cannot be decoded: it is cut off"),
+    "without its end": ("hq", lambda data: data[:-2], "cannot be decoded: it is cut off"),
+    "cut and filled": ("hq", lambda data: data[:9999].ljust(len(data), b"\0"), "it is cut off"),
+    "cut in its header": ("hq", lambda data: data[:100], "it is cut off"),
+    "cut with a thumbnail": ("hq", lambda data: thumbnail(data)[: -len(data) // 2], "it is cut off"),
+    "two bytes": ("hq", lambda data: data[:2], "it is cut off"),
+    "a header in pieces": ("hq", lambda data: data[:20] + b"\0\0\0\0" + data[20:], "marker 0000 at byte 20"),
+    "an end at once": ("hq", lambda data: b"\xff\xd8\xff\xd9" + data, "marker FFD9 at byte 2"),
+    "64 MB of fill": ("hq", lambda data: b"\xff\xd8" + b"\xff" * (1 << 26), "262,144 bytes stand before its pixels"),
+    "empty segments": ("hq", lambda data: b"\xff\xd8" + b"\xff\xe0\0\2" * (1 << 20), "stand before its pixels"),
+    "a PNG": ("hq", lambda data: saved(opened(data), "PNG"), "this is a PNG, no JPEG"),
+    "a WebP": ("hq", lambda data: b"RIFF\1\2\3\4WEBPVP8 ", "this is a WebP, no JPEG"),
+    "a page": ("standard", lambda data: PAGE, "this is a web page, ", ", no JPEG"),
+    "nothing": ("hq", lambda data: b"", "this is an empty file, no JPEG"),
+    "turned": ("hq", with_exif(6), "EXIF says to turn or mirror it (orientation 6)"),
+    "mirrored": ("standard", with_exif(2), "EXIF says to turn or mirror it (orientation 2)"),
+    "turned in XMP": ("hq", with_xmp, "turn or mirror it (orientation 6)"),
+}
+
+
+# -------------------------------------------------------------------------------------------------------------- masks
+
+
+def with_palette(palette, *chunks, value=None):
+    """The mask's pixels under another palette, with one pixel of another value, after other chunks."""
+
+    def make(data):
+        pixels = pixels_of(data).copy()
+        if value is not None:
+            pixels[300, 17] = value
+        return palette_png(pixels, palette, *chunks)
+
+    return make
+
+
+def as_grey(change):
+    """The mask in grey levels: a function of its indices."""
+    return lambda data: saved(Image.fromarray(change(pixels_of(data)).astype(numpy.uint8)), "PNG")
+
+
+def in_colours(mode="RGB", exchanged=False):
+    def make(data):
+        image = opened(data).convert("RGB")
+        image = Image.fromarray(numpy.array(image)[..., ::-1]) if exchanged else image
+        return saved(image.convert(mode), "PNG")
+
+    return make
+
+
+def mask_of(*size, palette=PALETTE):
+    return lambda data: palette_png(numpy.ones(size[::-1], numpy.uint8), palette)
+
+
+def without_chunk(kind):
+    return lambda data: rearranged(data, lambda chunks: chunks.remove(next(c for c in chunks if c[0] == kind)))
+
+
+def flipped(kind, offset):
+    """One bit of a chunk, whose checksum no longer fits."""
+
+    def make(data):
+        place = data.index(kind) + 4 + offset
+        return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+    return make
+
+
+def noisy(data):
+    """As a JPEG leaves the colours."""
+    return in_colours()(saved(opened(data).convert("RGB"), "JPEG", quality=90))
+
+
+def of_16_bits(data):
+    """RGB of 16 bits whose values are 0 to 255: their high bytes, which Pillow keeps, are all 0."""
+    pixels = numpy.asarray(opened(data).convert("RGB")).astype(">u2")
+    return png(512, 512, 16, 2, b"".join(b"\0" + row.tobytes() for row in pixels))
+
+
+def turned(data):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 3
+    return with_chunks(1, [b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")])(data)
+
+
+def turned_in_xmp(data):
+    return with_chunks(1, [b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<rdf tiff:Orientation="8"/>'])(data)
+
+
+# The class order of BiSeNet-based face parsers, as the official class of each of theirs.
+BISENET = numpy.uint8([0, 1, 6, 7, 4, 5, 3, 8, 9, 15, 2, 10, 11, 12, 17, 16, 18, 13, 14])
+OFFICIAL = PALETTE + [index for index in range(19, 256) for _ in range(3)]  # as the official masks have it
+STRANGE = [value ^ 1 for value in PALETTE]
+FAKE = chunk(b"tEXt", b"Comment\0PLTE" + bytes(PALETTE))
+NOT_512 = "expected 512×512 pixels"
+GREY = ("a grey PNG", "in several orders, with hair as 13 or as 17", "official CelebAMask-HQ-mask-color-palette.zip")
+BLACK = ("it is all black, as where the part masks were not found", "official CelebAMask-HQ-mask-color-palette.zip")
+OTHER = ("another palette than the official one", "other classes", "official CelebAMask-HQ-mask-color-palette.zip")
+COLOURS = ("in colours that are not the official ones", "official CelebAMask-HQ-mask-color-palette.zip")
+# The forms in which masks are in circulation, each of which could be read as other classes.
+FOREIGN = {
+    "grey levels": (as_grey(lambda mask: mask), *GREY),
+    "grey levels of BiSeNet": (as_grey(lambda mask: numpy.argsort(BISENET)[mask]), *GREY),
+    "three merged classes": (as_grey(lambda mask: numpy.minimum(mask, 2)), *GREY),
+    "grey levels, spread": (as_grey(lambda mask: mask * 13), *GREY),
+    "grey with alpha": (lambda data: saved(opened(as_grey(lambda mask: mask)(data)).convert("LA"), "PNG"), *GREY),
+    "all black": (as_grey(lambda mask: mask * 0), *BLACK),
+    "all black in RGB": (lambda data: saved(Image.new("RGB", (512, 512)), "PNG"), *BLACK),
+    "all black, palette": (lambda data: palette_png(numpy.zeros((512, 512), numpy.uint8), OFFICIAL), *BLACK),
+    "BiSeNet's order": (
+        lambda data: palette_png(
+            numpy.argsort(BISENET).astype(numpy.uint8)[pixels_of(data)],
+            numpy.array(PALETTE).reshape(19, 3)[BISENET].ravel().tolist(),
+        ),
+        *OTHER,
+    ),
+    "three merged, palette": (with_palette(PALETTE[:9]), *OTHER),
+    "grey palette": (with_palette([index for index in range(256) for _ in range(3)]), *OTHER),
+    "a palette in a text": (with_palette(STRANGE, FAKE), *OTHER),
+    "a palette found by Pillow": (
+        lambda data: saved(opened(data).convert("RGB").convert("P", palette=1, colors=19), "PNG"),
+        *OTHER,
+    ),
+    "RGB": (in_colours(), "the official colours saved as RGB, expected a palette PNG", "To turn it back:"),
+    "RGBA": (in_colours("RGBA"), "the official colours saved as RGB, expected", "To turn it back:"),
+    "BGR": (in_colours(exchanged=True), "saved as RGB, red and blue exchanged as OpenCV does", "To turn it back:"),
+    "colours with loss": (noisy, *COLOURS),
+    "blurred": (lambda data: saved(opened(data).convert("RGB").filter(ImageFilter.BLUR), "PNG"), *COLOURS),
+    "16 bits": (
+        of_16_bits,
+        "a PNG of 16 bits, expected a palette PNG of 8",
+        "official CelebAMask-HQ-mask-color-palette",
+    ),
+    "grey of 16 bits": (lambda data: saved(Image.fromarray(pixels_of(data).astype(numpy.uint16)), "PNG"), *GREY),
+}
+MASKS = {
+    "mask 512×100": (mask_of(512, 100), "512×100 pixels", NOT_512),
+    "mask 256×256": (mask_of(256, 256), "256×256 pixels", NOT_512),
+    "mask 1024×1024": (mask_of(1024, 1024), "1024×1024 pixels", NOT_512),
+    "mask 0×0": (lambda data: png(0, 0, 8, 3, b"", chunk(b"PLTE", bytes(OFFICIAL))), "0×0 pixels", NOT_512),
+    "mask 50000×50000": (lambda data: png(50000, 50000, 8, 0, b"\0" * 999), "50000×50000 pixels", NOT_512),
+    "two palettes": (with_chunks(2, [b"PLTE", bytes(STRANGE)]), "b'PLTE' at byte", "none is due"),
+    "a palette too late": (with_chunks(-1, [b"PLTE", bytes(STRANGE)]), "b'PLTE' at byte", "none is due"),
+    "a palette too early": (
+        lambda data: rearranged(data, lambda chunks: chunks.insert(0, chunks.pop(1))),
+        "b'PLTE' at byte 8, where none is due",
+    ),
+    "two headers": (with_chunks(1, [b"IHDR", struct.pack(">LLBBBBB", 9, 9, 8, 3, 0, 0, 0)]), "b'IHDR'", "none is due"),
+    "no palette": (without_chunk(b"PLTE"), "palette is of 0 bytes"),
+    "half a colour": (with_palette(PALETTE[:-1]), "palette is of 56 bytes"),
+    "no pixels": (without_chunk(b"IDAT"), "no header or no pixels"),
+    "no header": (without_chunk(b"IHDR"), "b'PLTE' at byte 8, where none is due"),
+    "nothing but pixels": (lambda data: data[:8] + data[data.index(b"IDAT") - 4 :], "no header or no pixels"),
+    "a mask cut in two": (lambda data: data[: len(data) // 2], "it is cut off"),
+    "a mask without its end": (lambda data: data[:-12], "it is cut off"),
+    "a mask cut in its end": (lambda data: data[:-1], "it is cut off"),
+    "a mask cut in its header": (lambda data: data[:20], "it is cut off"),
+    "a changed palette": (flipped(b"PLTE", 9), "checksum of its b'PLTE'"),
+    "a changed header": (flipped(b"IHDR", 7), "checksum of its b'IHDR'"),
+    "changed pixels": (flipped(b"IDAT", 99), "checksum of its b'IDAT'"),
+    "empty chunks": (with_chunks(1, *[[b"tEXt", b""]] * 2000), "more than 1,000 chunks"),
+    "a JPEG as mask": (lambda data: saved(opened(data).convert("RGB"), "JPEG"), "this is a JPEG, no PNG"),
+    "a page as mask": (lambda data: PAGE, "this is a web page, ", ", no PNG"),
+    "no mask": (lambda data: b"", "this is an empty file, no PNG"),
+    "a turned mask": (turned, "turn or mirror it (orientation 3)"),
+    "a mask turned in XMP": (turned_in_xmp, "turn or mirror it (orientation 8)"),
+    "exif as a text": (with_chunks(1, [b"tEXt", b"exif\0whatever"]), "the PNG cannot be decoded"),
+    "a raw profile": (with_chunks(1, [b"tEXt", b"Raw profile type exif\0\nexif\n9\nzz"]), "the PNG cannot be decoded"),
+}
+
+
+def part(mode, *size):
+    return lambda data: saved(opened(data).convert(mode).resize(size or (512, 512), 0), "PNG")
+
+
+PARTS = {
+    "part 1×1": (part("L", 1, 1), "1×1 pixels", NOT_512),
+    "part 256×256": (part("RGB", 256, 256), "256×256 pixels", NOT_512),
+    "part with alpha": (part("RGBA"), "colour type 6 and 8 bits", "expected a binary mask"),
+    "part with a palette": (part("P"), "colour type 3", "expected a binary mask"),
+    "part of 16 bits": (
+        lambda data: saved(Image.fromarray(pixels_of(data).astype(numpy.uint16)), "PNG"),
+        "colour type 0 and 16 bits",
+    ),
+    "a part cut in two": (lambda data: data[: len(data) // 2], "it is cut off"),
+    "a page as part": (lambda data: PAGE, "this is a web page, ", ", no PNG"),
+    "a turned part": (turned, "turn or mirror it (orientation 3)"),
+}
+REFUSED |= {name: ("mask", *case) for name, case in (FOREIGN | MASKS).items()}
+REFUSED |= {name: ("part", *case) for name, case in PARTS.items()}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    kind, make, *says = REFUSED[case]
+    sound, read_it, _ = KINDS[kind]
+    with pytest.raises(FormatError) as caught:
+        read_it(make(sound))
+    message = str(caught.value)
+    assert message.startswith("0.jpg: ")
+    assert all(line.isprintable() for line in message.split("\n"))
+    for words in says:
+        assert words in message
+
+
+def half_of_the_pixels(data):
+    """Cut off in the pixels, and closed properly behind them."""
+
+    def cut(chunks):
+        pixels = next(pair for pair in chunks if pair[0] == b"IDAT")
+        pixels[1] = pixels[1][: len(pixels[1]) // 2]
+
+    return rearranged(data, cut)
+
+
+# What only the pixels tell: found by `check --deep`, and where a row is made from them.
+IN_THE_PIXELS = {
+    "class 25": ("mask", with_palette(OFFICIAL, value=25), "holds class 25, expected 0 to 18"),
+    "class 19": ("mask", with_palette(PALETTE, value=19), "holds class 19, expected 0 to 18"),
+    "half of the pixels": ("mask", half_of_the_pixels, "the PNG cannot be decoded"),
+    "grey noise": (
+        "part",
+        lambda data: saved(Image.effect_noise((512, 512), 90), "PNG"),
+        "holds more than two values, expected a binary mask of 0 and 255",
+    ),
+    "0 and 1": ("part", lambda data: saved(Image.fromarray(pixels_of(data) // 255), "PNG"), "holds [0, 1]"),
+    "red": (
+        "part",
+        lambda data: saved(Image.merge("RGB", [opened(data), *[Image.new("L", (512, 512))] * 2]), "PNG"),
+        "holds [(0, 0, 0), (255, 0, 0)]",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_THE_PIXELS)
+def test_refused_where_the_pixels_are_read(case):
+    kind, make, says = IN_THE_PIXELS[case]
+    sound, read_it, decode_it = KINDS[kind]
+    data = make(sound)
+    assert read_it(data) == data
+    with pytest.raises(FormatError, match="^0.jpg: ") as caught:
+        decode_it(data)
+    assert says in str(caught.value)
+
+
+def test_rows_and_check_name_the_file(copy):
+    """A damaged image, mask and part mask: the rows are refused, and `check --deep` has a line for each."""
+    starts = [change_first(copy, role, lambda data: data[:999]) for role in ("hq_images", "hq_masks", "hq_parts")]
+    with pytest.raises(FormatError) as caught:
+        read(copy, "hq_parts")
+    assert str(caught.value).startswith(f"{starts[0]}: the JPEG cannot be decoded: it is cut off")
+    lines = report.examine(Release(copy), deep=True)["damaged_images"]
+    assert sorted(line.split(": the ")[0] for line in lines) == sorted(starts)
+
+
+# ----------------------------------------------------------------------------------------------------- foreign masks
+
+
+@pytest.mark.parametrize("case", ["grey levels", "three merged classes", "all black", "BiSeNet's order", "RGB", "BGR"])
+def test_no_row_has_a_foreign_mask(case, copy):
+    """Under the official name: the first one ends the load, and any other one the reading of its row."""
+    make, *says = FOREIGN[case]
+    folder = copy / "CelebAMask-HQ-mask-color-palette"
+    entries = take(copy, "hq_masks")
+    write(folder, [(name, make(data)) for name, data in entries])
+    with pytest.raises(FormatError) as caught:
+        check_first(index_of(copy), None)
+    assert str(caught.value).startswith(f"{folder}/{entries[0][0]}: ")
+    for words in says:
+        assert words in str(caught.value)
+    name, data = entries[-1]
+    write(folder, [*entries, (name, make(data))])
+    check_first(index_of(copy), None)
+    with pytest.raises(FormatError, match=f"^{folder}/{name}: "):
+        read(copy, "hq")
+
+
+@pytest.mark.parametrize("case", ["RGB", "RGBA", "BGR"])
+def test_the_printed_lines_turn_a_mask_back(case, tmp_path):
+    path = tmp_path / "0.png"
+    path.write_bytes(FOREIGN[case][0](MASK))
+    with pytest.raises(FormatError) as caught:
+        sized_mask(path.read_bytes(), None, "0.png")
+    lines = str(caught.value).split("To turn it back:\n")[1]
+    names = {"PIL": PIL, "numpy": numpy, "celeba_dialog": celeba_dialog, "MASK": path}
+    exec("\n".join(line.strip() for line in lines.split("\n")), names)  # noqa: S102
+    assert numpy.array_equal(pixels_of(path.read_bytes()), pixels_of(MASK))
+    assert numpy.array_equal(mask_indices(path.read_bytes(), "0.png"), pixels_of(MASK))
+    assert sized_mask(path.read_bytes(), None, "0.png") == path.read_bytes()
+
+
+@pytest.mark.parametrize("folder", ["CelebAMask-HQ-mask", "masks", "CelebAMask-HQ-mask-color", "Palette"])
+def test_masks_of_another_name_are_not_read(folder, copy):
+    """As CelebAMask-HQ's own scripts leave them, in whatever form."""
+    write(copy / folder, take(copy, "hq_masks"))
+    release = Release(copy)
+    assert "hq_masks" not in release.sources
+    (note,) = release.notes
+    assert str(note) == (
+        f"{folder}/: 24 PNGs, not read: masks are read from CelebAMask-HQ-mask-color-palette/ alone, and the official "
+        "images are JPEGs. Get the official CelebAMask-HQ-mask-color-palette.zip; other masks, such as grey ones, are "
+        "not in its class order."
+    )
+    assert {row["mask"] for row in read(copy, "hq")} == {None}
+
+
+# ---------------------------------------------------------------------------------------------------- what is passed on
+
+
+def filled(data):
+    """Bytes of fill before every marker, as the standard allows."""
+    place = frame_at(data)
+    return data[:2] + b"\xff\xff" + data[2:place] + b"\xff" * 5 + data[place:]
+
+
+def in_pieces(data):
+    def cut(chunks):
+        at = next(at for at, pair in enumerate(chunks) if pair[0] == b"IDAT")
+        pixels = chunks[at][1]
+        chunks[at : at + 1] = [[b"IDAT", pixels[:9]], [b"IDAT", b""], [b"IDAT", pixels[9:]]]
+
+    return rearranged(data, cut)
+
+
+FRAME = struct.pack(">5L2H2B", 0, 512, 512, 0, 0, 1, 9, 0, 0)  # of an animation: the whole picture, for 1/9 second
+UNTOUCHED = {
+    "progressive": ("hq", lambda data: saved(opened(data), "JPEG", progressive=True)),
+    "restart markers": ("hq", lambda data: saved(opened(data), "JPEG", restart_marker_blocks=3)),
+    "orientation 1": ("hq", with_exif(1)),
+    "no such orientation": ("hq", with_exif(9)),
+    "a thumbnail": ("hq", thumbnail),
+    "a comment like a frame": ("hq", segment(0xFFFE, b"\xff\xc0\0\x11\x08\0\1\0\1\3")),
+    "fill": ("hq", filled),
+    "zeros behind the end": ("hq", lambda data: data + b"\0" * 99),
+    "a trailer": ("standard", lambda data: data + b"SEFT trailer of a telephone"),
+    "no subsampling": ("standard", lambda data: saved(opened(data), "JPEG", subsampling=0)),
+    "the official palette": ("mask", with_palette(OFFICIAL)),
+    "nineteen colours": ("mask", with_palette(PALETTE)),
+    "a text": ("mask", with_palette(OFFICIAL, FAKE)),
+    "transparency": ("mask", with_chunks(2, [b"tRNS", b"\0"])),
+    "pixels in pieces": ("mask", in_pieces),
+    "an animation of one": ("mask", with_chunks(2, [b"acTL", struct.pack(">LL", 1, 0)], [b"fcTL", FRAME])),
+    "behind the end of a mask": ("mask", lambda data: data + b"trailer"),
+    "a part in RGB": ("part", part("RGB")),
+    "a part of one bit": ("part", part("1")),
+    "a part of nothing": ("part", lambda data: saved(Image.new("L", (512, 512)), "PNG")),
+}
+
+
+@pytest.mark.parametrize("case", UNTOUCHED)
+def test_passed_on_untouched(case):
+    """And `datasets` makes of it what Pillow does."""
+    kind, make = UNTOUCHED[case]
+    sound, read_it, decode_it = KINDS[kind]
+    data = make(sound)
+    assert read_it(data) == data
+    decode_it(data)
+    plain = pixels_of(data)
+    assert numpy.array_equal(datasets.Image().decode_example({"bytes": data, "path": None}), plain)
+    if kind == "mask":
+        assert numpy.array_equal(mask_indices(data, "0.png"), plain)
+
+
+# ------------------------------------------------------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize("side", [1, 40, 256, 511, 512])
+def test_masks_and_parts_at_another_size(side):
+    """Nearest neighbour, still of the same values; at 512 pixels the same bytes."""
+    mask, part = sized_mask(MASK, side, ""), sized_part(PART, side, "")
+    if side == 512:
+        assert (mask, part) == (MASK, PART)
+    for found, whole in ((mask, MASK), (part, PART)):
+        assert opened(found).mode == opened(whole).mode
+        nearest = opened(whole).resize((side, side), Image.Resampling.NEAREST)
+        assert numpy.array_equal(opened(found), nearest)
+    assert opened(mask).getpalette()[: len(PALETTE)] == PALETTE
+    assert side != 256 or numpy.array_equal(opened(mask), pixels_of(MASK)[1::2, 1::2])
+
+
+@pytest.mark.parametrize(("own", "size", "fits"), [
+    (1024, 1, True), (1024, 300, True), (1024, 1024, True), (512, 512, True), (512, 300, True), (512, 513, False),
+    (512, None, False), (256, 256, True), (256, 512, False), (1, 1, False), (300, 256, False), (700, 256, False),
+])  # fmt: skip
+def test_what_copies_of_another_size_can_make(own, size, fits):
+    data = resized(FACE, (own, own))
+    if not fits:
+        with pytest.raises(FormatError, match=f"{own}×{own} pixels, expected 1024×1024"):
+            sized_image(data, [256, size] if size else [None], HQ, "0.jpg")
+        return
+    found = sized_image(data, [size], HQ, "0.jpg")[size]
+    assert found == (data if own == size else lanczos(data, size))
+
+
+@pytest.mark.parametrize(("side", "configs"), [(512, ["hq_512", "hq_256"]), (256, ["hq_256"])])
+def test_configs_of_smaller_copies_under_the_official_name(side, configs, copy, tmp_path):
+    copies = {name: resized(data, (side, side)) for name, data in take(copy, "hq_images")}
+    write(copy / "image", copies.items())
+    index = index_of(copy)
+    for config in ("hq_512", "hq_256"):
+        if config in configs:
+            check_first(index, int(config[3:]))
+        else:
+            with pytest.raises(FormatError, match=f"Configs of at most {side} pixels can be made from these"):
+                check_first(index, int(config[3:]))
+    builder = celeba_dialog.CelebADialog(config_name=configs[0], data_dir=str(copy), cache_dir=str(tmp_path))
+    row = next(iter(builder.as_streaming_dataset(split="train").cast_column("image", datasets.Image(decode=False))))
+    assert row["image"]["bytes"] == copies[row["file_name"]]
+    assert builder.config.image_size == side
