@@ -19,7 +19,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from conversion.fetch import command as fetch
 from conversion.fetch import registry
 from conversion.release.official import CHECKSUMS, FILES
 
@@ -67,6 +66,10 @@ class Drive(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
+        self.forget()
+
+    def forget(self):
+        """Makes it a Drive that holds nothing and was never asked."""
         self.files, self.folders, self.keys, self.answers, self.large, self.log = {}, {}, {}, {}, set(), []
         self.docs, self.pages = set(), {}
         self.ranges = True
@@ -219,27 +222,31 @@ def held(data, name):
     return len(json.loads(data)) if name.endswith(".json") else data.count(b".jpg")
 
 
+def hold(drive, contents, monkeypatch):
+    """Lets a Drive hold a release, {role: bytes}, and `fetch` and `check` take it for Google's and the release for the
+    official one until the test ends: files with a known id lie under it, the others in their folders only."""
+    drive.forget()
+    drive.keys.update(registry.RESOURCE_KEYS)
+    for role, file in FILES.items():
+        data = contents[role]
+        remote = registry.REMOTES[role]
+        monkeypatch.setitem(registry.REMOTES, role, remote._replace(about=len(data)))
+        monkeypatch.setitem(FILES, role, file._replace(total=held(data, file.name)))
+        if role in CHECKSUMS:
+            monkeypatch.setitem(CHECKSUMS, role, (len(data), hashlib.md5(data).hexdigest()))  # noqa: S324
+        id = remote.id or f"1-{role:_<31}"
+        drive.files[id] = data
+        drive.folders.setdefault(remote.folder, []).append((file.name, id))
+        if len(data) > 2000:
+            drive.large.add(id)
+    drive.folders[registry.STANDARD_FOLDER].append(("Img", registry.STANDARD_IMAGE_FOLDER))
+    monkeypatch.setenv("CELEBA_DIALOG_DRIVE", drive.address)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0)  # gdown's pause before it tries again
+
+
 @contextlib.contextmanager
 def holding(contents, monkeypatch):
-    """A Drive that holds a release, {role: bytes}, and that `fetch` takes for Google's until the test ends: files with
-    a known id under it, the others in their folders only."""
-    remotes = {}
+    """A Drive of its own that holds a release, see `hold`."""
     with serving() as drive:
-        drive.keys.update(registry.RESOURCE_KEYS)
-        for role, file in FILES.items():
-            data = contents[role]
-            remotes[role] = fetch.REMOTES[role]._replace(about=len(data))
-            id = remotes[role].id or f"1-{role:_<31}"
-            drive.files[id] = data
-            drive.folders.setdefault(remotes[role].folder, []).append((file.name, id))
-            if len(data) > 2000:
-                drive.large.add(id)
-        drive.folders[registry.STANDARD_FOLDER].append(("Img", registry.STANDARD_IMAGE_FOLDER))
-        counts = {role: FILES[role]._replace(count=held(contents[role], FILES[role].name)) for role in FILES}
-        monkeypatch.setattr(fetch, "FILES", counts)  # else all of it would be a part of the official release
-        monkeypatch.setattr(fetch, "REMOTES", remotes)
-        checksums = {role: (len(contents[role]), hashlib.md5(contents[role]).hexdigest()) for role in CHECKSUMS}  # noqa: S324
-        monkeypatch.setattr(fetch, "CHECKSUMS", checksums)
-        monkeypatch.setenv("CELEBA_DIALOG_DRIVE", drive.address)
-        monkeypatch.setattr(random, "uniform", lambda low, high: 0)  # gdown's pause before it tries again
+        hold(drive, contents, monkeypatch)
         yield drive

@@ -6,10 +6,13 @@ It imports gdown, which is optional, so `fetch` imports it only when there is so
 import contextlib
 import email.utils
 import html
+import http.client
 import io
 import re
 import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import gdown
@@ -35,12 +38,13 @@ class Drive:
     `keys` maps an id to its resource key, without which files shared long ago are not found. gdown leaves it out.
     """
 
-    def __init__(self, base=None, keys=()):
+    def __init__(self, base: str | None = None, keys: Mapping[str, str] | None = None) -> None:
         self.base = base
-        self.keys = dict(keys)
-        self._listings = {}
+        self.keys = dict(keys or {})
+        self.answered = False  # whether there was an answer to any request
+        self._listings: dict[str, dict[str, str]] = {}
 
-    def download(self, id, path, progress):
+    def download(self, id: str, path: str, progress: Callable[[int, int | None], None]) -> bool:
         """Downloads a file to `path`, going on from the partial file of an earlier call beside it.
 
         `progress(done, total)` is called with bytes after every block, `total` may be None; what it raises ends the
@@ -48,7 +52,7 @@ class Drive:
         Raises MissingFileError where Drive has no such file, ReleaseError where it does not give it (quota, sign-in),
         EnvironmentFault where it would not give others either (too many requests, no network).
         """
-        options = {"resume": True, "retries": RETRIES, "timeout": TIMEOUT, "progress": progress}
+        options: dict[str, Any] = {"resume": True, "retries": RETRIES, "timeout": TIMEOUT, "progress": progress}
         for _ in range(2):
             session = _FileSession(self, path)
             try:
@@ -62,25 +66,25 @@ class Drive:
             "the connection was lost, and the server does not continue downloads. Repeat this command."
         )
 
-    def drop(self, path):
+    def drop(self, path: str) -> None:
         """Removes what has come of a download to `path`, so that no later call goes on with it."""
         for file in [Path(path), *_partial_files(path), _identity_path(path)]:
             file.unlink(missing_ok=True)
 
-    def listing(self, folder):
+    def listing(self, folder: str) -> dict[str, str]:
         """The files below a folder, asked for once: {path within the folder: id}. Raises as `download` does."""
         if folder not in self._listings:
             with _gdown_with(_FolderSession(self)):
                 entries = gdown.download_folder(
                     id=folder, skip_download=True, quiet=True, use_cookies=False, timeout=TIMEOUT
                 )
-            self._listings[folder] = {entry.path: entry.id for entry in entries}
+            self._listings[folder] = {entry.path: entry.id for entry in entries if not isinstance(entry, str)}
         return self._listings[folder]
 
-    def address(self, url):
+    def address(self, url: str) -> str:
         """`url` with the resource key that Drive wants, and at `base` if there is one."""
         parts = urlsplit(url)
-        if not (parts.hostname or "").endswith((".google.com", ".googleusercontent.com")):
+        if not _is_googles(parts.hostname):
             return url
         query = parse_qs(parts.query)
         key = self.keys.get(query.get("id", [""])[0])
@@ -93,7 +97,7 @@ class Drive:
 
 
 @contextlib.contextmanager
-def _gdown_with(session):
+def _gdown_with(session: "_Session") -> Iterator[None]:
     """Lets gdown use a session of ours, and makes errors of ours of what it raises.
 
     Its DownloadError is left for one case: the server does not send the rest of a file, or sends another.
@@ -105,62 +109,127 @@ def _gdown_with(session):
         yield
     except (requests.RequestException, gdown.DownloadError) as error:
         cause = error.__cause__ if isinstance(error, gdown.DownloadError) else error
+        if isinstance(cause, _ServerError):
+            raise ReleaseError(f"{cause}, again and again. Wait, and repeat this command.") from error
         if isinstance(cause, requests.RequestException):
-            raise EnvironmentFault(
-                f"the connection fails: {one_line(cause)}. Look at the network and repeat this command: what has "
-                "arrived is kept."
-            ) from error
+            raise session.no_connection(cause) from error
         if "did not honor the requested byte range" in str(error):  # this has no class of its own
             raise
         raise ReleaseError(f"gdown gave up: {one_line(error)}") from error
     except _UNREADABLE as error:
-        raise ReleaseError(f"gdown cannot read what Drive answers ({one_line(repr(error))}).") from error
+        raise ReleaseError("gdown cannot read what Drive answers; a newer one may (pip install -U gdown).") from error
     finally:
         requests.session = original
 
 
-def _identity_path(path):
+class _ServerError(requests.exceptions.ConnectionError):
+    """A status from 500 on, after which gdown tries again."""
+
+
+def _in_words(error: BaseException) -> str:
+    """What the libraries' errors around it say of a connection that failed, without their own names."""
+    inner = _innermost(error)
+    if isinstance(inner, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
+        return f"no answer within {TIMEOUT} seconds"
+    if isinstance(inner, http.client.IncompleteRead):  # urllib3's too
+        return "the connection broke off"
+    return one_line((isinstance(inner, OSError) and inner.strerror) or inner, 200)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The error from which those around it were made: requests, urllib3 and gdown keep it in one of three places."""
+    for within in (error.__cause__, getattr(error, "reason", None), *error.args):
+        if isinstance(within, BaseException):
+            return _innermost(within)
+    return error
+
+
+def _host(url: str) -> str:
+    """The host of an address, with the port where it names one."""
+    return one_line(urlsplit(url).netloc, 200)
+
+
+def _is_googles(host: str | None) -> bool:
+    return (host or "").endswith((".google.com", ".googleusercontent.com"))
+
+
+def _identity_path(path: str | Path) -> Path:
     return Path(path).with_name(f".{Path(path).name}.server")
 
 
-def _partial_files(path):
+def _partial_files(path: str | Path) -> list[Path]:
     return list(Path(path).parent.glob(Path(path).name + "?" * 8 + ".part"))  # gdown's name for it
 
 
 class _Session(requests.Session):
     """What sessions for gdown have in common. Of an answer nothing is read yet."""
 
-    def __init__(self, drive):
+    def __init__(self, drive: Drive) -> None:
         super().__init__()
         self.drive = drive
+        self.target = ""  # the last address that was asked for, or that a redirect leads to
         self.headers["Accept-Language"] = "en"  # which `_read_page` expects
         self.headers["Accept-Encoding"] = "identity"  # packed content may unpack to any size
 
-    def request(self, method, url, **options):
-        response = super().request(method, self.drive.address(url), **{**options, "stream": True})
+    def request(self, method: str, url: Any, *args: Any, **options: Any) -> requests.Response:
+        """The answer to a request. Raises ReleaseError where it leads to what cannot be asked for, EnvironmentFault
+        where there was never an answer from Drive; other errors of `requests` are left to gdown, which tries again."""
+        try:
+            self.target = self.drive.address(url)
+            response = super().request(method, self.target, *args, **{**options, "stream": True})
+        except requests.TooManyRedirects as error:
+            raise ReleaseError(f"Drive leads on and on, at last to {one_line(self.target, 200)}.") from error
+        except requests.exceptions.InvalidProxyURL as error:
+            raise EnvironmentFault(f"the proxy of this machine has no usable address: {one_line(error)}.") from error
+        except ValueError as error:  # no address, or none of the web
+            raise ReleaseError(f"Drive leads on to {one_line(self.target, 200)}, from where nothing comes.") from error
+        except requests.ConnectionError as error:
+            inner = _innermost(error)
+            if isinstance(inner, http.client.HTTPException) and not isinstance(inner, ConnectionError):
+                raise ReleaseError(
+                    f"{_host(self.target)} does not answer as a web server: {one_line(inner)}."
+                ) from error
+            if not _is_googles(urlsplit(self.target).hostname) and _host(self.target) != _host(self.drive.base or ""):
+                why = f"{_host(self.target)}, which cannot be reached: {_in_words(error)}"
+                raise ReleaseError(f"Drive leads on to {why}.") from error
+            if not self.drive.answered:
+                raise self.no_connection(error) from error
+            raise
+        self.drive.answered = True
         response.headers.setdefault("Content-Type", "application/octet-stream")  # gdown fails without
         packed = response.headers.get("Content-Encoding", "identity").strip().lower()
         if packed not in ("", "identity"):
             raise ReleaseError(f"the server packs what it sends ({one_line(packed, 60)}), though asked not to.")
         return response
 
-    def get_redirect_target(self, response):
+    def no_connection(self, error: BaseException) -> EnvironmentFault:
+        """What to say where nothing comes any more, or ever came."""
+        host, why = _host(self.target), _in_words(error)
+        what = f"the connection to {host} fails" if self.drive.answered else f"{host} cannot be reached"
+        return EnvironmentFault(
+            f"{what}: {why}. Look at the network and repeat this command: what has arrived is kept."
+        )
+
+    def get_redirect_target(self, response: requests.Response) -> str | None:
         target = super().get_redirect_target(response)
-        if target:  # else requests reads the body of the redirection, of whatever size
-            response.close()
-            response.raw = io.BytesIO()
-        return target and self.drive.address(target)
+        if not target:
+            return None
+        response.close()  # else requests reads the body of the redirection, of whatever size
+        response.raw = io.BytesIO()
+        self.target = target
+        self.target = self.drive.address(target)
+        return self.target
 
 
 class _FolderSession(_Session):
     """The requests for the files below a folder: counted, so that they have an end."""
 
-    def __init__(self, drive):
+    def __init__(self, drive: Drive) -> None:
         super().__init__(drive)
-        self.folders = set()  # ids of those asked for
+        self.folders: set[str] = set()  # ids of those asked for
         self.requests = 0
 
-    def request(self, method, url, **options):
+    def request(self, method: str, url: Any, *args: Any, **options: Any) -> requests.Response:
         parts = urlsplit(url)
         folder = parse_qs(parts.query).get("id", [""])[0] if "/embeddedfolderview" in parts.path else None
         self.requests += 1
@@ -168,7 +237,7 @@ class _FolderSession(_Session):
             raise ReleaseError(f"the folder {one_line(folder, 60)} lies in itself, or twice among the folders in it.")
         if self.requests > MOST_REQUESTS:
             raise ReleaseError(f"listing it takes more than {MOST_REQUESTS} requests.")
-        response = super().request(method, url, **options)
+        response = super().request(method, url, *args, **options)
         if folder:
             self.folders.add(folder)
             _read_page(response)
@@ -182,15 +251,15 @@ class _FolderSession(_Session):
 class _FileSession(_Session):
     """The requests for a file that goes to `path`."""
 
-    def __init__(self, drive, path):
+    def __init__(self, drive: Drive, path: str) -> None:
         super().__init__(drive)
         self.path = path
         self.has_end = False  # whether the last answer told where the file ends
         self.confirmations = 0  # pages so far
 
-    def request(self, method, url, **options):
+    def request(self, method: str, url: Any, *args: Any, **options: Any) -> requests.Response:
         """The answer to a request on the way to a file: the file, its rest, or a page that leads on to it."""
-        response = super().request(method, url, **options)
+        response = super().request(method, url, *args, **options)
         status = response.status_code
         is_file = status < 400 and "Content-Disposition" in response.headers
         if "Range" in (options.get("headers") or {}) and (is_file or status in (206, 416)):
@@ -206,7 +275,7 @@ class _FileSession(_Session):
             raise ReleaseError(f"the server answers with status {status}, and 200 is the one for a whole file.")
         return response
 
-    def _begin(self, headers):
+    def _begin(self, headers: Mapping[str, str]) -> None:
         """Takes note of the headers of the whole file.
 
         Drops what an earlier call left where the server has another file now, since gdown would mix the two.
@@ -221,7 +290,7 @@ class _FileSession(_Session):
             known.write_bytes(identity)
 
 
-def _bound(response):
+def _bound(response: requests.Response) -> None:
     """Reads a page. Raises ReleaseError for one above MOST_PAGE; requests would read on."""
     try:
         body = response.raw.read(MOST_PAGE + 1, decode_content=False)
@@ -233,11 +302,11 @@ def _bound(response):
     response.raw = io.BytesIO(body)
 
 
-def _read_page(response):
+def _read_page(response: requests.Response) -> None:
     """Raises what a page in place of a file means; returns where it leads on to the file, or lists a folder."""
     status = response.status_code
     if status >= 500:  # gdown tries again after a ConnectionError
-        raise requests.exceptions.ConnectionError(f"the server answers with status {status}")
+        raise _ServerError(f"the server answers with status {status}")
     if status == 429:
         raise EnvironmentFault(
             "Drive takes no more requests from this address for now (status 429). "
@@ -252,8 +321,8 @@ def _read_page(response):
             "Content-Disposition, or a page."
         )
     _bound(response)
-    title = re.search(r"<title[^>]*>(.*?)</title>", response.text, re.I | re.S)
-    title = " ".join(html.unescape(title[1]).split())[:80] if title else ""
+    found = re.search(r"<title[^>]*>(.*?)</title>", response.text, re.I | re.S)
+    title = " ".join(html.unescape(found[1]).split())[:80] if found else ""
     _refuse_quota_and_login(response, title)
     titled = f" titled {title!r}" if title else ""
     if status != 200:
@@ -263,7 +332,7 @@ def _read_page(response):
         raise ReleaseError(f"Drive answers with a page{titled} in place of the file.")
 
 
-def _refuse_quota_and_login(response, title):
+def _refuse_quota_and_login(response: requests.Response, title: str) -> None:
     """Raises ReleaseError for a page that says why Drive does not give the file: quota, sign-in or permission."""
     if "quota exceeded" in title.lower() or re.search(r"too many users have (viewed|downloaded)", response.text, re.I):
         raise ReleaseError(
@@ -278,13 +347,13 @@ def _refuse_quota_and_login(response, title):
         )
 
 
-def _pause(retry_after):
+def _pause(retry_after: str | None) -> str:
     """The header Retry-After, seconds or a date, in words."""
     try:
         if str(retry_after).isdigit():
-            seconds = int(retry_after)
+            seconds = float(str(retry_after))
         else:
-            seconds = email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time()
+            seconds = email.utils.parsedate_to_datetime(retry_after or "").timestamp() - time.time()
         return f"for {max(1, round(seconds))} seconds" if seconds < 120 else f"for {round(seconds / 60)} minutes"
     except (TypeError, ValueError, OverflowError):
         return "for an hour"

@@ -59,21 +59,21 @@ RESOURCE_KEYS = {
 }
 
 
-def file_link(id):
+def file_link(id: str) -> str:
     """The address of a file for a browser."""
     return f"https://drive.google.com/file/d/{id}/view{_key(id)}"
 
 
-def folder_link(id):
+def folder_link(id: str) -> str:
     """The address of a folder for a browser."""
     return f"https://drive.google.com/drive/folders/{id}{_key(id)}"
 
 
-def link(role):
+def link(role: str) -> str:
     """The address for a browser of the file that serves a role, or of its folder where the file's is not known."""
     remote = REMOTES[role]
     return file_link(remote.id) if remote.id else folder_link(remote.folder)
 
 
-def _key(id):
+def _key(id: str) -> str:
     return f"?resourcekey={RESOURCE_KEYS[id]}" if id in RESOURCE_KEYS else ""
