@@ -112,7 +112,9 @@ def verify(
         problems += _entry_differences(out, expected)
     else:
         with_preview = "preview.png" in manifest["files"] or os.path.lexists(os.path.join(out, "preview.png"))
-        problems += _beside_differences(out, manifest, card.beside_shards(expected, found, indexes, with_preview))
+        picture = None if _same_version(manifest, "matplotlib") else _existing(out, "statistics.png")
+        beside = card.beside_shards(expected, found, indexes, with_preview, picture)
+        problems += _beside_differences(out, manifest, beside)
     return rows, values, sorted(problems)
 
 
@@ -154,8 +156,7 @@ def _manifest_differences(manifest: Manifest, expected: Manifest) -> list[str]:
 
 def _beside_differences(out: str, manifest: Manifest, expected: Mapping[str, bytes]) -> list[str]:
     """A line for each file beside the shards that is not as `build` makes it, whatever the manifest says of it."""
-    problems = [] if "statistics.png" in expected else _cannot_draw(out)
-    here = versions_here()
+    problems = []
     for name, right in expected.items():
         path = os.path.join(out, name)
         if not os.path.lexists(path):
@@ -163,25 +164,24 @@ def _beside_differences(out: str, manifest: Manifest, expected: Mapping[str, byt
                 problems.append(f"{name}: missing")
         elif os.path.isfile(path) and not files.is_lfs_pointer(path):
             found = files.read(path)
-            others = {
-                library: manifest["versions"].get(library)
-                for library in MADE_BY[name]
-                if manifest["versions"].get(library) != here.get(library)
-            }
+            others = [library for library in MADE_BY[name] if not _same_version(manifest, library)]
             if name == "README.md":
                 problems += _card_differences(found, right, bool(others))
             elif found != right and not others:
                 problems.append(f"{name}: {_difference(found, right, 'expected')}")
             if others:
-                made = ", ".join(f"{library} {version}" for library, version in others.items())
-                files.say(f"{name}: made by {made}, so what it shows was not compared.")
+                made = " and ".join(f"{library} {manifest['versions'].get(library)}" for library in others)
+                files.say(f"{name}: made with {made}, other than here, so what it shows was not compared.")
     return problems
 
 
-def _cannot_draw(out: str) -> list[str]:
-    if os.path.lexists(os.path.join(out, "statistics.png")):
-        files.say("statistics.png: cannot be drawn here, so what it shows was not compared.")
-    return []
+def _same_version(manifest: Manifest, library: str) -> bool:
+    return manifest["versions"].get(library) == versions_here().get(library)
+
+
+def _existing(out: str, name: str) -> bytes | None:
+    path = os.path.join(out, name)
+    return files.read(path) if os.path.isfile(path) else None
 
 
 def _card_differences(data: bytes, expected: bytes, other_version: bool) -> list[str]:
