@@ -272,7 +272,7 @@ def _header_length(header: bytes, path: str, member: Member) -> int:
     if name != member.name:
         raise DamagedFileError(
             f"{path}: {member.name} in the directory of the zip is {name[:200]} where its bytes lie: the zip is "
-            f"damaged. {AGAIN}"
+            f"damaged or was changed. {AGAIN}"
         )
     return 30 + length + int.from_bytes(header[28:30], "little")
 
