@@ -307,7 +307,7 @@ def _look_at_text(
     """The Source of a text whose name allows some roles: its first bytes tell which. None for another file."""
     head, problem = _head_of_text(path, member)
     key = ANY_KEY.search(head)
-    if "mapping" in roles and rank_of(stem_and_ending(name)[0], "txt", roles) == 2 and not MAPS.search(head):
+    if "mapping" in roles and rank_of(stem_and_ending(name)[0], "txt", roles) > 0 and not MAPS.search(head):
         return None
     if not key and not problem:  # useless, but the message is to name the file that it was meant to be
         kind, advice = kind_of(head)
