@@ -1,0 +1,71 @@
+"""The picture of label statistics: that its bars are the shares, and that nothing on it is cut off or overlaps."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from conversion.release.vocabulary import DEGREES, SPLITS
+from conversion.viewer import charts
+from conversion.viewer.sheet import Canvas, text_width
+
+
+@pytest.fixture
+def boxes(monkeypatch):
+    """What is written on a picture: [(text, left, top, right, bottom)]."""
+    written = []
+    text = Canvas.text
+
+    def spy(canvas, x, y, words, size=15, color="black", anchor="la"):
+        width = text_width(words, size)
+        left = x - {"l": 0, "m": 0.5, "r": 1}[anchor[0]] * width
+        top = y - size / 2 if anchor[1] == "m" else y
+        written.append((words, left, top, left + width, top + size))
+        return text(canvas, x, y, words, size, color, anchor)
+
+    monkeypatch.setattr(Canvas, "text", spy)
+    return written
+
+
+def group(attributes, degrees, rows=8, split="train", **more):
+    """A group of one split, all its degrees and all its attributes alike."""
+    told = {"rows": rows, "attributes": [attributes] * 40, "attributes_missing": 0} | dict.fromkeys(DEGREES, degrees)
+    return {"names": ["hq"], "splits": {split: told}} | more
+
+
+def colored(groups, split="train"):
+    """How many pixels have the colour of a split."""
+    pixels = np.asarray(Image.open(io.BytesIO(charts.statistics(groups))).convert("RGB"))
+    return int((pixels == ImageColor.getrgb(charts.COLORS[split])).all(axis=2).sum())
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_bars_are_as_long_as_the_shares(split):
+    legend = colored([group(0, [8, 0, 0, 0, 0, 0, 0], split=split)], split)
+    areas = [colored([group(count, [8, 0, 0, 0, 0, 0, 0], split=split)], split) - legend for count in (2, 4, 8)]
+    assert areas[2] == pytest.approx(2 * areas[1], rel=0.02) == pytest.approx(4 * areas[0], rel=0.04)
+    one, six = ([0, 8, 0, 0, 0, 0, 0], [2, 1, 1, 1, 1, 1, 1])  # the share is of those that have the label
+    assert colored([group(0, one, split=split)], split) == colored([group(0, six, split=split)], split) > legend
+
+
+@pytest.mark.parametrize("rows", [8, 202_599])
+def test_nothing_is_cut_off_and_nothing_overlaps(boxes, rows):
+    told = group(rows, [0, rows, 0, 0, 0, 0, 0], rows)["splits"]["train"] | {"attributes_missing": 1}
+    line = "202,599 of 202,599 rows where " + "W" * 60 + " and smiling >= 4" * 200
+    wide = {"names": ["hq", "hq_512", "hq_256", "hq_parts"], "line": line, "splits": dict.fromkeys(SPLITS, told)}
+    picture = Image.open(io.BytesIO(charts.statistics([wide] * 2)))
+    assert picture.width == 1400 and picture.height < 2 * 1750
+    assert len(boxes) > 1000
+    for index, (text, left, top, right, bottom) in enumerate(boxes):
+        assert 0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height, text
+        for other, *box in boxes[:index]:
+            apart = min(right, box[2]) - max(left, box[0]) < 1 or min(bottom, box[3]) - max(top, box[1]) < 1
+            assert apart, (text, other)
+
+
+def test_no_group_and_no_label():
+    assert Image.open(io.BytesIO(charts.statistics([]))).width == 1400
+    nothing = group(0, [8, 0, 0, 0, 0, 0, 0])
+    nothing["splits"]["train"]["attributes_missing"] = 8
+    assert Image.open(io.BytesIO(charts.statistics([nothing]))).height < 1600
