@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import installation
 import pytest
+from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 _home = tempfile.TemporaryDirectory(prefix="celeba-dialog-tests-")  # goes when pytest does
@@ -17,7 +18,7 @@ os.environ.pop("CELEBA_DIALOG_RELEASE", None)
 
 from making import write_release  # noqa: E402
 
-from conversion.release.vocabulary import SPLITS
+from conversion.release.vocabulary import SPLITS  # noqa: E402
 
 
 class Demo(NamedTuple):
@@ -66,8 +67,14 @@ def installed(tmp_path_factory):
     given = os.environ.get("CELEBA_DIALOG_INSTALLED")  # tox makes its own, with packages of their own
     if given:
         return Path(given)
-    folder = tmp_path_factory.mktemp("installed")
-    return installation.install(installation.build_wheel(folder), folder / "environment")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "installed"
+    with FileLock(f"{folder}.lock"):  # pytest-xdist's workers make one together
+        commands = folder / "environment" / "bin"
+        if not folder.exists():
+            folder.mkdir()
+            installation.install(installation.build_wheel(folder), commands.parent)
+    return commands
 
 
 @pytest.fixture(scope="session")
