@@ -188,7 +188,8 @@ def look_through(
         status: (size, stamp) of a zip.
     """
     images: dict[tuple[str, str | bytes], Images] = {}
-    pictures, zips = [], []
+    pictures: list[Listed] = []
+    zips = []
     for listed in files:
         folder, base, member, _ = listed
         image = image_name(base)
@@ -200,7 +201,7 @@ def look_through(
                 images[key] = Images(path, kind, folder, stem, status)
             images[key].add(number, listed)
         elif PICTURE.fullmatch(base):
-            pictures.append(member.name)
+            pictures.append(listed)
         else:
             name = printable(base.decode("utf-8", "replace"))
             if not name.lower().endswith(".zip"):
@@ -210,11 +211,15 @@ def look_through(
             else:
                 its_status = (member.size, listed.stamp) if listed.stamp else file_status(path + member.name)
                 yield from _look_into(path + member.name, *its_status, stem_and_ending(name)[0])
-    yield from images.values()
+    for group in images.values():
+        if group.is_official and not status:
+            group.files += pictures  # for a Note when the images are read, as on those in a zip
+        yield group
     if zips:
         yield _note_of_zips(path, zips)
     if len(pictures) >= _MANY and not images:
-        text = f"{len(pictures):,} pictures, not read: their names, {some(pictures)}, are no file numbers."
+        names = some([listed.member.name for listed in pictures])
+        text = f"{len(pictures):,} pictures, not read: their names, {names}, are no file numbers."
         yield Note(("hq_images", "standard_images"), path, text, moot=True)
 
 
@@ -352,7 +357,7 @@ def _note_on_set(place: str, kind: str, count: int, numbers: tuple[int, int], in
     """The Note on a set of images; `again` is whether two of its shares begin at the same number."""
     role = "standard_images" if numbers[1] >= HQ.images else "hq_images"
     get = f"Get the official {FILES[role].name}."
-    if kind == "png":
+    if kind == "png" and role == "hq_images":
         name = FILES["hq_masks"].name.removesuffix(".zip")
         return Note(
             ("hq_masks", "hq_images"),
