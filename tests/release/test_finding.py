@@ -1,0 +1,438 @@
+"""What is not read: named in one line, with what it is and what to do. Never some of it, and nothing on a guess."""
+
+import os
+import struct
+import zipfile
+
+import pytest
+from datasets import load_dataset_builder
+from pictures import in_folder, opened, renamed, resized, saved, take, write
+from releases import at, index_of, members, pack, raw_zip, read, unpack
+
+import celeba_dialog
+from conversion.release.errors import ConflictError, DamagedFileError, EnvironmentFault, FormatError, MissingFileError
+from conversion.release.finding import Release
+from conversion.release.members import find_members
+from conversion.release.missing import missing_roles, remarks
+from conversion.release.official import FILES
+from conversion.release.rows import check_first
+
+DRIVE = "20230401T120000Z-001.zip"
+WHERE = "images are read from image/, CelebA-HQ-img/ or img_align_celeba/ alone"
+
+
+def noted(root):
+    """(paths of what is not read, paths of what is left aside)."""
+    notes = Release(root).notes
+    return {note.path for note in notes if not note.aside}, {note.path for note in notes if note.aside}
+
+
+def as_png(entries):
+    return [(name.replace("jpg", "png"), saved(opened(data), "PNG")) for name, data in entries]
+
+
+# ---------------------------------------------------------------------------------------------------------- refused
+# Name of a case -> (change of a copy, config that is refused, error, what its message says).
+
+REFUSED = {}
+
+
+def refused(config, error, *says):
+    def add(function):
+        REFUSED[function.__name__] = function, config, error, says
+        return function
+
+    return add
+
+
+def moved(role, *folders, digits=0, config="hq"):
+    """A case in which the images of a role lie in a folder of another name."""
+
+    def change(root):
+        entries = take(root, role)
+        for folder in folders:
+            write(root / folder, renamed(entries, digits))
+
+    return change, config, MissingFileError
+
+
+FOREIGN = "numbered by somebody else"
+RENAME = f"24 JPEGs, not read: {WHERE}. If these are the official images under the official numbers, rename the folder "
+REFUSED |= {
+    "a folder of another name": (*moved("hq_images", "faces"), (f"faces/: {RENAME}to image/",)),
+    "a folder images": (*moved("hq_images", "images"), (f"images/: {RENAME}to image/",)),
+    "five digits": (*moved("hq_images", "celeba_hq", digits=5), (f"celeba_hq/: {RENAME}to image/",)),
+    "two folders": (*moved("hq_images", "a", "b"), ("a/: 24 JPEGs, not read", "b/: 24 JPEGs, not read")),
+    "standard images in another folder": (
+        *moved("standard_images", "celeba", digits=6, config="standard"),
+        ("celeba/: 90 JPEGs, not read", "rename the folder to img_align_celeba/"),
+    ),
+}
+
+
+@refused("hq", MissingFileError, "no hq images", "images.zip: images/: 24 JPEGs, not read", "rename")
+def a_zip_of_another_name(root):
+    pack(root / "images.zip", in_folder(take(root, "hq_images"), "images"))
+
+
+@refused("hq", MissingFileError, "celebahq256_imgs/: 24 JPEGs, not read: two of its folders begin at the same number")
+def celebahq256_imgs(root):
+    """Its train/ and valid/ are numbered anew, both from 00000.jpg."""
+    entries = [data for _, data in take(root, "hq_images")]
+    for folder, share in (("train", entries[:16]), ("valid", entries[16:])):
+        files = [(f"{number:05d}.jpg", resized(data, (256, 256))) for number, data in enumerate(share)]
+        write(root / "celebahq256_imgs" / folder, files)
+
+
+@refused("hq", MissingFileError, "image/: 24 JPEGs, not read: two of its folders begin at the same number", FOREIGN)
+def shares_of_both_beginnings_under_the_official_name(root):
+    entries = [data for _, data in take(root, "hq_images")]
+    for folder, share in (("train", entries[:16]), ("valid", entries[16:])):
+        write(root / "image" / folder, [(f"{number}.jpg", data) for number, data in enumerate(share)])
+
+
+def _ffhq(root, folder):
+    for index, (_, data) in enumerate(take(root, "hq_images")):
+        write(root / folder / f"{index // 8 * 1000:05d}", [(f"{index // 8 * 1000 + index % 8:05d}.jpg", data)])
+
+
+@refused("hq", MissingFileError, "ffhq/images1024x1024/: 24 JPEGs, not read: the official images lie in one", FOREIGN)
+def ffhq(root):
+    _ffhq(root, "ffhq/images1024x1024")
+
+
+@refused("hq", MissingFileError, "image/: 24 JPEGs, not read: the official images lie in one folder", FOREIGN)
+def ffhq_under_the_official_name(root):
+    _ffhq(root, "image")
+
+
+@refused("hq", MissingFileError, "image.zip: image/: 24 JPEGs, not read: the official images lie in one", FOREIGN)
+def ffhq_in_a_zip_of_the_official_name(root):
+    _ffhq(root, "image")
+    paths = sorted((root / "image").rglob("*.jpg"))
+    pack(root / "image.zip", [(path.relative_to(root).as_posix(), path.read_bytes()) for path in paths])
+    for path in paths:
+        path.unlink()
+
+
+@refused("hq", MissingFileError, "celeba_hq/: 24 JPEGs, not read: ", FOREIGN)
+def stargan_v2(root):
+    entries = renamed(take(root, "hq_images"), 6)
+    for index, share in enumerate(("train/female", "train/male", "val/female", "val/male")):
+        write(root / "celeba_hq" / share, entries[index::4])
+
+
+@refused("hq", ConflictError, "CelebA-HQ-img/: 0.jpg (", "image.zip: image/0.jpg (", f"{FOREIGN}, or changed", "alone")
+def two_sets_of_official_names(root):
+    faces = [data for _, data in members(at(root, "hq_images"))]
+    write(root / "CelebA-HQ-img", [(f"{number}.jpg", data) for number, data in enumerate(faces[1:])])
+
+
+@refused("hq", ConflictError, "image/: 5380.jpg (", "image/: 05380.jpg (", FOREIGN)
+def two_images_of_one_number(root):
+    entries = take(root, "hq_images")
+    write(root / "image", [*entries, ("05380.jpg", entries[0][1])])
+
+
+@refused("hq", FormatError, "image/: 30000.jpg is no image of the hq subset", "0.jpg to 29999.jpg")
+def a_number_beyond_the_last(root):
+    write(root / "image", [*take(root, "hq_images"), ("30000.jpg", b"\xff\xd8")])
+
+
+@refused("standard", FormatError, "img_align_celeba.zip: 000000.jpg is no image of the standard subset")
+def a_standard_image_of_number_0(root):
+    entries = take(root, "standard_images")
+    pack(root / "img_align_celeba.zip", [*entries, ("000000.jpg", entries[0][1])])
+
+
+@refused("hq", FormatError, "image/000123.jpg: no HQ image of this release", "mapping.txt, which is whole", "Move it")
+def a_stray_image(root):
+    """Told by its own name; the mapping is not to blame."""
+    write(root / "image", [*take(root, "hq_images"), ("000123.jpg", b"\xff\xd8")])
+
+
+@refused("hq", FormatError, "mapping.txt: no row for ", " other images", "cut off or edited", "Download it again")
+def a_mapping_that_is_cut_off(root):
+    lines = at(root, "mapping").read_text().splitlines(keepends=True)
+    at(root, "mapping").write_text("".join(lines[:10]))
+
+
+@refused("hq", MissingFileError, "10msPsx1Fouh5h8m8LoSaPTh9R4dv_mLG", "0.9 MB", "celeba-dialog fetch", "image_list.txt")
+def images_and_captions_only(root):
+    for role in FILES:
+        if role not in ("hq_images", "hq_captions"):
+            at(root, role).unlink()
+
+
+@refused("standard", MissingFileError, "img_align_celeba_png/: 90 PNG copies, not read: the official images are JPEGs")
+def png_copies_of_standard_images(root):
+    write(root / "img_align_celeba_png", as_png(take(root, "standard_images")))
+
+
+@refused("hq", MissingFileError, "image.zip: image/: 24 PNGs, not read", "the official images are JPEGs")
+def png_copies_under_the_official_name(root):
+    entries = [(name, resized(data, (64, 64))) for name, data in take(root, "hq_images")]
+    pack(root / "image.zip", in_folder(as_png(entries), "image"))
+
+
+@refused("hq", MissingFileError, "CelebA-HQ-img/: 24 WEBP copies, not read: the official images are JPEGs")
+def webp_copies(root):
+    write(root / "CelebA-HQ-img", [(name.replace("jpg", "webp"), b"RIFF") for name, _ in take(root, "hq_images")])
+
+
+@refused("hq", MissingFileError, "faces/: 24 pictures, not read", "seed0.jpg", "no file numbers")
+def images_of_other_names(root):
+    write(root / "faces", [(f"seed{name}", data) for name, data in take(root, "hq_images")])
+
+
+@refused("standard", FormatError, "img_align_celeba/0", "400×500 pixels", "uncropped CelebA (img_celeba)")
+def uncropped_images_of_the_official_name(root):
+    entries = [(name, resized(data, (400, 500))) for name, data in take(root, "standard_images")]
+    write(root / "img_align_celeba", entries)
+
+
+@refused("hq", MissingFileError, f"{DRIVE}: Google Drive's own zip", "image.zip", "Unpack it there")
+def drive_zip_of_zips(root):
+    with zipfile.ZipFile(root / f"CelebA-Dialog (HQ)-{DRIVE}", "w") as archive:
+        for role in FILES:
+            if FILES[role].subset == "hq":
+                archive.write(at(root, role), FILES[role].path)
+                at(root, role).unlink()
+
+
+@refused("hq", MissingFileError, "image.zip: a zip of zips: it holds image.zip", "Unpack it there")
+def a_zip_of_one_zip(root):
+    with zipfile.ZipFile(root / "image.zip", "w") as archive:
+        archive.write(at(root, "hq_images"), "image.zip")
+    at(root, "hq_images").unlink()
+
+
+@refused("hq", MissingFileError, f"image-{DRIVE}: Google Drive's own zip", "results/samples/: 64 JPEGs, not read")
+def drive_zip_of_one_zip_beside_samples(root):
+    """They are not taken for what is in the zip."""
+    with zipfile.ZipFile(root / f"image-{DRIVE}", "w") as archive:
+        archive.write(at(root, "hq_images"), "image.zip")
+    (_, image), *_ = take(root, "hq_images")
+    write(root / "results" / "samples", [(f"{number}.jpg", image) for number in range(64)])
+
+
+@refused("hq", MissingFileError, "CelebAMask-HQ.zip: the zip is cut off")
+def a_damaged_zip_of_any_name(root):
+    """It may have held what is missing."""
+    at(root, "hq_images").unlink()
+    (root / "CelebAMask-HQ.zip").write_bytes(b"PK\x03\x04 cut off")
+
+
+@refused("standard", MissingFileError, "img_celeba.7z.001: one piece of an archive")
+def pieces_of_an_archive(root):
+    at(root, "standard_images").unlink()
+    for index in range(1, 4):
+        (root / f"img_celeba.7z.{index:03d}").write_bytes(b"7z\xbc\xaf")
+
+
+@refused("hq", DamagedFileError, "image.zip: the last piece of a zip in several", "zip -s 0 image.zip --out whole.zip")
+def the_last_volume_of_a_split_archive(root):
+    at(root, "hq_images").rename(root / "image.z01")
+    (root / "image.zip").write_bytes(b"PK\5\6\2\0\2\0" + b"\1\0\x18\0" + bytes(10))
+
+
+@refused("hq", MissingFileError, "a folder that `build` wrote, not the official files", 'load_dataset("')
+def a_built_folder(root):
+    for path in root.iterdir():
+        path.rename(root.with_name(path.name))
+    (root / "manifest.json").write_text('{\n  "dataset": "celeba_dialog"}')
+    write(root / "hq", [("train-00000-of-00001.parquet", b"PAR1")])
+
+
+@refused("hq", MissingFileError, "cannot be listed: ", "locked")
+def a_folder_that_cannot_be_listed(root):
+    """It may hold what is missing. For root there is none, so listing is what fails."""
+    at(root, "hq_images").unlink()
+    (root / "locked").mkdir()
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """No folder called locked can be listed."""
+    scandir = os.scandir
+
+    def listed(path):
+        if os.path.basename(path) == "locked":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", listed)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name, copy, locked):
+    change, config, error, says = REFUSED[name]
+    change(copy)
+    with pytest.raises(error) as caught:
+        check_first(index_of(copy, config), None)
+    for part in says:
+        assert part in str(caught.value)
+    assert "should be the same" not in str(caught.value)
+    if FOREIGN in str(caught.value):
+        assert "rename" not in str(caught.value) and "Move" not in str(caught.value)
+    celeba_dialog.register()
+    with pytest.raises(error) as loaded:
+        load_dataset_builder("celeba_dialog", config, data_dir=str(copy)).as_streaming_dataset()
+    assert str(loaded.value) == str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------- beside the others
+
+
+@pytest.mark.parametrize("name", ["celebahq256_imgs", "ffhq", "ffhq_under_the_official_name", "stargan_v2"])
+def test_foreign_sets_beside_the_official_one(name, copy, demo, same_rows):
+    """Whatever they are called, no row has one of their images, and they are told."""
+    data = at(copy, "hq_images").read_bytes()
+    REFUSED[name][0](copy)
+    at(copy, "hq_images").write_bytes(data)
+    same_rows(read(copy, "hq"), demo.rows("hq"))
+    (note,) = Release(copy).notes
+    assert note.aside and FOREIGN in str(note)
+
+
+UNREAD = {
+    "list_attr_celeba.npy": "list_attr_celeba.txt",
+    "captions_hq.jsonl": "captions_hq.json",
+    "captions.csv": "captions.json",
+    "request_annotated_hq.pkl": "request_annotated_hq.json",
+    "combined_annotation_hq.xlsx": "combined_annotation_hq.txt",
+    "hq_captions.parquet": None,
+    "captions_hq.json.gz": "Unpack it there",
+    "image.rar": "Unpack it there",
+    "CelebAMask-HQ.tar": "Unpack it there",
+    "img_celeba.7z.001": "Put the pieces together",
+    "image.z01": "Put the pieces together",
+    "image.zip.crdownload": "because of its ending",
+    "captions_hq.json.old": "because of its ending",
+    "celeba_hq.h5": "not read in this form",
+    "celebahq-r10.tfrecords": "not read in this form",
+    "captions_of_mine.json": "holds no name such as 0.jpg or 000001.jpg",
+    ".captions_hq.json.icloud": "its content is in iCloud, not on this machine",
+    ".image.zip.icloud": "its content is in iCloud, not on this machine",
+}
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_is_like_a_file_of_the_release_is_noted(name, zipped, copy):
+    path = f"more.zip: deep/{name}" if zipped else name
+    if zipped:
+        pack(copy / "more.zip", [(f"deep/{name}", b"whatever")])
+    else:
+        (copy / name).write_bytes(b"whatever")
+    notes = [note for note in Release(copy).notes if note.path == path]
+    if UNREAD[name] is None or (zipped and name.startswith(".")):  # iCloud leaves none in a zip
+        assert not notes
+    else:
+        assert UNREAD[name] in notes[0].text
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_pictures_beside_the_others_are_noted(zipped, copy, demo, same_rows):
+    strange = ["image/copy of 5.jpg", "image/5 (1).jpg", "image/face.webp", "image/1234567.jpg"]
+    if zipped:
+        pack(at(copy, "hq_images"), [*members(at(copy, "hq_images")), *((name, b"x") for name in strange)])
+    else:
+        unpack(copy, "hq_images", copy)
+        write(copy, [(name, b"x") for name in strange])
+    same_rows(read(copy, "hq"), demo.rows("hq"))
+    (note,) = find_members(Release(copy), "hq_images").notes
+    assert note.path == (at(copy, "hq_images").relative_to(copy).as_posix() if zipped else "image/")
+    front = "image/" if zipped else ""
+    names = f"{front}1234567.jpg, {front}5 (1).jpg, {front}copy of 5.jpg and 1 more."
+    assert note.text == f"4 pictures are not read, for their names are no file numbers: {names}"
+
+
+def test_a_folder_that_cannot_be_listed_beside_the_whole_release(copy, demo, same_rows, locked):
+    (copy / "locked").mkdir()
+    same_rows(read(copy, "hq"), demo.rows("hq"))
+    assert noted(copy) == (set(), set())
+    at(copy, "standard_requests_txt").unlink()
+    assert noted(copy) == ({"locked"}, set())
+    (copy.parent / "locked").mkdir()
+    with pytest.raises(EnvironmentFault, match="locked: cannot be listed: Permission denied"):
+        Release(copy.parent / "locked")
+
+
+def test_a_text_that_is_encrypted_in_a_zip(copy):
+    name, data = FILES["hq_captions"].name, at(copy, "hq_captions").read_bytes()
+    at(copy, "hq_captions").unlink()
+    (copy / "texts.zip").write_bytes(raw_zip([{"name": name, "data": data, "flags": 1}]))
+    with pytest.raises(DamagedFileError, match=rf"texts\.zip: {name}: encrypted in this zip"):
+        read(copy, "hq")
+
+
+@pytest.mark.parametrize("role", ["hq_images", "hq_captions", "mapping"])
+def test_a_pointer_of_git_lfs(role, copy):
+    at(copy, role).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n")
+    with pytest.raises(DamagedFileError, match="Git LFS.*git lfs pull"):
+        read(copy, "hq")
+
+
+def test_a_member_that_the_directory_calls_otherwise(copy):
+    """A few bits of a zip's directory, by which a part mask would be served under another image."""
+    path = at(copy, "hq_parts")
+    names = {os.path.basename(name) for name, _ in members(path)}
+    skins = [name for name in sorted(names) if "_skin" in name]
+    one = next(name for name in sorted(names) for skin in skins if skin[:5] + name[5:] not in names)
+    other = next(skin[:5] + one[5:] for skin in skins if skin[:5] + one[5:] not in names)
+    data = path.read_bytes()
+    place = data.rindex(one.encode())
+    path.write_bytes(data[:place] + other.encode() + data[place + len(one) :])
+    with pytest.raises(DamagedFileError, match=rf"{other} in the directory of the zip is .*{one} where its bytes lie"):
+        read(copy, "hq_parts")
+
+
+@pytest.mark.parametrize("count", [70_000 - 65_536, 9])
+def test_a_zip_of_macos_with_more_members_than_its_count_can_say(count, tmp_path):
+    """Its Archive Utility writes no zip64, and their number modulo 65,536."""
+    names = [b"%06d.jpg" % number for number in range(1, 70_001)]
+    local = struct.pack("<4sHHHHHLLLHH", b"PK\3\4", 20, 0, 0, 0, 0, 0, 0, 0, 10, 0)
+    body = b"".join(local + name for name in names)
+    entry = struct.Struct("<4sHHHHHHLLLHHHHHLL").pack
+    directory = b"".join(
+        entry(b"PK\1\2", 20, 20, *[0] * 7, 10, *[0] * 5, 40 * place) + name for place, name in enumerate(names)
+    )
+    end = struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, count, count, len(directory), len(body), 0)
+    (tmp_path / "img_align_celeba.zip").write_bytes(body + directory + end)
+    if count == 9:
+        with pytest.raises(DamagedFileError, match="lists 70,000 members, and its end record says 9"):
+            find_members(Release(tmp_path), "standard_images")
+    else:
+        assert find_members(Release(tmp_path), "standard_images").numbers.tolist() == list(range(1, 70_001))
+
+
+# -------------------------------------------------------------------------------------------------- told by the loader
+
+
+def test_the_loader_tells_once_what_is_left_aside_or_missing(copy, caplog, monkeypatch):
+    write(copy / "celeba_128", [("162000.jpg", b"\xff\xd8")])
+    (copy / "captions_blip.json").write_text('{"000001.jpg": {"overall_caption": "a face"}}')
+    at(copy, "standard_requests").unlink()
+    at(copy, "standard_requests_txt").unlink()
+    (copy / "request.jsonl").write_text("{}")
+    celeba_dialog.register()
+    for streaming in (False, True, True):
+        builder = load_dataset_builder("celeba_dialog", "standard", data_dir=str(copy))
+        builder.as_streaming_dataset() if streaming else builder.download_and_prepare()
+    lines = [record.getMessage() for record in caplog.records if str(copy) in record.getMessage()]
+    assert len(lines) == 2, lines
+    aside = f"{copy}: captions_blip.json, celeba_128/ left aside, because the official files are there."
+    assert lines[0].startswith(aside)
+    assert lines[1].startswith(f"{copy}: request.json not found, so request is empty.\n  request.jsonl: not read")
+
+
+def test_a_missing_list_is_said_in_the_words_of_its_column(copy):
+    """Of three lists of degrees two are there, and serve."""
+    at(copy, "standard_labels").unlink()
+    at(copy, "labels_test").unlink()
+    release = Release(copy)
+    missing = missing_roles(release, "standard")
+    assert missing == ["labels_test"]
+    (line,) = remarks(release, missing, "standard")
+    assert "test_attr_list.txt not found, so bangs, eyeglasses, beard, smiling and age are -1 in the split test" in line

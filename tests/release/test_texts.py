@@ -1,0 +1,368 @@
+"""Text files as people have them: line ends, separators, encodings, other kinds of files. The right rows, or a refusal.
+
+What is right is told by literals, and by str.split and csv.
+"""
+
+import csv
+import gzip
+import io
+import re
+import zipfile
+
+import pyarrow as pa
+import pytest
+from hypothesis import strategies as st
+from releases import READ, at, edit, given, read, said
+
+from conversion.release import texts
+from conversion.release.errors import DamagedFileError, FormatError, ReleaseError
+from conversion.release.official import FILES
+from conversion.release.texts import NO_NUMBER, says_nothing, split_text, told_texts
+from conversion.release.vocabulary import ATTRIBUTES
+
+HEADER = " ".join(ATTRIBUTES)
+
+
+def row(name, value="1"):
+    return name + f" {value}" * 40
+
+
+# Reader -> (a file of four lines at least, what is said of image 1).
+FILES_OF = {
+    "degrees": (
+        "img_name Bangs Eyeglasses No_Beard Smiling Young\n0.jpg 1 1 1 1 1\n1.jpg 0 1 2 3 4\n2.jpg 5 5 5 5 5\n",
+        [0, 1, 2, 3, 4],
+    ),
+    "attributes": (f"3\n{HEADER}\n{row('0.jpg', -1)}\n{row('1.jpg')}\n{row('2.jpg', -1)}\n", [1] * 40),
+    "identity": ("0.jpg 5\n1.jpg 77\n2.jpg 6\n3.jpg 7\n", 77),
+    "mapping": ("idx orig_idx orig_file\n0 8 000009.jpg\n1 41 000042.jpg\n2 9 000010.jpg\n", 42),
+    "partition": ("000001.jpg 0\n162771.jpg 1\n182638.jpg 2\n000002.jpg 0\n", None),
+    "requests_txt": ("0.jpg\tOne.\n1.jpg\tMake it longer.\n2.jpg\tTwo.\n3.jpg\tThree.\n", "Make it longer."),
+}
+JSON_OF = {
+    "captions": '{"1.jpg": {"overall_caption": "Größe 顔 😀"}}',
+    "requests": '{"1.jpg": "Größe 顔 😀"}',
+    "request_labels": '{"1.jpg": {"target_score": 3}}',
+}
+
+
+# ------------------------------------------------------------------------------------------------ line ends, encodings
+
+NO_LINE_ENDS = "\r \v \f \x1c \x1d \x1e \x85 \u2028 \u2029 \0 \x01 \x1a \x1b \x7f".split(" ")
+
+
+@pytest.mark.parametrize("mark", NO_LINE_ENDS, ids=ascii)
+@pytest.mark.parametrize("name", FILES_OF)
+def test_nothing_else_ends_a_line(name, mark):
+    """Not in the place of a line end, not beside one, and not between words or in the middle of a text."""
+    lines = FILES_OF[name][0].splitlines()
+    for damaged in (
+        [*lines[:2], lines[2] + mark + lines[3], ""],
+        [*lines[:2], lines[2] + mark, *lines[3:], ""],
+        [*lines[:2], mark + lines[2], *lines[3:], ""],
+        [*lines[:2], lines[2].replace(lines[2][5], mark, 1), *lines[3:], ""],
+    ):
+        for end in ("\n", "\r\n"):
+            if (mark + end)[:2] == "\r\n" and lines[2] + mark in damaged:
+                continue
+            with pytest.raises(FormatError, match=r"^file: line 3: .*(NUL|U\+00|U\+20|carriage return).* may end a"):
+                said(name, end.join(damaged))
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\r\n"], ids=ascii)
+@pytest.mark.parametrize("name", FILES_OF)
+def test_a_file_of_carriage_returns(name, end):
+    """As old Macs saved it. One image would get everything that is said of all."""
+    with pytest.raises(FormatError, match="^file: line 1: a carriage return without a line feed"):
+        said(name, FILES_OF[name][0].replace("\n", end))
+
+
+@pytest.mark.parametrize("name", [*FILES_OF, *JSON_OF])
+def test_encodings(name):
+    text = FILES_OF[name][0] if name in FILES_OF else JSON_OF[name]
+    assert said(name, b"\xef\xbb\xbf" + text.encode()) == said(name, text)
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        with pytest.raises(
+            DamagedFileError, match="^file: this is text in UTF-16, which is not read. Save it as UTF-8"
+        ):
+            said(name, text.encode(encoding))
+    line = text.count("\n") + 2
+    with pytest.raises(FormatError, match=rf"^file: line {line}: byte 0xfc is not UTF-8 text\. Download"):
+        said(name, text.encode() + b"\n\xfc\n")
+
+
+@pytest.mark.parametrize("name", FILES_OF)
+def test_lines_that_are_spaced_otherwise(name):
+    text, expected = FILES_OF[name]
+    for form in (text, text.replace("\n", "\r\n"), text.replace("\n", " \t\n\n"), text.rstrip("\n"), "\n " + text):
+        assert said(name, form) == expected
+
+
+# ---------------------------------------------------------------------------------------------------------- separators
+
+
+def kaggle(name, text):
+    """As Kaggle's CSVs have it: with a header, and without the count."""
+    header = {"identity": "image_id,identity\n", "partition": "image_id,partition\n"}.get(name, "")
+    lines = [",".join(line.split()) for line in text.splitlines()]
+    if name == "attributes":
+        lines = ["image_id," + lines[1], *lines[2:]]
+    return header + "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("name", [name for name in FILES_OF if name != "requests_txt"])
+def test_separators(name):
+    text, expected = FILES_OF[name]
+    comma = kaggle(name, text)
+    quoted = "\n".join(",".join(f'"{word}"' for word in line.split(",")) for line in comma.splitlines())
+    forms = {
+        "commas": comma,
+        "commas and carriage returns": comma.replace("\n", "\r\n"),
+        "semicolons": comma.replace(",", ";"),
+        "tabs": comma.replace(",", "\t"),
+        "commas and blanks": comma.replace(",", ", "),
+        "comma at the end": comma.replace("\n", ",\n"),
+        "quoted": quoted,
+        "quoted names": "\n".join('"' + line.replace(",", '",', 1) for line in comma.splitlines()),
+        "quoted, semicolons": quoted.replace(",", ";"),
+        "quoted, blanks": quoted.replace(",", " "),
+        "quoted, tabs": quoted.replace(",", "\t"),
+        "filled up by a spreadsheet": "3" + "," * 40 + "\n" + comma if name == "attributes" else comma,
+    }
+    for form, data in forms.items():
+        assert said(name, data) == expected, form
+
+
+def test_a_release_of_csv(demo, copy, same_rows):
+    """Through the whole reader, with progressive GAN's list of five columns for the mapping."""
+    for role in ("hq_attributes", "standard_attributes", "hq_identity", "standard_identity", "hq_labels", "partition"):
+        name = role.split("_")[-1]
+        edit(copy, role, lambda data, name=name: b"\xef\xbb\xbf" + kaggle(name, data.decode()).encode())
+    edit(copy, "standard_labels", lambda data: data.lower().replace(b"no_beard", b"Beard").replace(b" ", b";"))
+    edit(copy, "mapping", lambda data: b"\n".join(line + b" 0a 0b" for line in data.splitlines()))
+    for config in ("hq", "standard"):
+        same_rows(read(copy, config), demo.rows(config))
+
+
+# ----------------------------------------------------------------------------------------------- against plain Python
+
+NOTHING = ("", "none", "null", "nan", "na", "n/a", "-1")
+WORDS = st.one_of(
+    st.integers(-(10**9) + 1, 10**9 - 1).map(str), st.sampled_from(["0", "-1", "007", "None", "nan", "NULL"])
+)
+
+
+@st.composite
+def spaced(draw, lines):
+    """Lines of words as a text, with white space as people and programs set it."""
+    spaces, ends = st.sampled_from([" ", "  ", "\t", " \t ", "   "]), st.sampled_from(["\n", "\r\n", " \n", "\t\r\n"])
+    space, end = draw(st.one_of(spaces.map(st.just), st.just(spaces))), draw(ends)
+    blank, front = draw(st.sampled_from(["", "", "\n", " \r\n"])), draw(st.sampled_from(["", "", " "]))
+    text = blank + "".join(front + draw(space).join(words) + end + blank for words in lines)
+    return text.rstrip() if draw(st.booleans()) else text
+
+
+@st.composite
+def separated(draw, lines):
+    """As the csv module writes them; some people have a comma at the end, and spreadsheets fill up the short lines."""
+    file = io.StringIO(newline="")
+    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
+    delimiter, end = draw(st.sampled_from(",;")), draw(st.sampled_from(["\n", "\r\n"]))
+    more = draw(st.sampled_from([0, 0, 1, max(map(len, lines))]))
+    csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=end).writerows(
+        [*words, *[""] * (more if more < 2 else more - len(words))] for words in lines
+    )
+    text = file.getvalue()
+    return text.replace(delimiter, delimiter + " ") if draw(st.booleans()) else text
+
+
+def text_of(lines):
+    """Lines of words as the bytes of a file: with white space or commas, quoted, with a byte order mark or without."""
+    mark = st.sampled_from([b"", b"\xef\xbb\xbf"])
+    return st.tuples(mark, st.one_of(spaced(lines), separated(lines))).map(lambda both: both[0] + both[1].encode())
+
+
+def values_of(rows):
+    return [[NO_NUMBER if word.lower() in NOTHING[:-1] else int(word) for word in words[1:]] for words in rows]
+
+
+@given(st.data(), st.integers(2, 6))
+def test_split_text_is_str_split(data, width):
+    """Whatever the white space."""
+    rows = data.draw(st.lists(st.lists(WORDS, min_size=width - 1, max_size=width - 1), min_size=1, max_size=40))
+    text = data.draw(spaced([[f"{index}.jpg", *words] for index, words in enumerate(rows)]))
+    found = split_text(text.encode(), "file", width, "a number")
+    plain = [(line, words) for line, row in enumerate(text.split("\n"), 1) if (words := row.split())]
+    assert found.header is None
+    assert list(found.lines) == [line for line, _ in plain]
+    assert found.keys.to_pylist() == [words[0] for _, words in plain]
+    assert found.values.tolist() == values_of(words for _, words in plain)
+
+
+@given(st.data(), st.integers(2, 6), st.sampled_from(",;"), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+def test_split_text_is_csv(data, width, delimiter, quoting):
+    """A field that is left out says nothing."""
+    words = st.lists(st.one_of(WORDS, st.just("")), min_size=width - 2, max_size=width - 2)
+    rows = [[f"{i}.jpg", *row, "7"] for i, row in enumerate(data.draw(st.lists(words, min_size=1, max_size=40)))]
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=delimiter, quoting=quoting).writerows(rows)
+    found = split_text(file.getvalue().encode(), "file", width, "a number")
+    plain = list(csv.reader(io.StringIO(file.getvalue(), newline=""), delimiter=delimiter))
+    assert found.keys.to_pylist() == [row[0] for row in plain]
+    assert found.values.tolist() == values_of(plain)
+
+
+@given(st.data())
+def test_the_line_of_a_fault_is_the_line_in_the_file(data):
+    lines = [[f"{index}.jpg", *"12345"] for index in range(data.draw(st.integers(2, 40)))]
+    wrong = data.draw(st.integers(0, len(lines) - 1))
+    lines[wrong][2:3] = data.draw(st.sampled_from([["6"], ["x"], ["1", "1"], [], ["None"], ["-1"]]))
+    text = data.draw(text_of(lines)).decode("utf-8-sig")
+    place = next(i for i, line in enumerate(text.split("\n"), 1) if f"{wrong}.jpg" in re.split('[ \t,;"]+', line))
+    with pytest.raises(FormatError, match=f"^file: line {place}: "):
+        said("degrees", text)
+
+
+# What rows of official form are made of, and what is nearly that.
+PIECES = [
+    *"\n\n\n   \t15-.,;\"'\v\f\0gé\ufeff\u2028",
+    "0.jpg 5\n",
+    "1.jpg -1\r\n",
+    "\r\n",
+    "000012.jpg",
+    "0.jpg",
+    "jpg",
+]
+PIECES += ["3\n", "im id\n", "im,id\n", "None", "2147483648", "-2147483648", "1000000000", "999999999", "0" * 20]
+PIECES += ["0 8 000009.jpg\n", "1 9 000010.jpg\n", "idx orig_idx orig_file\n"]
+
+
+def asked(way, data, *options):
+    """What one way through a list tells, as plain values; None where it leaves the list to the other."""
+    try:
+        found = way(data, "file", *options)
+    except ReleaseError as error:
+        return str(error)
+    return found and [*found[:2], int(found[2]), *(getattr(part, "tolist", lambda: None)() for part in found[3])]
+
+
+@pytest.mark.parametrize("width, row, key_column", [(2, "[.]jpg$", 0), (3, "^[0-9]+$", 2)])
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=9), rows=st.integers(0, 2), examples=600)
+def test_both_ways_through_a_list_tell_the_same(width, row, key_column, pieces, rows):
+    """The quick one, numpy's, and the one that reads every form and finds the line of a fault."""
+    data = (["0 8 000009.jpg\n", "0.jpg 5\n"][width == 2] * rows + "".join(pieces)).encode()
+    quick = asked(texts._plain_rows, data, width, row, key_column)
+    if quick is not None:
+        assert quick == asked(texts._any_rows, data, width, "a number", row, key_column, not key_column, 0)
+
+
+LEFT = [b"\n0.jpg 5\n", b" \n\n0.jpg 5\n", b'"im" "id"\n0.jpg 5\n', b"0.jpg 1000000000\n", b"0.jpg -2147483648\n"]
+LEFT += [
+    b"0.jpg 5\n\n1.jpg 6\n",
+    b"0.jpg 5\n1.jpg\n",
+    b"0.jpg,5\n",
+    b"0.jpg None\n",
+    b"0.jpg 5.0\n",
+    b"im,id\n0.jpg 5\n",
+]
+LEFT += [b"", b"im id\n", b"a\nb\nc\nd\n0.jpg 5\n", b"0.jpg 5 5\n", b"0.png 5\n", b"000000000012.jpg 5\n"]
+
+
+@pytest.mark.parametrize("data", LEFT)
+def test_what_the_quick_way_leaves_to_the_other(data):
+    assert texts._plain_rows(data, "file", 2, "[.]jpg$", 0) is None
+
+
+@pytest.mark.parametrize("name", ["degrees", "attributes", "identity", "mapping", "partition"])
+def test_the_quick_way_reads_the_official_lists(name, monkeypatch):
+    monkeypatch.setattr(texts, "_any_rows", None)
+    assert said(name, FILES_OF[name][0]) == FILES_OF[name][1]
+
+
+# ------------------------------------------------------------------------------------------------- other kinds of files
+
+
+def zipped(data):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x", data)
+    return file.getvalue()
+
+
+OTHERS = {
+    "gzip": (gzip.compress, "this is a gzip file. Unpack it"),
+    "zip": (zipped, "this is a zip. Unpack it"),
+    "page": (lambda _: b"\n<!DOCTYPE html><html>Google Drive: 0.jpg 000001.jpg</html>", "this is a web page.*Google"),
+    "xml": (lambda _: b'<?xml version="1.0"?><Error>0.jpg 000001.jpg</Error>', "this is a web page"),
+    "pointer": (lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS.* git lfs pull"),
+    "nothing": (lambda _: b"", "this is an empty file"),
+    "blanks": (lambda _: b" \n\n\t", "this is an empty file"),
+}
+KINDS = {"hq_labels": "degrees", "hq_captions": "captions", "mapping": "mapping"}
+
+
+@pytest.mark.parametrize("role", KINDS)
+@pytest.mark.parametrize("kind", OTHERS)
+def test_another_kind_of_file(role, kind, copy):
+    make, part = OTHERS[kind]
+    edit(copy, role, make)
+    for name, reads in ((FILES[role].name, lambda: read(copy, "hq")), ("^file", lambda: said(KINDS[role], make(b"0")))):
+        with pytest.raises(DamagedFileError, match=f"{name}: .*{part}"):
+            reads()
+
+
+def test_blanks_without_end():
+    """Of 300,000 blanks a regular expression that tries every split of them takes ten minutes."""
+    blanks = " \t\n\r" * 75_000
+    found = pa.array([blanks, blanks + "None" + blanks, blanks + "x" + blanks])
+    assert says_nothing(found).to_pylist() == [True, True, False]
+    assert told_texts(found).to_pylist() == ["", "", found[2].as_py()]
+    escaped = blanks.encode("unicode_escape").decode()
+    for value in (escaped, f"{escaped}nan{escaped}"):
+        captions = f'{{"0.jpg": {{"overall_caption": "A"}}, "1.jpg": {{"overall_caption": "{value}"}}}}'
+        labels = f'{{"0.jpg": {{"target_score": 1}}, "1.jpg": {{"request_mode": "{value}", "attribute": "{value}"}}}}'
+        assert set(said("captions", captions).values()) == {""}
+        assert set(said("request_labels", labels).values()) == {-1}
+        assert said("requests", f'{{"0.jpg": "A", "1.jpg": "{value}"}}') == ""
+    line = " " * 300_000
+    assert said("requests_txt", f"0.jpg\tA\n1.jpg{line}None{line}\n") == ""
+    assert said("degrees", f"0.jpg 1 1 1 1 1\n{line}1.jpg{line}{' 2' * 5}{line}\n") == [2] * 5
+    assert said("degrees", f"0.jpg,1,1,1,1,1\n1.jpg{f',{line}2' * 5}{',' * 30_000}\n") == [2] * 5
+
+
+MANY = {
+    "a line of 10 MB": b"1.jpg" + b" 1" * 5_000_000,
+    "a word of 10 MB": b"1" * 10_000_000 + b" 0 0 0 0 0",
+    "a name of 10 MB": b"1" * 10_000_000 + b".jpg 1 1 1 1 1",
+    "a number of 10 MB": b"1.jpg 1 1 1 1 " + b"1" * 10_000_000,
+    "10 MB of line ends": b"\n" * 10_000_000 + b"x",
+}
+
+
+@pytest.mark.parametrize("what", MANY)
+def test_monstrous_lines_are_refused_in_a_short_message(what):
+    with pytest.raises(FormatError, match="^file: line [0-9]+: ") as caught:
+        said("degrees", b"0.jpg 0 0 0 0 0\n" + MANY[what])
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("name", READ)
+@given(
+    data=st.one_of(
+        st.lists(st.sampled_from(PIECES), max_size=25).map(lambda found: "".join(found).encode()),
+        st.binary(max_size=100),
+    )
+)
+def test_any_bytes(name, data):
+    """Taken or refused, and a refusal is one line that can be printed."""
+    try:
+        said(name, data, 0)
+    except ReleaseError as error:
+        assert str(error).isprintable()
+
+
+def test_requests_of_carriage_returns_in_a_release(copy):
+    at(copy, "hq_requests").unlink()
+    edit(copy, "hq_requests_txt", lambda data: data.replace(b"\n", b"\r"))
+    with pytest.raises(FormatError, match=r"request_hq\.txt: line 1: a carriage return without a line feed"):
+        read(copy, "hq")
