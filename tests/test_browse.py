@@ -794,8 +794,15 @@ def test_config_and_own_conditions(page, demo):
     with page.expect_response(lambda answer: "/search?" in answer.url) as answer:
         page.fill("#more", "bangs > 'nothing'")
     assert answer.value.status == 400
-    page.wait_for_function("() => document.querySelector('#problem').textContent.includes('no value of bangs')")
-    assert names(page) == expected[: browse.AT_ONCE]  # as before
+    page.wait_for_function("() => document.querySelector('#problem').textContent.includes('Could not convert')")
+    assert names(page) == expected[: browse.AT_ONCE]  # as before, and called what they are
+    assert page.text_content("#note") == f"Still shown: {len(expected)} rows where bangs > 2 OR NOT Young."
+    assert page.text_content("#status") == ""
+    assert not page.is_visible('[data-key="smiling 4"] .number')
+    change(page, lambda: page.fill("#more", "bangs > 2 AND bangs < 2"))
+    assert page.text_content("#note") == "No row meets these conditions."
+    assert page.text_content("#count") == "0 of 90 rows"
+    assert page.text_content("#problem") == ""
 
 
 def test_scrolling_brings_the_other_rows(page, demo):
@@ -814,7 +821,10 @@ def painted(page):
 def test_a_click_shows_the_row_with_its_mask(page, demo):
     row = demo.rows("hq")[4]
     page.click("#gallery button >> nth=4")
-    page.wait_for_selector("dialog[open] #mask")
+    page.wait_for_selector("dialog[open] #picture")
+    assert not page.is_visible("#mask") and not page.is_visible("#classes")  # the bare face first
+    page.click("#overlay")
+    page.wait_for_selector("#mask", state="visible")
     shown = page.text_content("dialog")
     for text in (row["file_name"], row["caption"], row["request"], 'split="train")[4]'):
         assert text in shown
@@ -833,6 +843,34 @@ def test_a_click_shows_the_row_with_its_mask(page, demo):
     page.click("#all")
     page.uncheck('#classes input[name="skin"]')
     assert ((painted(page)[..., 3] > 0) == (mask > 1)).all()
+    page.click("#next")  # which keeps the choice
+    page.wait_for_function(
+        "name => document.querySelector('#bar h2').textContent === name", arg=demo.rows("hq")[5]["file_name"]
+    )
+    page.wait_for_selector("#mask", state="visible")
+    page.click("#overlay")
+    assert not page.is_visible("#mask")
+
+
+@pytest.mark.parametrize("scheme, paper", [("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 29)")])
+def test_a_narrow_window_folds_the_filters_and_cuts_nothing(page, scheme, paper):
+    page.emulate_media(color_scheme=scheme)
+    assert page.is_visible("#filters")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert not page.is_visible("#filters")
+    wide = "() => [...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && "
+    wide += "e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML.slice(0, 99))"
+    assert page.evaluate(wide) == []
+    page.click("#side > summary")
+    assert page.is_visible("#filters")
+    assert page.evaluate(wide) == []
+    page.click("#side > summary")
+    page.click("#gallery button >> nth=4")
+    page.click("#overlay")
+    page.wait_for_selector("#mask", state="visible")
+    assert page.evaluate(wide) == []
+    for element in ("body", "dialog", "#bar"):
+        assert page.evaluate("e => getComputedStyle(document.querySelector(e)).backgroundColor", element) == paper
 
 
 def test_from_row_to_row(page, demo):

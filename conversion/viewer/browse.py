@@ -24,7 +24,7 @@ from ..release.masks import mask_indices
 from ..release.vocabulary import ATTRIBUTES, DEGREES, LICENSE_NAME, MASK_COLORS, PARTS, SPLITS
 from ..runtime import extras, files
 from . import rows
-from .conditions import Conditions
+from .conditions import RENAMED, Conditions
 
 HOST, PORT = "127.0.0.1", 7860
 AT_ONCE = 60  # rows that the gallery asks for at a time
@@ -113,6 +113,7 @@ class PageData:
             "splits": SPLITS,
             "degrees": DEGREES,
             "attributes": ATTRIBUTES,
+            "columns": [RENAMED.get(name, name) for name in ATTRIBUTES],  # what conditions call the attributes
             "colors": MASK_COLORS,
             "parts": PARTS,
             "license": LICENSE_NAME,
