@@ -1,0 +1,282 @@
+"""What files of a release say of the same images has to fit: no two of one fact, no rows or columns out of place."""
+
+import json
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from releases import at, change_json, edit
+
+from conversion.release.agreement import check_agreement, check_captions_fit, check_degrees_fit
+from conversion.release.copies import compare_copies
+from conversion.release.errors import ConflictError, logger
+from conversion.release.finding import Release
+from conversion.release.lists import read_attributes, read_degrees, read_mapping
+from conversion.release.official import FILES
+from conversion.release.table import read_index
+from conversion.release.vocabulary import ATTRIBUTES, HQ, PARTITION, RELEASE_NAMES, STANDARD
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
+
+
+def cells(change, skip=0):
+    """A function of a text file: puts the words of each row through `change(list of rows)`, names in the first column.
+
+    The first `skip` lines stay.
+    """
+
+    def edited(data):
+        lines = data.decode().splitlines()
+        rows = change([line.split() for line in lines[skip:]])
+        return "".join(f"{line}\n" for line in [*lines[:skip], *map(" ".join, rows)]).encode()
+
+    return edited
+
+
+def shifted(rows):
+    """The values move a row down, the names stay."""
+    values = [row[1:] for row in rows]
+    return [[row[0], *value] for row, value in zip(rows, values[-1:] + values[:-1])]
+
+
+def swapped(one, other):
+    """Two columns change places; the name of the image is column 0."""
+
+    def change(rows):
+        for row in rows:
+            row[one], row[other] = row[other], row[one]
+        return rows
+
+    return change
+
+
+def one_more(rows):
+    """The degree in the third row and column is another one."""
+    rows[2][3] = str((int(rows[2][3]) + 1) % 6)
+    return rows
+
+
+def first_with(column, value):
+    def change(rows):
+        row = next(row for row in rows if row[column] != value)
+        row[column] = value
+        return rows
+
+    return change
+
+
+def compared(root, config):
+    """What `check`, `build` and `verify` do before they use an index."""
+    release = Release(root)
+    compare_copies(release, config, read_index(release, config))
+
+
+def refused(root, config, call=lambda root, config: read_index(Release(root), config)):
+    with pytest.raises(ConflictError) as caught:
+        call(root, config)
+    message = str(caught.value)
+    assert "\n" not in message and "Download both again." in message
+    return message
+
+
+class Named:
+    """A release of all files, for the functions that name them."""
+
+    sources = {"standard_labels": [], "labels_train": []}
+
+    def named(self, role):
+        return FILES[role].name
+
+
+# -------------------------------------------------------------------------------- what the loader sees by itself
+
+
+# Of the five, those that contradict a binary attribute when their column is out of place.
+@pytest.mark.parametrize("columns", [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4), (1, 5), (4, 5)])
+@pytest.mark.parametrize("config, role", [("hq", "hq_labels"), ("standard", "standard_labels")])
+def test_columns_of_degrees_that_are_swapped(columns, config, role, copy):
+    for split in PARTITION:
+        at(copy, f"labels_{split}").unlink()
+    edit(copy, role, cells(swapped(*columns), skip=1))
+    message = refused(copy, config)
+    assert FILES[role].name in message and FILES[f"{config}_attributes"].name in message
+    assert "contradict each other on " in message
+
+
+@pytest.mark.parametrize("config, role", [("hq", "hq_labels"), ("standard", "labels_train")])
+def test_rows_of_degrees_that_are_shifted(config, role, copy):
+    at(copy, "standard_labels").unlink()
+    edit(copy, role, cells(shifted, skip=role == "hq_labels"))
+    assert "contradict each other on " in refused(copy, config)
+
+
+@pytest.mark.parametrize("name", ["Bangs", "Eyeglasses", "No_Beard", "Smiling"])
+def test_attributes_that_are_swapped(name, copy):
+    edit(copy, "hq_attributes", cells(swapped(1 + ATTRIBUTES.index(name), 1 + ATTRIBUTES.index("Male")), skip=2))
+    assert "contradict each other on " in refused(copy, "hq")
+
+
+def test_one_contradiction_is_let_pass(copy):
+    """As the real release has: the bangs of 073219.jpg."""
+    edit(copy, "hq_attributes", cells(first_with(1 + ATTRIBUTES.index("Smiling"), "1"), skip=2))
+    assert read_index(Release(copy), "hq").table.num_rows == 24
+
+
+def test_captions_of_other_images(copy):
+    """Each caption stands at the next image."""
+
+    def shift(entries):
+        values = list(entries.values())
+        return dict(zip(entries, values[-1:] + values[:-1]))
+
+    change_json(copy, "standard_captions", shift)
+    message = refused(copy, "standard")
+    assert "captions.json and " in message and "list_attr_celeba.txt contradict each other on Male in " in message
+    assert re.search(r"in \d+ of \d+ images, first in \d{6}\.jpg: attribute (yes|no), caption '", message)
+    at(copy, "standard_attributes").unlink()
+    assert read_index(Release(copy), "standard").table.num_rows == 90  # nothing there to hold them against
+
+
+def test_few_captions_of_other_images_are_let_pass():
+    """From forty that tell he or she on, and more than a tenth in contradiction."""
+
+    def held(of_men, of_women):
+        captions = (
+            ["The man is young."] * of_men + ["She has a big smile."] * of_women + ["This person. He or she?"] * 9
+        )
+        male = [1] * len(captions)
+        check_captions_fit(Named(), STANDARD, pa.array(captions), pa.array(male, pa.int8()).to_numpy())
+
+    held(0, 39)
+    held(90, 10)
+    held(36, 4)
+    for few, many in ((0, 40), (35, 5), (80, 10)):
+        with pytest.raises(ConflictError, match=f"on Male in {many} of {few + many} images"):
+            held(few, many)
+
+
+def test_the_text_beside_the_structured_request(copy):
+    def change(entries):
+        first = next(iter(entries))
+        entries[first]["text"] = "Another one."
+
+    change_json(copy, "standard_request_labels", change)
+    message = refused(copy, "standard")
+    assert "request.json" in message and "request_annotated.json" in message
+    assert "different requests of 1 images" in message
+
+
+# --------------------------------------------------------------------------------------- files that only repeat others
+
+CONFLICTS = {
+    # case: (config, role that is edited, its edit, the other file, what the message says of images)
+    "combined and a list": (
+        "standard", "standard_labels", cells(one_more, skip=1), "labels_train", "different degrees of 1 images,",
+    ),
+    "a list, two columns swapped": (
+        "standard", "labels_test", cells(swapped(1, 5)), "standard_labels", r"different degrees of \d+ images",
+    ),
+    "HQ and standard attributes": (
+        "hq", "hq_attributes", cells(first_with(7, "1"), skip=2), "standard_attributes",
+        r"different attributes of 1 images, first of \d+\.jpg",
+    ),
+    "HQ and standard attributes, from the other side": (
+        "standard", "hq_attributes", cells(first_with(7, "1"), skip=2), "standard_attributes",
+        r"different attributes of 1 images, first of \d{6}\.jpg",
+    ),
+    "HQ and standard identities": (
+        "hq", "hq_identity", cells(first_with(1, "10177")), "standard_identity", "different identities of 1 images",
+    ),
+    "standard identities, shifted": (
+        "standard", "standard_identity", cells(shifted), "hq_identity", r"different identities of \d+ images",
+    ),
+    "requests in two forms": (
+        "hq", "hq_requests_txt", lambda data: data.replace(b"\t", b"\tPlease! ", 1), "hq_requests",
+        r"different requests of 1 images, first of \d+\.jpg",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CONFLICTS)
+def test_two_files_that_differ(case, copy):
+    """The loader reads one of the two; whoever compares names both."""
+    config, role, change, other, says = CONFLICTS[case]
+    edit(copy, role, change)
+    assert read_index(Release(copy), config).compared is False
+    message = refused(copy, config, compared)
+    assert FILES[role].name in message and FILES[other].name in message
+    assert re.search(says, message), message
+
+
+def test_a_partition_that_says_otherwise(copy):
+    edit(copy, "partition", cells(first_with(1, "2")))
+    with pytest.raises(ConflictError, match="list_eval_partition.txt: line 1: 2, where CelebA puts .* into train"):
+        compared(copy, "standard")
+
+
+def test_what_only_one_file_says_is_no_conflict(copy, demo):
+    """Half of each copy is gone, another half of each."""
+    edit(copy, "labels_train", lambda data: b"".join(data.splitlines(keepends=True)[::2]))
+    edit(copy, "standard_labels", lambda data: b"".join(data.splitlines(keepends=True)[:10]))
+    compared(copy, "standard")
+    table = read_index(Release(copy), "standard").table
+    truth = {row["file_name"]: row["smiling"] for row in demo.rows("standard")}
+    known = [row for row in table.select(["file_name", "smiling"]).to_pylist() if row["smiling"] >= 0]
+    assert len(known) > 40
+    assert all(truth[row["file_name"]] == row["smiling"] for row in known)
+
+
+@pytest.mark.parametrize(
+    "config, role",
+    [
+        ("standard", "labels_train"),
+        ("standard", "partition"),
+        ("hq", "standard_attributes"),
+        ("hq", "standard_identity"),
+        ("hq", "hq_requests_txt"),
+    ],
+)
+def test_a_copy_that_cannot_be_read_is_left_aside(config, role, copy, monkeypatch):
+    """Nothing comes from it, so the loader says nothing; whoever compares says that it cannot be compared."""
+    warnings = []
+    monkeypatch.setattr(logger, "warning", warnings.append)
+    edit(copy, role, lambda data: b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>")
+    index = read_index(Release(copy), config)
+    assert role not in index.counts and not warnings
+    compare_copies(Release(copy), config, index)
+    (said,) = warnings
+    assert FILES[role].name in said and "this is a web page" in said and "left aside" in said
+
+
+# ------------------------------------------------------------------------------------------------------ the real files
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real excerpts are not beside the checkout")
+def test_the_real_files_agree():
+    """All real labels there are: 162,754 degrees with their attributes, 30,000 HQ attributes with the standard ones,
+    and 50 captions with Male. None of them does where it is shifted by a row."""
+    degrees, count = read_degrees((REAL / "standard/train_attr_list.txt").read_bytes(), "t", STANDARD)
+    attributes, _ = read_attributes((REAL / "standard/list_attr_celeba.txt").read_bytes(), "a", STANDARD)
+    assert count == 162754
+    path = REAL / "hq/classification_label/CelebAMask-HQ-attribute-anno.txt"
+    theirs, _ = read_attributes(path.read_bytes(), "h", HQ)
+    mapping, _ = read_mapping((REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt").read_bytes(), "m", HQ)
+    for column, name in enumerate(RELEASE_NAMES.values()):
+        attribute = attributes[:, ATTRIBUTES.index(name)]
+        check_degrees_fit(Named(), STANDARD, column, degrees[:, column], attribute)
+        moved = degrees[:, column].copy()
+        moved[1:] = degrees[:-1, column]
+        with pytest.raises(ConflictError, match=name):
+            check_degrees_fit(Named(), STANDARD, column, moved, attribute)
+        for other in range(5):
+            if other != column and 4 not in (other, column):
+                with pytest.raises(ConflictError, match=name):
+                    check_degrees_fit(Named(), STANDARD, column, degrees[:, other], attribute)
+    check_agreement(Named(), "attributes", "standard_attributes", attributes[mapping], "hq_attributes", theirs)
+    captions = json.loads((REAL / "standard/overall_captions_000001-000050.json").read_bytes())
+    texts = ["", *(captions[f"{number:06d}.jpg"] for number in range(1, 51))]
+    male = attributes[:51, ATTRIBUTES.index("Male")]
+    check_captions_fit(Named(), STANDARD, pa.array(texts), male)
+    with pytest.raises(ConflictError, match=r"on Male in 2\d of 4\d images"):
+        check_captions_fit(Named(), STANDARD, pa.array([texts[-1], *texts[:-1]]), male)
