@@ -6,7 +6,6 @@ read: which files belong to which config and split, and the features of their co
 
 import io
 import json
-import os
 import re
 import textwrap
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ import yaml  # which huggingface_hub brings
 from celeba_dialog import CONFIGS, family, features_of
 
 from .parquet import schema
-from .parquet.manifest import Family, Manifest, content_digest, files_entry, shards_of
+from .parquet.manifest import Family, Manifest, content_digest, shards_of
 from .release.errors import EnvironmentFault
 from .release.finding import Release
 from .release.official import FILES, UNLABELED_NUMBERS
@@ -58,11 +57,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 
 
 def beside_shards(
-    manifest: Manifest,
-    release: Release,
-    indexes: Mapping[Family, Index],
-    with_preview: bool = False,
-    statistics: bytes | None = None,
+    manifest: Manifest, release: Release, indexes: Mapping[Family, Index], with_preview: bool = False
 ) -> dict[str, bytes]:
     """All that lies beside the shards of a built folder but for the manifest, {name: bytes}.
 
@@ -70,30 +65,11 @@ def beside_shards(
         manifest: as `make_manifest` gives it.
         release, indexes: what the folder is built from; `indexes` has the families of the manifest's configs.
         with_preview: whether the card shows faces of the dataset, in preview.png.
-        statistics: the picture of `kept_statistics`; None draws it.
 
     Raises EnvironmentFault where Jinja2 is missing.
     """
-    beside = render(manifest, _example(indexes, manifest), with_preview, bool(release.demo), statistics)
+    beside = render(manifest, _example(indexes, manifest), with_preview, bool(release.demo))
     return beside | ({"preview.png": _preview(release)} if with_preview else {})
-
-
-def kept_statistics(folder: str, earlier: Manifest | None, manifest: Manifest) -> bytes | None:
-    """statistics.png of the earlier build in `folder`, where this build's would be the same; else None."""
-    entry = earlier and earlier["files"].get("statistics.png")
-    if not earlier or not entry or _drawn_from(earlier) != _drawn_from(manifest):
-        return None
-    try:
-        data = files.read(os.path.join(folder, "statistics.png"))
-    except OSError:
-        return None
-    return data if files_entry({"statistics.png": data})["statistics.png"] == entry else None
-
-
-def _drawn_from(manifest: Manifest) -> tuple[list, list]:
-    """What statistics.png shows, and what drew it."""
-    drawn_by = [manifest["versions"].get(name) for name in ("celeba_dialog", "matplotlib")]
-    return _groups(_in_order(manifest)), drawn_by
 
 
 def _preview(release: Release) -> bytes:
@@ -120,11 +96,7 @@ def _example(indexes: Mapping[Family, Index], manifest: Manifest) -> dict[str, A
 
 
 def render(
-    manifest: Manifest,
-    example: Mapping[str, Any],
-    with_preview: bool = False,
-    demo: bool = False,
-    statistics: bytes | None = None,
+    manifest: Manifest, example: Mapping[str, Any], with_preview: bool = False, demo: bool = False
 ) -> dict[str, bytes]:
     """The card of a built folder and what it shows, {name: bytes}; the same for the same arguments.
 
@@ -133,21 +105,16 @@ def render(
         example: one row, a dict of columns; a short string in the place of each image.
         with_preview: whether the folder also has preview.png, a contact sheet.
         demo: whether the release is a made-up one.
-        statistics: statistics.png where it need not be drawn.
 
-    There is no statistics.png without matplotlib, and no legend.png and id2label.json where no config has masks. Raises
-    EnvironmentFault where Jinja2 is missing.
+    There is no legend.png and no id2label.json where no config has masks. Raises EnvironmentFault where Jinja2 is
+    missing.
     """
     try:
         import jinja2
     except ImportError as error:
         raise EnvironmentFault(f"The dataset card needs Jinja2 ({error}). Try: pip install jinja2") from error
     manifest = _in_order(manifest)
-    beside = {}
-    try:
-        beside["statistics.png"] = statistics or charts.statistics(_groups(manifest))
-    except EnvironmentFault as fault:
-        files.say(f"The card has no statistics.png: {fault}")
+    beside = {"statistics.png": charts.statistics(_groups(manifest))}
     if _has_masks(manifest):
         beside["legend.png"] = sheet.legend()
         beside["id2label.json"] = (json.dumps(dict(enumerate(MASK_CLASSES)), indent=1) + "\n").encode()
@@ -155,7 +122,6 @@ def render(
     card = environment.from_string(_text("card.md.jinja")).render(
         card_data=_yaml(manifest),
         with_preview=with_preview,
-        with_statistics="statistics.png" in beside,
         demo=demo,
         **_facts(manifest, example),
     )

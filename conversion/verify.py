@@ -26,7 +26,6 @@ from .parquet.manifest import (
     hashed_sources,
     make_manifest,
     read_manifest,
-    versions_here,
 )
 from .parquet.schema import validated
 from .release.errors import ReleaseError, UsageError
@@ -41,7 +40,7 @@ MADE_BY = {
     "README.md": ("celeba_dialog",),
     "id2label.json": (),
     "legend.png": ("celeba_dialog", "pillow"),
-    "statistics.png": ("celeba_dialog", "matplotlib"),
+    "statistics.png": ("celeba_dialog", "pillow"),
     "preview.png": ("celeba_dialog", "pillow"),
 }
 
@@ -112,9 +111,7 @@ def verify(
         problems += _entry_differences(out, expected)
     else:
         with_preview = "preview.png" in manifest["files"] or os.path.lexists(os.path.join(out, "preview.png"))
-        picture = None if _same_version(manifest, "matplotlib") else _existing(out, "statistics.png")
-        beside = card.beside_shards(expected, found, indexes, with_preview, picture)
-        problems += _beside_differences(out, manifest, beside)
+        problems += _beside_differences(out, manifest, card.beside_shards(expected, found, indexes, with_preview))
     return rows, values, sorted(problems)
 
 
@@ -156,7 +153,7 @@ def _manifest_differences(manifest: Manifest, expected: Manifest) -> list[str]:
 
 def _beside_differences(out: str, manifest: Manifest, expected: Mapping[str, bytes]) -> list[str]:
     """A line for each file beside the shards that is not as `build` makes it, whatever the manifest says of it."""
-    problems = []
+    problems, here = [], shards.versions()
     for name, right in expected.items():
         path = os.path.join(out, name)
         if not os.path.lexists(path):
@@ -164,7 +161,7 @@ def _beside_differences(out: str, manifest: Manifest, expected: Mapping[str, byt
                 problems.append(f"{name}: missing")
         elif os.path.isfile(path) and not files.is_lfs_pointer(path):
             found = files.read(path)
-            others = [library for library in MADE_BY[name] if not _same_version(manifest, library)]
+            others = [library for library in MADE_BY[name] if manifest["versions"].get(library) != here[library]]
             if name == "README.md":
                 problems += _card_differences(found, right, bool(others))
             elif found != right and not others:
@@ -173,15 +170,6 @@ def _beside_differences(out: str, manifest: Manifest, expected: Mapping[str, byt
                 made = " and ".join(f"{library} {manifest['versions'].get(library)}" for library in others)
                 files.say(f"{name}: made with {made}, other than here, so what it shows was not compared.")
     return problems
-
-
-def _same_version(manifest: Manifest, library: str) -> bool:
-    return manifest["versions"].get(library) == versions_here().get(library)
-
-
-def _existing(out: str, name: str) -> bytes | None:
-    path = os.path.join(out, name)
-    return files.read(path) if os.path.isfile(path) else None
 
 
 def _card_differences(data: bytes, expected: bytes, other_version: bool) -> list[str]:

@@ -24,7 +24,6 @@ from releases import at, unpack
 
 import celeba_dialog
 from celeba_dialog import CONFIGS
-from conversion import push, verify
 from conversion.parquet import command as build
 from conversion.parquet import manifest as manifests
 from conversion.parquet import shards
@@ -241,13 +240,12 @@ def test_one_worker_in_another_locale_writes_the_same_bytes(built, demo, tmp_pat
 
 
 def test_a_second_build_changes_nothing(small, tmp_path, monkeypatch, capsys):
-    """And reads nothing: neither the sources nor the shards, and no picture is drawn."""
+    """And reads neither the sources nor the shards."""
     out = tmp_path / "out"
     build.build(small, out, workers=1)
     before = stamps(out)
     assert "writing the card" in capsys.readouterr().err
     monkeypatch.setattr(shards, "write_shards", lambda *_: pytest.fail("a shard was looked at"))
-    monkeypatch.setattr(build.card.charts, "statistics", lambda _: pytest.fail("a picture was drawn"))
     checksum = files.checksum
     monkeypatch.setattr(
         files, "checksum", lambda path: checksum(path) if path.endswith(".py") else pytest.fail(f"{path} was read")
@@ -256,18 +254,6 @@ def test_a_second_build_changes_nothing(small, tmp_path, monkeypatch, capsys):
     assert "nothing to do" in capsys.readouterr().err
     assert stamps(out) == before
     assert list(tmp_path.iterdir()) == [out]
-
-
-def test_the_picture_is_drawn_anew_where_the_counts_are_others(small, tmp_path, monkeypatch):
-    out, drawn = tmp_path / "out", []
-    monkeypatch.setattr(build.card.charts, "statistics", lambda groups: drawn.append(groups) or b"a picture")
-    for configs, count in ((["hq"], 1), (["hq", "hq_256"], 2), (["hq_256"], 2), (["standard"], 3)):
-        build.build(small, out, configs, workers=1)
-        assert len(drawn) == count, configs
-    (out / "statistics.png").write_bytes(b"another")
-    build.build(small, out, ["hq"], workers=1)
-    assert len(drawn) == 4
-    assert (out / "statistics.png").read_bytes() == b"a picture"
 
 
 # ------------------------------------------------------------------------------------------ building again, and further
@@ -620,21 +606,3 @@ def test_faces_are_in_the_card_only_where_asked_for(demo, tmp_path):
     with Image.open(out / "preview.png") as sheet:
         assert sheet.width > 1000
     assert "](preview.png)" in (out / "README.md").read_text()
-
-
-def test_the_card_has_its_picture_once_matplotlib_is_there(small, tmp_path, monkeypatch, capsys):
-    pytest.importorskip("matplotlib")
-    out, options = tmp_path / "out", {"configs": ["hq"], "workers": 1, "allow_incomplete": True}
-    beside, shards = {"README.md", "id2label.json", "legend.png"}, None
-    for picture in (set(), {"statistics.png"}):
-        with monkeypatch.context() as patch:
-            if not picture:
-                patch.setitem(sys.modules, "matplotlib", None)
-            manifest = build.build(small, out, **options)
-            assert verify.verify(out, small, workers=1)[-1] == []
-        said = [line for line in capsys.readouterr().err.splitlines() if "statistics.png" in line]
-        assert bool(said) != bool(picture) and all('pip install "celeba-dialog[look]"' in line for line in said)
-        assert set(manifest["files"]) == {path.name for path in out.glob("*.*")} - {"manifest.json"} == beside | picture
-        assert shards in (None, stamps(out / "hq"))  # they are the same files
-        shards = stamps(out / "hq")
-        assert set(push.local_files(str(out))[0]) >= beside | picture

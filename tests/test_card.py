@@ -21,7 +21,6 @@ from conversion.release import vocabulary
 from conversion.release.errors import EnvironmentFault
 from conversion.release.vocabulary import ATTRIBUTES, CITATION, DEGREE_MEANINGS, MASK_CLASSES, MASK_COLORS
 from conversion.runtime import files
-from conversion.viewer import charts
 
 SPLITS = {"train": 6, "validation": 3, "test": 2, "unlabeled": 1}
 DEGREES = ("bangs", "eyeglasses", "beard", "smiling", "age")
@@ -114,7 +113,8 @@ def built(folder, names=("hq", "hq_256", "hq_parts", "standard"), incomplete=(),
             (folder / name).mkdir(parents=True, exist_ok=True)
             pq.write_table(table, folder / path, compression="NONE")
             data = (folder / path).read_bytes()
-            shard = {"path": path, "rows": count, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            shard = {"path": path, "rows": count, "size": len(data), "memory_bytes": table.nbytes}
+            shard["sha256"] = hashlib.sha256(data).hexdigest()
             entries[split] = {
                 "rows": count,
                 "bytes": len(data),
@@ -235,13 +235,35 @@ def test_datasets_loads_what_the_card_describes(here, name):
                 assert [part["part"] for part in found["parts"]] == [12] * number
 
 
-def test_hq_is_the_default(here):
-    assert datasets.load_dataset("celeba_dialog", split="test").features == celeba_dialog.features_of("hq")
-
-
 def test_names_and_splits_are_listed_in_the_usual_order(here):
     assert datasets.get_dataset_config_names("celeba_dialog") == ["hq", "hq_256", "hq_parts", "standard"]
     assert datasets.get_dataset_split_names("celeba_dialog", "standard") == list(SPLITS)
+    assert datasets.load_dataset("celeba_dialog", split="test").features == celeba_dialog.features_of("hq")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_shard_that_is_missing_is_named(streaming, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    built(tmp_path / "celeba_dialog", ["hq", "standard"])
+    missing = tmp_path / "celeba_dialog" / "hq" / "test-00000-of-00001.parquet"
+    missing.unlink()
+    for config in ("hq", "standard"):
+        with pytest.raises(FileNotFoundError, match=missing.name):
+            datasets.load_dataset("celeba_dialog", config, split="train", streaming=streaming)
+    # What the card warns of: a config's folder as a dataset of its own has no list of its files.
+    assert "test" not in datasets.load_dataset("celeba_dialog/hq", streaming=streaming)
+
+
+@pytest.mark.skipif(
+    tuple(map(int, datasets.__version__.split(".")[:2])) < (3, 2), reason="`filters` came with datasets 3.2"
+)
+@pytest.mark.parametrize("streaming", [False, True])
+def test_filters(streaming, here):
+    """The YAML gives no sizes of splits, against which `datasets` would hold the rows that pass."""
+    options = {"split": "train", "filters": [("smiling", ">=", 4)], "streaming": streaming}
+    rows = list(datasets.load_dataset("celeba_dialog", "hq", **options))
+    assert [row["file_name"] for row in rows] == ["4.jpg", "5.jpg"]
 
 
 def test_rows_that_changed_are_not_served_from_the_cache(tmp_path, monkeypatch):
@@ -264,10 +286,7 @@ def test_the_yaml_tells_datasets_and_the_hub_what_is_there(head, folder):
     assert [name for name, config in configs.items() if config.get("default")] == ["hq"]
     assert configs["hq_256"]["version"] == "1.0.0"
     assert configs["standard"]["data_files"] == [
-        {"split": "train", "path": "standard/train-*.parquet"},
-        {"split": "validation", "path": "standard/validation-*.parquet"},
-        {"split": "test", "path": "standard/test-*.parquet"},
-        {"split": "unlabeled", "path": "standard/unlabeled-*.parquet"},
+        {"split": split, "path": [f"standard/{split}-00000-of-00001.parquet"]} for split in SPLITS
     ]
     digests = {re.fullmatch("content ([0-9a-f]{64})", config["description"])[1] for config in configs.values()}
     assert len(digests) == 4
@@ -275,11 +294,8 @@ def test_the_yaml_tells_datasets_and_the_hub_what_is_there(head, folder):
     for info in head["dataset_info"]:
         shards = sorted((folder / info["config_name"]).iterdir())
         assert info["download_size"] == sum(shard.stat().st_size for shard in shards)
-        tables = {shard.name.split("-")[0]: pq.read_table(shard) for shard in shards}
-        for split in info["splits"]:
-            assert split["num_examples"] == tables[split["name"]].num_rows
-            assert split["num_bytes"] > 0
-        assert info["dataset_size"] == sum(split["num_bytes"] for split in info["splits"])
+        assert info["dataset_size"] == pytest.approx(sum(pq.read_table(shard).nbytes for shard in shards), rel=0.02)
+        assert "splits" not in info
 
 
 def test_the_yaml_names_license_tasks_and_sources(head):
@@ -358,6 +374,8 @@ def test_numbers_are_those_of_the_build(text):
     assert r"`a\|b/masks/` (4,321 files)" in text
     assert "1 to 162770, validation is 162771 to 182637, test is 182638 to 202599" in text
     assert "1 HQ image and 21 standard ones" in text
+    known = re.search("these 19 are known:\n([0-9, ]+)[.]\n", text)[1].split(", ")
+    assert len(known) == 19 and known[0] == "011793" and known[-1] == "179577" and "039459" in known
 
 
 def test_the_example_names_the_classes(text):
@@ -376,13 +394,30 @@ def test_agreement_and_citations_are_in_it(text):
     assert len(re.findall(r"^@inproceedings\{", text, re.MULTILINE)) == 4
 
 
-def test_a_partial_build_says_so_first(tmp_path, text):
-    built(tmp_path, ["hq"], incomplete=["image.zip: 11 of 30,000 images", "captions_hq.json: missing"])
-    partial = (tmp_path / "README.md").read_text(encoding="utf-8")
-    start = partial.split("\n# CelebA-Dialog\n")[1][:600]
+def test_a_partial_build_and_a_demo_say_so_first(tmp_path, text):
+    manifest = built(tmp_path, ["hq"], incomplete=["image.zip: 11 of 30,000 images", "captions_hq.json: missing"])
+    partial = card.render(manifest, example(), demo=True)["README.md"].decode()
+    start = partial.split("\n# CelebA-Dialog\n")[1][:900]
     assert "This build is partial" in start
     assert "> * image.zip: 11 of 30,000 images\n> * captions_hq.json: missing\n" in start
-    assert "partial" not in text
+    assert "Every face in it is a drawing, and every label and text is made up" in start
+    assert "partial" not in text and "drawing" not in text
+
+
+def test_sections_that_a_user_of_the_hub_looks_for(text):
+    titles = re.findall("^##+ (.*)", text, re.MULTILINE)
+    order = ["Uses", "Loading", "Known issues", "Bias, risks and limitations", "Recipes", "Label statistics"]
+    assert [title for title in titles if title in order] == order
+    linked = re.findall(r"\]\(#([a-z-]+)\)", text)
+    assert set(linked) <= {re.sub("[^a-z -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_a_fact_that_the_template_lacks_is_an_error(tmp_path, monkeypatch):
+    manifest = built(tmp_path, ["hq"])
+    template = (files.DATASET_CARD / "card.md.jinja").read_text(encoding="utf-8")
+    monkeypatch.setattr(card, "_text", lambda name: template + "{{ standard.renamed }}")
+    with pytest.raises(Exception, match="renamed"):
+        card.render(manifest, example())
 
 
 def test_standard_alone_needs_neither_masks_nor_hq(tmp_path, monkeypatch):
@@ -423,136 +458,16 @@ def test_recipes_run(here, text):
     assert found["loss"].isfinite()
 
 
-# -------------------------------------------------------------------------------------------------------- the pictures
-
-
-def blue(data):
-    """How much of a picture is in the colour of train."""
-    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
-    return int((np.abs(pixels - (0, 114, 178)).sum(axis=-1) < 12).sum())
-
-
-def counted(attributes, degrees, missing=0):
-    """What the manifest has of one split with eight rows."""
-    counts = dict.fromkeys(DEGREES, degrees) | {"attributes": [attributes] * 40, "attributes_missing": missing}
-    return [{"names": ["hq"], "splits": {"train": {"rows": 8} | counts}}]
-
-
-def panels(figure):
-    """The bars of a picture: {title: {split: widths}}, groups one after the other in a list."""
-    return [
-        {axes.get_title("left"): {bars.get_label(): [bar.get_width() for bar in bars] for bars in axes.containers}}
-        for part in figure.subfigs
-        for axes in part.axes
-    ]
-
-
-def words(figure):
-    """All that is written on a picture, as matplotlib's Text."""
-    from matplotlib.text import Text
-
-    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
-
-
-def official(rows):
-    """Counts as large as those of the official files, the longest bars among them, {split: …}."""
-    splits = {}
-    for split, count in rows.items():
-        degrees = {name: [0, 0, 0, 0, 0, 0, 0] for name in DEGREES}
-        for index, name in enumerate(DEGREES):
-            degrees[name][0 if split == "unlabeled" else index + 2] = count
-        attributes = [count if index % 3 else count // 7 for index in range(40)]
-        splits[split] = {"rows": count, "attributes": attributes, "attributes_missing": 0} | degrees
-    return splits
-
-
-def test_bars_are_shares_of_what_is_known():
-    pytest.importorskip("matplotlib")
-    counts = dict.fromkeys(DEGREES, [2, 0, 3, 0, 1, 0, 2]) | {"attributes": [3] * 39 + [0], "attributes_missing": 2}
-    without = dict.fromkeys(DEGREES, [3, 0, 0, 0, 0, 0, 0]) | {"attributes": [1] * 40, "attributes_missing": 2}
-    group = {"names": ["hq", "hq_256"], "splits": {"train": {"rows": 8} | counts, "unlabeled": {"rows": 3} | without}}
-    figure = charts.draw([group, {"names": ["standard"], "splits": {"test": {"rows": 8} | counts}}])
-    degrees, attributes = [0, 3 / 6, 0, 1 / 6, 0, 2 / 6], [3 / 6] * 39 + [0]
-    assert panels(figure) == [
-        *({name: {"train": degrees}} for name in DEGREES),
-        {"binary attributes": {"train": attributes, "unlabeled": [1] * 40}},
-        *({name: {"test": degrees}} for name in DEGREES),
-        {"binary attributes": {"test": attributes}},
-    ]
-    said = [text.get_text() for text in words(figure)]
-    assert {"hq, hq_256", "standard", "train: 8 images", "unlabeled: 3 images", "test: 8 images"} <= set(said)
-    assert said.count("50%  3") == 2 * (5 + 39)
-    assert said.count("not labelled: train 2, unlabeled 3") == 5
-    assert said.count("not labelled: train 2, unlabeled 2") == 1
-    assert said.count("rimless  1") == said.count("thick sunglasses  5") == said.count("Young") == 2
-
-
-def test_nothing_on_the_picture_overlaps_or_is_cut_off():
-    pytest.importorskip("matplotlib")
-    official_rows = {"train": 162_754, "validation": 19_864, "test": 19_960, "unlabeled": 21}
-    line = "202,599 of 202,599 rows where " + "W" * 60 + " and smiling >= 4" * 200
-    figure = charts.draw([{"names": ["hq", "hq_512"], "line": line, "splits": official(official_rows)}] * 2)
-    figure.draw_without_rendering()
-    boxes = [(text.get_text(), text.get_window_extent()) for text in words(figure)]
-    assert len(boxes) > 600
-    width, height = figure.bbox.max
-    for text, box in boxes:
-        assert 0 <= box.x0 < box.x1 <= width and 0 <= box.y0 < box.y1 <= height, text
-    for index, (text, box) in enumerate(boxes):
-        for other, beside in boxes[:index]:
-            across = min(box.x1, beside.x1) - max(box.x0, beside.x0)
-            along = min(box.y1, beside.y1) - max(box.y0, beside.y0)
-            assert across < 1 or along < 1, (text, other)
-
-
-def test_bars_grow_with_the_shares():
-    pytest.importorskip("matplotlib")
-    areas = [blue(charts.statistics(counted(count, [0, 8, 0, 0, 0, 0, 0]))) for count in (0, 2, 4, 8)]
-    assert areas == sorted(set(areas))
-    assert areas[3] - areas[0] == pytest.approx(2 * (areas[2] - areas[0]), rel=0.02)
-    even = blue(charts.statistics(counted(0, [2, 1, 1, 1, 1, 1, 1])))
-    assert even == pytest.approx(areas[0], rel=0.1)  # six bars of a sixth, where the other has one of all
-
-
-def test_labels_that_are_all_missing_leave_empty_charts(tmp_path):
-    pytest.importorskip("matplotlib")
-    manifest = built(tmp_path, ["hq"], splits={"train": 2})
-    counts = manifest["configs"]["hq"]["splits"]["train"]["labels"]
-    counts |= {name: [2, 0, 0, 0, 0, 0, 0] for name in DEGREES} | {"attributes": [0] * 40, "attributes_missing": 2}
-    rendered = card.render(manifest, example())
-    some = blue(charts.statistics(counted(4, [0, 8, 0, 0, 0, 0, 0])))
-    assert blue(rendered["statistics.png"]) < some / 20
-    assert b"| 39 | `Young` | 0 (-) |" in rendered["README.md"]
-
-
 def test_the_legend_shows_every_colour_as_it_is(folder):
     legend = Image.open(folder / "legend.png").convert("RGB")
     shown = {color for count, color in legend.getcolors(1 << 16) if count >= 400}
     assert set(MASK_COLORS.values()) <= shown
 
 
-HOSTILE = "$x^{\\frac$ 日本語 😀 العربية \u200b\x00\ud800 % {} \n" + "x" * 9999
-
-
-def test_the_picture_is_the_same_whatever_the_settings_of_matplotlib(capfd):
-    matplotlib = pytest.importorskip("matplotlib")
-    groups = [counted(4, [0, 8, 0, 0, 0, 0, 0])[0] | {"line": line} for line in ("", HOSTILE)]
-    first = charts.statistics(groups)
-    theirs = {"font.size": 30, "font.family": "serif", "savefig.dpi": 30, "savefig.transparent": True}
-    with matplotlib.rc_context(theirs | {"axes.grid": True, "savefig.bbox": "tight", "lines.antialiased": False}):
-        assert charts.statistics(groups) == first
-        assert matplotlib.rcParams["font.size"] == 30
-    with Image.open(io.BytesIO(first)) as picture:
-        assert picture.format == "PNG"
-        assert set(picture.info) <= {"dpi"}  # no date, and no version
-    assert "".join(capfd.readouterr()) == ""
-
-
 # ------------------------------------------------------------------------------------------------------------ the rest
 
 
 def test_the_same_manifest_gives_the_same_bytes(tmp_path):
-    pytest.importorskip("matplotlib")
     manifest = built(tmp_path, ["hq", "standard"])
     first = card.render(manifest, example())
     assert sorted(first) == ["README.md", "id2label.json", "legend.png", "statistics.png"]
@@ -565,28 +480,3 @@ def test_what_is_missing_to_write_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(EnvironmentFault, match="pip install jinja2"):
         card.render(manifest, example())
-
-
-def test_without_matplotlib_the_card_has_its_tables_alone(folder, text, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    capsys.readouterr()
-    manifest = built(tmp_path)
-    assert sorted(path.name for path in tmp_path.glob("*.*")) == ["README.md", "id2label.json", "legend.png"]
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "no statistics.png" in said
-    assert 'pip install "celeba-dialog[look]"' in said and 'pip install "matplotlib' in said
-    bare = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "statistics.png" not in bare and "Bars are" not in bare
-    assert "## Label statistics\n\nImages of each degree:\n" in bare
-    assert manifest["versions"].keys() == {"celeba_dialog", "datasets", "pyarrow"}
-    if (folder / "statistics.png").exists():
-        start, end = text.index("![Share of each degree"), text.index("Images of each degree:")
-        assert text[:start] + text[end:] == bare
-
-
-@pytest.mark.parametrize("version", ["3.7.5", "2.0.0"])
-def test_a_matplotlib_that_is_too_old_is_none(version, monkeypatch):
-    matplotlib = pytest.importorskip("matplotlib")
-    monkeypatch.setattr(matplotlib, "__version__", version)
-    with pytest.raises(EnvironmentFault, match=rf"matplotlib {version} is too old.*celeba-dialog\[look\]"):
-        charts.statistics(counted(1, [0, 8, 0, 0, 0, 0, 0]))

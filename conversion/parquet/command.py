@@ -86,10 +86,9 @@ def build(
                     tasks = [(job, folder.data, folder.records) for job in todo]
                     records |= _collect(pool.submit(executor, shards.write_shards, tasks), todo, folder.data)
             manifest = make_manifest(jobs, records, indexes, kept, hashed.result() if sources is None else sources)
-        statistics = card.kept_statistics(folder.path, folder.earlier, manifest)
-        if not statistics:
+        if todo:
             files.say(f"{folder.path}: writing the card …")
-        beside = card.beside_shards(manifest, found, indexes, with_preview, statistics)
+        beside = card.beside_shards(manifest, found, indexes, with_preview)
         manifest["files"] = files_entry(beside)
         changed = folder.publish(manifest, beside)
     for index in indexes.values():

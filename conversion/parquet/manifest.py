@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import json
 import os
 import re
@@ -97,16 +96,8 @@ def make_manifest(
         "release": {"digest": hashlib.sha256(content.encode()).hexdigest(), "incomplete": shortfalls(indexes)},
         "sources": sources,
         "configs": {name: configs[name] for name in CONFIGS if name in configs},
-        "versions": versions_here(),
+        "versions": versions(),
     }
-
-
-def versions_here() -> dict[str, str]:
-    """{library: version} of all that the bytes of a built folder depend on; matplotlib draws the card's statistics."""
-    found = versions()
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        found["matplotlib"] = importlib.metadata.version("matplotlib")
-    return found
 
 
 @contextlib.contextmanager
