@@ -9,18 +9,59 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import hypothesis
 from PIL import Image
 
 import celeba_dialog
+from conversion.release import captions, lists
 from conversion.release.finding import Release
+from conversion.release.members import find_members
 from conversion.release.official import FILES
 from conversion.release.rows import examples, read_images
 from conversion.release.table import read_index
-from conversion.release.vocabulary import MASK_COLORS
+from conversion.release.vocabulary import HQ, MASK_COLORS
+from conversion.release.zips import read_members
 
 PALETTE = [value for color in MASK_COLORS.values() for value in color]
 TEXTS = [role for role, file in FILES.items() if file.path.endswith((".txt", ".json"))]
 ZIPS = [role for role, file in FILES.items() if file.path.endswith(".zip")]
+
+
+def given(*arguments, examples=60, **named):
+    """`hypothesis.given` with examples that are the same in every run, and may take their time on a busy machine."""
+    checks = list(hypothesis.HealthCheck)
+    options = dict(deadline=None, derandomize=True, database=None, max_examples=examples, suppress_health_check=checks)
+    return lambda test: hypothesis.settings(**options)(hypothesis.given(*arguments, **named)(test))
+
+
+READ = {
+    "degrees": lists.read_degrees,
+    "attributes": lists.read_attributes,
+    "identity": lists.read_identity,
+    "mapping": lists.read_mapping,
+    "partition": lists.read_partition,
+    "requests_txt": lists.read_requests_txt,
+    "captions": captions.read_captions,
+    "requests": captions.read_requests,
+    "request_labels": captions.read_request_labels,
+}
+
+
+def said(name, data, number=1):
+    """What the reader of a text, one of READ, finds of an HQ image in the bytes of a `file`."""
+    found, _ = READ[name](data.encode() if isinstance(data, str) else data, "file", HQ)
+    if isinstance(found, dict):
+        found = {column: values[number].as_py() for column, values in found.items() if column != "text"}
+        return found["request"] if name.startswith("requests") else found
+    return None if found is None else found[number].tolist()
+
+
+def images_in(root, role="hq_images"):
+    """{(number, part): bytes} of the images of a role below a folder or URL."""
+    release = Release(root)
+    found = find_members(release, role)
+    data = read_members(found.places, [source.path for source in release.sources.get(role, ())])
+    return dict(zip(zip(found.numbers.tolist(), found.parts.tolist()), data))
 
 
 def index_of(root, config="hq"):

@@ -201,24 +201,22 @@ REFUSED = [
       for word in ("6", "-2")],
     *[("identity", f"0.jpg 5\n1.jpg {word}\n", f"line 2: {word!r}, expected the number of an identity")
       for word in ("5.0", "+5", "0x5", "1e3", "٣", "Bob", "1000000000", "99999999999")],
-    *[(name, f"0.jpg{more}\n{other}{more}\n", f"line 2: {other!r} is no image of the hq subset, whose files are 0.jpg to")
+    *[(name, f"0.jpg{more}\n{other}{more}\n", f"line 2: {other!r} is no image of the hq subset, whose files are")
       for other in NO_HQ_NAMES for name, more in (("degrees", " 0" * 5), ("identity", " 1"), ("requests_txt", "\tA"))],
     *[("partition", f"000001.jpg 0\n{other} 0\n", f"line 2: '{other}' is no image of the standard subset, whose files")
       for other in ("000000.jpg", "202600.jpg", "999999.jpg", "1.jpg")],
-    *[("degrees", f"img_name {names}\n0.jpg 1 1 1 1 1\n", f"the header names {strange}, expected 5 names, Bangs to Young")
+    *[("degrees", f"img_name {names}\n0.jpg 1 1 1 1 1\n", f"the header names {strange}, expected 5 names, Bangs to ")
       for names, strange in OTHER_DEGREES.items()],
-    *[("attributes", ATTRIBUTE_ROWS.replace(name, other), f"the header names {strange!r}, expected 40 names, 5_o_Clock_")
-      for name, other, strange in (("No_Beard", "Beard", "Beard"), ("Bald", "bald", "bald"), ("Bald", "Bangs", "Bangs"),
-                                   ("5_o", "5-o", "5-o_Clock_Shadow"))],
-    *[(name, text.replace(" ", ""), "line 1: starts with" if name != "attributes" else "'5_o_Clock_Shadow")
-      for name, (text, _) in FILES_OF.items() if name in ("identity",)],
+    *[("attributes", ATTRIBUTE_ROWS.replace(name, other), f"the header names {strange}, expected 40 names, 5_o_")
+      for name, other, strange in (("No_Beard", "Beard", "'Beard'"), ("Bald", "bald", "'bald'"),
+                                   ("Bald", "Bangs", "'Bangs', 'Bangs'"), ("5_o", "5-o", "'5-o_Clock_Shadow'"))],
 
     # Rows of other words.
     ("degrees", "0.jpg 0 0 0 0 0\n1.jpg 0 0 0 0\n", "line 2: 5 words, expected 6: '1.jpg 0 0 0 0'"),
     ("degrees", "0.jpg 0 0 0 0 0\n1.jpg 0 0 0 0 0 0\n", "line 2: 7 words, expected 6: "),
-    ("degrees", f"{row('0.jpg')}\n", f"line 1: 41 words, expected 6: '0.jpg{' 1' * 37}'{FORTY}"),
+    ("degrees", f"{row('0.jpg')}\n", f"line 1: 41 words, expected 6: '0.jpg{' 1' * 37} '{FORTY}"),
     ("degrees", f"3\n{HEADER}\n{row('0.jpg', -1)}\n", f"line 3: 41 words, expected 6: '0.jpg{' -1' * 25}'{FORTY}"),
-    ("degrees", f"img {HEADER}\n{row('0.jpg', 0)}\n".replace(" ", ","), f"line 2: 41 words, expected 6: '0.jpg{',0' * 37}'"),
+    ("degrees", f"img {HEADER}\n{row('0.jpg', 0)}\n".replace(" ", ","), "line 2: 41 words, expected 6: '0.jpg,0,0,"),
     ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg"), "line 4: 40 words, expected 41: "),
     ("mapping", mapping("1 41 000042.jpg x"), "line 2: 4 words, expected 3"),
     ("mapping", "0 8 000009.jpg a b\n1 41 000042.jpg\n", "line 2: 3 words, expected 5"),
@@ -250,9 +248,9 @@ REFUSED = [
     # Values that cannot be.
     ("identity", "0.jpg 5\n1.jpg -7\n", "line 2: -7, expected the number of an identity"),
     ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg 2"), "line 4: 2, expected -1 or 1"),
-    ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg 0"), "line 4: 0, in a file that also writes -1; expected -1 or 1"),
-    ("mapping", mapping("1 42 000042.jpg"), "line 2: 1, 42 and 000042.jpg; expected an HQ file number below 30,000"),
-    ("mapping", mapping("30000 4 000005.jpg"), "line 2: 30000, 4 and 000005.jpg; expected an HQ file number below 30,000"),
+    ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg 0"), "line 4: 0, in a file that also writes -1; expected"),
+    ("mapping", mapping("1 42 000042.jpg"), "line 2: 1, 42 and 000042.jpg; expected an HQ file num"),
+    ("mapping", mapping("30000 4 000005.jpg"), "line 2: 30000, 4 and 000005.jpg; expected an HQ"),
     ("mapping", mapping("7 202599 202600.jpg"), "line 2: 202599, expected"),
     ("mapping", mapping("7 x 000005.jpg"), "line 2: 'x', expected"),
     ("mapping", mapping("1 8 000009.jpg"), "two HQ images come from 000009.jpg, where each has its own"),
@@ -263,7 +261,7 @@ REFUSED = [
     ("requests_txt", "0.jpg\tA\n1.jpg\tB\n0.jpg\t\n", "lines 1 and 3: 0.jpg stands twice"),
 
     # Count and header.
-    ("attributes", ATTRIBUTE_ROWS.replace("3\n", "4\n", 1), "line 1 says 4 rows, the file holds 3: it is cut off or edited"),
+    ("attributes", ATTRIBUTE_ROWS.replace("3\n", "4\n", 1), "line 1 says 4 rows, the file holds 3: it is cut off"),
     ("attributes", ATTRIBUTE_ROWS.replace("3\n", "2\n", 1), "line 1 says 2 rows, the file holds 3"),
     ("attributes", ATTRIBUTE_ROWS.replace("3\n", "9" * 18 + "\n", 1), "line 1 says 999,999,999,999,999,999 rows"),
     ("attributes", ATTRIBUTE_ROWS.replace(HEADER + "\n", ""), "no header with the forty attribute names"),

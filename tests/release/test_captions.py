@@ -1,0 +1,414 @@
+"""JSON: what json.loads reads is read, a key that says two things is refused, and captions and requests come back."""
+
+import json
+
+import pyarrow.compute as pc
+import pytest
+from hypothesis import strategies as st
+from releases import READ, edit, given, read, said
+from test_lists import FILLERS, SUBSETS, numbers
+from test_texts import NOTHING
+
+from conversion.release.captions import read_json
+from conversion.release.errors import FormatError, ReleaseError
+from conversion.release.official import FILES
+from conversion.release.vocabulary import DEGREES, RELEASE_NAMES
+
+# -------------------------------------------------------------------------------------------------- against json.loads
+
+# Texts that look like a key and its colon once they are written.
+TEXTS = st.one_of(st.text(), st.sampled_from(['"', '":', '" :', '\\":', "\\", 'a":1,"a', ":", '"a" :', "\ud800", "a"]))
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@st.composite
+def json_text(draw, value):
+    ascii_only = draw(st.booleans()) or "\\ud800" in json.dumps(value)
+    separators = draw(st.sampled_from([(", ", ": "), (",", ":"), (" ,\t", "\n:\r\n "), (",", " :"), (",", "\t: ")]))
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=draw(st.sampled_from([None, 0, 2])), separators=separators)
+    return draw(st.sampled_from(["", " \n", "\ufeff"])) + text + draw(st.sampled_from(["", "\n", " \r\n\t"]))
+
+
+@given(st.data(), st.dictionaries(TEXTS, JSON, max_size=12))
+def test_read_json_is_json_loads(data, value):
+    text = data.draw(json_text(value))
+    assert repr(read_json(text.encode(), "file")) == repr(json.loads(text.removeprefix("\ufeff")))
+
+
+class Pairs(list):
+    """A JSON object as its pairs, so that a key may stand in it twice."""
+
+
+def write(value, colon):
+    if isinstance(value, Pairs):
+        return "{" + ",".join(json.dumps(key) + colon + write(part, colon) for key, part in value) + "}"
+    return "[" + ",".join(write(part, colon) for part in value) + "]" if type(value) is list else json.dumps(value)
+
+
+KEYS = st.sampled_from(["a", "b", 'a":', '"', '\\"', "", '":"', " ", "a "])
+LEAVES = st.one_of(st.sampled_from([None, True, 1, 0, 1.0, False, "", "a", '":', '"a":1', '\\":', '" :']))
+OBJECTS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.lists(st.tuples(KEYS, inner), max_size=4).map(Pairs)),
+    max_leaves=10,
+)
+
+
+def says_two_things(text):
+    """Whether a key stands twice in an object with different values, told by an object_pairs_hook for every object."""
+    found = []
+
+    def hook(pairs):
+        last = {key: json.dumps(value, sort_keys=True) for key, value in pairs}
+        found.extend(key for key, value in pairs if json.dumps(value, sort_keys=True) != last[key])
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=hook), bool(found)
+
+
+@given(
+    st.lists(st.tuples(KEYS, OBJECTS), max_size=5).map(Pairs),
+    st.sampled_from([":", ": ", " :", "\t:", "\n : "]),
+    examples=300,
+)
+def test_a_key_that_stands_twice(value, colon):
+    """The same again is passed over, anything else is refused, wherever it stands and whatever else has a colon."""
+    text = write(value, colon)
+    expected, twice = says_two_things(text)
+    if twice:
+        with pytest.raises(FormatError, match="^file: .*stands twice, with different values"):
+            read_json(text.encode(), "file")
+    else:
+        assert repr(read_json(text.encode(), "file")) == repr(expected)
+
+
+@pytest.mark.parametrize("one, other", [("1", "true"), ("0", "false"), ("1", "1.0"), ('""', "null"), ("{}", "[]")])
+def test_values_that_only_python_takes_for_equal(one, other):
+    with pytest.raises(FormatError, match="^file: key 'a': key 'b' stands twice, with different values"):
+        read_json(f'{{"z": 1, "a": {{"b": {one}, "b": {other}}}}}'.encode(), "file")
+    assert read_json(b'{"a": {"x": 1, "y": [2]}, "a": {"y": [2], "x": 1}}', "file") == {"a": {"x": 1, "y": [2]}}
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4), st.data())
+def test_cut_off_wherever_the_cut_is(value, data):
+    text = json.dumps(value, indent=1).encode()
+    with pytest.raises(ReleaseError):
+        read_json(text[: data.draw(st.integers(0, len(text) - 1))], "file")
+
+
+# fmt: off
+NO_JSON = [
+    (b'{"0.jpg": "x",\n"1.jpg"', "line 2: the text ends in the middle of an entry: it is cut off"),
+    (b'{"0.jpg": "x",\n"1.jpg": "y', "line 2: the text ends in the middle of an entry: it is cut off"),
+    (b'{"0.jpg": "x"}\n["0.jpg"]', "line 2: '[\"0.jpg\"]' is not JSON"),
+    (b'{"0.jpg": "x"}' + b"\0" * 99, "line 1: '\\x00\\x00"),
+    (b'{"0.jpg": "x"}\r\n{"1.jpg": "x"}\n', "line 2: a second JSON object: these are JSON lines, where one object"),
+    (b'["0.jpg"]', "line 1: a JSON list, expected a JSON object with file names as keys"),
+    (b'"0.jpg"', "line 1: starts with '\"0.jpg\"', expected a JSON object"),
+    (b"{'0.jpg': 'x'}", "line 1: \"'0.jpg': 'x'}\" is not JSON"),
+    (b'{"0.jpg": "x", // 1\n}', "line 1: '// 1\\n}' is not JSON"),
+    (b'{"0.jpg": "x",}', "line 1: "),
+    (b'{"0.jpg": "x\ny"}', "line 1: 'y\"}' is not JSON"),
+    (b'{"0.jpg": "\0"}', "line 1: '\\x00\"}' is not JSON"),
+    (b'{"0.jpg": "\xff"}', "line 1: byte 0xff is not UTF-8 text"),
+    (b'{"0.jpg": %s}' % (b"1" * 10_000), "a number of thousands of digits"),
+    (b'{"0.jpg": ' + b"[" * 900_000, "nested far too deeply"),
+    (b'{"0.jpg": ' * 900_000, "nested far too deeply"),
+    (b'{"0.jpg": ' + b"[" * 1_000_001, "more than 1,000,000 times [, which is not plausible"),
+    (b'{"0.jpg": ' + b"{" * 1_000_001, "more than 1,000,000 times {, which is not plausible"),
+    (b'{"0.jpg": ' + b"7," * 10_000_001, "more than 10,000,000 times ,, which is not plausible"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("data, part", NO_JSON, ids=[part[:40] for _, part in NO_JSON])
+def test_no_json(data, part):
+    with pytest.raises(FormatError) as caught:
+        read_json(data, "file")
+    assert str(caught.value).startswith(f"file: {part}")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("depth", [100, 900, 1000, 5000])
+def test_deep_json_ends_in_an_error_of_ours(depth):
+    with pytest.raises(FormatError):
+        said("captions", b'{"0.jpg": ' + b"[" * depth + b"]" * depth + b"}")
+    with pytest.raises(FormatError):
+        said("captions", b'{"0.jpg": 1, ' + b'"0.jpg": {"a":' * depth + b"1" + b"}" * depth + b"}")
+
+
+def test_in_json_line_ends_are_content():
+    text = "One\v\f\x1c\x1e\x85\u2028\u2029\r\ntwo."
+    for escaped in (True, False):
+        data = json.dumps({"1.jpg": text}, ensure_ascii=escaped).replace("\\u2028", "\u2028").encode()
+        assert said("requests", data) == text
+
+
+# ----------------------------------------------------------------------------------------------------- what comes back
+
+SENTENCES = st.one_of(
+    st.none(),
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.sampled_from(["", "Make it longer.", " with blanks ", "ein Bart – 顔 😀", 'a "quote": and a \\', "\x7f\u2028"]),
+)
+
+
+def told(text):
+    """How the dataset says it."""
+    return "" if text is None or text.strip().lower() in NOTHING else text
+
+
+def check_texts(found, expected):
+    """Holds Arrow texts by file number against {file number: text}, "" elsewhere."""
+    assert [found[number].as_py() for number in expected] == list(expected.values())
+    assert pc.sum(pc.not_equal(found, "")).as_py() == sum(text != "" for text in expected.values())
+
+
+@given(st.data(), SUBSETS, st.booleans(), st.sampled_from([None, 1, "\t"]))
+def test_captions_come_back(data, subset, ascii_only, indent):
+    entries = {}
+    for number in data.draw(numbers(subset)):
+        each = {name: data.draw(SENTENCES) for name in RELEASE_NAMES.values() if data.draw(st.booleans())}
+        entries[number] = {"attribute_wise_captions": each, "overall_caption": data.draw(SENTENCES)}
+    named = {subset.file_name(number): entry for number, entry in entries.items()}
+    text = json.dumps(named, ensure_ascii=ascii_only, indent=indent).encode()
+    expected = {"caption": {n: told(entry["overall_caption"]) for n, entry in entries.items()}}
+    for column, name in RELEASE_NAMES.items():
+        expected[column] = {n: told(entry["attribute_wise_captions"].get(name)) for n, entry in entries.items()}
+    if not any(any(texts.values()) for texts in expected.values()):
+        with pytest.raises(FormatError, match="^file: no entry says anything of overall_caption, attribute_wise"):
+            READ["captions"](text, "file", subset)
+        return
+    found, count = READ["captions"](text, "file", subset)
+    assert count == len(entries)
+    assert list(found) == ["caption", *DEGREES]
+    for column, texts in found.items():
+        check_texts(texts, expected[column])
+
+
+@given(st.data(), SUBSETS)
+def test_requests_come_back_from_both_forms(data, subset):
+    words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=30)
+    words = words.map(lambda text: text.strip(" ").lstrip(",;|"))  # a text may not start with what separates columns
+    words = st.one_of(words, st.sampled_from(["None", "-1", "nan", "a, b"]))
+    entries = {number: data.draw(words) for number in data.draw(numbers(subset))}
+    named = {subset.file_name(number): text for number, text in entries.items()}
+    lines = "".join(f"{name}\t{text}\n" for name, text in named.items())
+    forms = {
+        "requests": json.dumps(named, ensure_ascii=data.draw(st.booleans())),
+        "requests_txt": lines.replace("\n", data.draw(st.sampled_from(["\n", "\r\n", " \n\n"]))),
+    }
+    expected = {number: told(text) for number, text in entries.items()}
+    for name, text in forms.items():
+        if any(expected.values()):
+            found, count = READ[name](text.encode(), "file", subset)
+            check_texts(found["request"], expected)
+            assert count == len(entries)
+        else:
+            with pytest.raises(FormatError, match="^file: no entry says anything of the request"):
+                READ[name](text.encode(), "file", subset)
+
+
+def written(values):
+    """How people write what is one of some values, beside the official ways."""
+    ways = [(way, code) for code, ways in enumerate(values) for way in ways]
+    return st.sampled_from([(None, -1), ("", -1), ("None", -1), *ways])
+
+
+BEARDS = ["No_Beard", "Beard", "beard", "no beard"]
+ASKED = {
+    "attribute": written([["Bangs", "bangs"], ["Eyeglasses"], BEARDS, ["Smiling"], ["Young", "age"]]),
+    "request_mode": written([["target", "Target"], ["change_definite", "change definite"], ["change_indefinite"]]),
+    "score_change_direction": written([["none"], ["negative", "NEGATIVE"], ["positive"]]).filter(
+        lambda pair: pair[0] != "None"
+    ),
+    "score_change_value": written([[], [1, "1"], [2], [3], [4], [5, "5"]]),
+    "target_score": written([[0, "0"], [1], [2], [3], [4], [5, "5"]]),
+    "text": st.text(max_size=5).map(lambda text: (f"t{text}", None)),
+    "user_mode": st.just(("start_pureRequest", None)),
+}
+COLUMNS = dict(zip(ASKED, ("attribute", "mode", "direction", "value", "target")))
+SPELLINGS = [str, str.lower, str.upper, lambda key: key.replace("_", " "), lambda key: key.replace("_", "-")]
+
+
+@given(st.data(), SUBSETS, st.sampled_from(SPELLINGS))
+def test_request_labels_come_back(data, subset, spell):
+    entries = {}
+    for number in data.draw(numbers(subset)):
+        asked = {key: data.draw(values) for key, values in ASKED.items() if data.draw(st.booleans())}
+        entries[number] = asked if set(asked) & set(COLUMNS) else {}
+    named = {
+        subset.file_name(number): {spell(key): value for key, (value, _) in entry.items()}
+        for number, entry in entries.items()
+    }
+    expected = {}
+    for number, entry in entries.items():
+        codes = {column: entry.get(key, (None, -1))[1] for key, column in COLUMNS.items()}
+        if codes["direction"] == -1 and max(codes.values()) >= 0:
+            codes["direction"] = 0
+        expected[number] = codes
+    text = json.dumps(named).encode()
+    if all(max(codes.values()) < 0 for codes in expected.values()):
+        with pytest.raises(FormatError, match="^file: no entry says anything of attribute, request_mode, "):
+            READ["request_labels"](text, "file", subset)
+        return
+    found, count = READ["request_labels"](text, "file", subset)
+    assert count == len(entries)
+    check_texts(found.pop("text"), {n: entry.get("text", ("", 0))[0] for n, entry in entries.items()})
+    assert list(found) == list(COLUMNS.values())
+    for column, codes in found.items():
+        assert codes.type == "int8"
+        assert {n: codes[n].as_py() for n in entries} == {n: entry[column] for n, entry in expected.items()}
+        assert pc.sum(pc.greater_equal(codes, 0)).as_py() == sum(entry[column] >= 0 for entry in expected.values())
+
+
+@pytest.mark.parametrize("filler", [*FILLERS, None, -1, {}, float("nan"), " None\n", "\tn/a "], ids=repr)
+def test_fillers(filler):
+    assert said("requests", json.dumps({"0.jpg": "A", "1.jpg": filler})) == ""
+    for value in (filler, {"overall_caption": filler}):
+        entries = {"0.jpg": {"overall_caption": "A"}, "1.jpg": value}
+        assert set(said("captions", json.dumps(entries)).values()) == {""}
+    assert set(said("request_labels", json.dumps({"0.jpg": {"target_score": 1}, "1.jpg": filler})).values()) == {-1}
+    asked = {"0.jpg": {"target_score": 1}, "1.jpg": {"attribute": filler, "target_score": 2}}
+    assert said("request_labels", json.dumps(asked))["attribute"] == -1
+
+
+# ------------------------------------------------------------------------------------------------------------ the keys
+
+PARTS = dict(zip(RELEASE_NAMES.values(), "abcde"))
+WHOLE = {"overall_caption": "All.", "attribute_wise_captions": PARTS}
+SAID = {"caption": "All.", **dict(zip(DEGREES, "abcde"))}
+
+
+@pytest.mark.parametrize(
+    "role, key, other, close",  # and whether the new name is so like the old one that the first entry is refused
+    [
+        ("hq_captions", "overall_caption", "Overall_Caption", True),
+        ("hq_captions", "overall_caption", "caption", False),
+        ("hq_captions", "attribute_wise_captions", "attribute_captions", True),
+        ("hq_captions", "attribute_wise_captions", "captions", False),
+        ("hq_captions", "No_Beard", "no_beard", True),
+        ("hq_captions", "Young", "Age", False),
+        ("hq_request_labels", "attribute", "attr", False),
+        ("hq_request_labels", "request_mode", "mode", False),
+        ("hq_request_labels", "score_change_direction", "direction", False),
+        ("hq_request_labels", "score_change_value", "score_change_values", True),
+        ("hq_request_labels", "score_change_value", "value", False),
+        ("hq_request_labels", "target_score", "target", False),
+    ],
+)
+def test_a_renamed_key_empties_no_column(role, key, other, close, copy):
+    edit(copy, role, lambda data: data.replace(f'"{key}":'.encode(), f'"{other}":'.encode()))
+    first = f"key '0.jpg': an object with '{other}', exp"
+    part = first if close else f"no entry says anything of {key}, but .*'{other}'"
+    with pytest.raises(FormatError, match=f"{FILES[role].name}: {part}"):
+        read(copy, "hq")
+
+
+def parts(**texts):
+    return {"overall_caption": "A", "attribute_wise_captions": texts}
+
+
+# fmt: off
+ENTRIES = [
+    *[("captions", value, f"{shown}, expected {{'attribute_wise_captions'") for value, shown in (
+        (5, "5"), (True, "True"), ("text", "'text'"), ([], "a list"), ({"x": 1}, "an object with 'x'"),
+        ({"overall_captions": "A"}, "an object with 'overall_captions'"),
+        ({"Overall_Caption": "A"}, "an object with 'Overall_Caption'"),
+        ({"overall_caption": "A", "attribute_captions": {}}, "an object with 'attribute_captions'"),
+        ({"caption": "A", "Bangs": "B"}, "an object with 'caption', 'Bangs'"))],
+    ("captions", parts(Fringe="B"), "an object with 'Fringe', expected a caption for each of Bangs,"),
+    ("captions", parts(no_beard="B"), "an object with 'no_beard', expected a caption for each of Bangs,"),
+    ("captions", parts(Youngs="B", Bangs="C"), "an object with 'Youngs', expected a caption for each of Bangs,"),
+    ("captions", parts(**{f"k{n}": "A" for n in range(99)}), "an object with 'k0', 'k1', 'k2', 'k3', 'k4', 'k5', "),
+    ("captions", parts() | {"attribute_wise_captions": "B"}, "'B', expected a caption for each of Bangs,"),
+    ("captions", parts() | {"attribute_wise_captions": []}, "a list, expected a caption for each of Bangs,"),
+    ("captions", {"overall_caption": ["A"]}, "overall_caption is a list, expected a text or null"),
+    ("captions", {"overall_caption": 7}, "overall_caption is 7, expected a text or null"),
+    ("captions", parts(Bangs=5), "Bangs is 5, expected a text or null"),
+    ("captions", parts(No_Beard=["x"]), "No_Beard is a list, expected a text or null"),
+    ("captions", parts(Bangs="\ud800"), "Bangs holds half a character (a lone surrogate), expected a text or null"),
+    *[("requests", value, f"the request is {shown}, expected a text or null")
+      for value, shown in ((5, "5"), (True, "True"), (1.5, "1.5"), ([], "a list"), ({"text": "x"}, "an object"))],
+    ("requests", "\ud83d", "the request holds half a character (a lone surrogate), expected a text or null"),
+    *[("request_labels", value, f"{shown}, expected {{'attribute': …, 'request_mode'") for value, shown in (
+        (5, "5"), ("text", "'text'"), ([], "a list"), ({"x": 1}, "an object with 'x'"),
+        ({"target_score": 1, "request_modes": "target"}, "an object with 'request_modes'"),
+        ({"attr": "A", "mode": 1}, "an object with 'attr', 'mode'"))],
+    ("request_labels", {"target_score": 1, "Target_Score": True}, "'Target_Score' and another spelling of it differ"),
+    *[("request_labels", {"attribute": "Bangs", key: value}, f"{key} is {shown}, expected {words}")
+      for key, words, values in (
+        ("attribute", "Bangs, Eyeglasses, No_Beard, Smiling, Young.", ["Hair", "Male", 3]),
+        ("request_mode", "target, change_definite, change_indefinite.", ["change", 1]),
+        ("score_change_direction", "none, negative, positive.", ["up", 1]),
+        ("score_change_value", "1, 2, 3, 4, 5.", [0, 6, "6", "many", 1.0, True]),
+        ("target_score", "0, 1, 2, 3, 4, 5.", [6, -2, True, 10**30, float("inf")])) for value in values
+        for shown in [repr(value)]],
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("name, entry, part", ENTRIES, ids=[f"{name}-{part[:60]}" for name, _, part in ENTRIES])
+def test_entries_that_are_refused(name, entry, part):
+    good = {"captions": {"overall_caption": "A"}, "request_labels": {"target_score": 1}, "requests": "A"}[name]
+    with pytest.raises(FormatError) as caught:
+        said(name, json.dumps({"0.jpg": good, "1.jpg": entry}))
+    assert str(caught.value).startswith(f"file: key '1.jpg': {part}")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "key", ["30000.jpg", "000001.jpg", "0.png", "0", "", "x", "1.jpg ", "\ud800.jpg", "0.jpg" * 10**6]
+)
+def test_keys_that_are_no_image(key):
+    with pytest.raises(
+        FormatError, match=r"^file: a key: '.*' is no image of the hq subset, whose files are 0\.jpg to"
+    ) as e:
+        said("requests", json.dumps({"0.jpg": "A", key: "B"}))
+    assert len(str(e.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["captions", "requests", "request_labels"])
+def test_files_that_say_nothing(name):
+    for text in ("{}", '{"0.jpg": null, "1.jpg": {}}', '{"0.jpg": null, "1.jpg": ""}'):
+        with pytest.raises(
+            FormatError, match="^file: no entry says anything of (overall_caption|attribute|the request)"
+        ):
+            said(name, text)
+
+
+def test_two_spellings_of_a_request_that_agree():
+    asked = {"Target_Score": 3, "target_score": 3, "attribute": None, "Attribute": "Young"}
+    assert said("request_labels", json.dumps({"1.jpg": asked}))["target"] == 3
+    assert said("request_labels", json.dumps({"1.jpg": asked}))["attribute"] == 4
+
+
+def test_a_key_that_is_mistyped_in_one_entry():
+    """Its text would be missing for this image alone."""
+    entries = {"0.jpg": WHOLE, "1.jpg": {"overall_captions": "A", "attribute_wise_captions": {"Bangs": "B"}}}
+    with pytest.raises(FormatError, match="^file: key '1.jpg': an object with 'overall_captions', expected"):
+        said("captions", json.dumps(entries))
+    entries["1.jpg"]["overall_caption"] = "C"  # then it is only one more key
+    assert said("captions", json.dumps(entries))["caption"] == "C"
+
+
+def test_keys_that_nobody_knows_are_passed_over_where_no_column_is_empty():
+    entry = {"id": 7, "overall_caption": "All.", "attribute_wise_captions": PARTS | {"Hat": "x"}}
+    assert said("captions", json.dumps({"0.jpg": {"overall_caption": "B"}, "1.jpg": entry})) == SAID
+    asked = {"attribute": "Young", "request_mode": "target", "target_score": 3, "dialog": [1, {"a": 2}]}
+    found = said("request_labels", json.dumps({"1.jpg": asked}))
+    assert found == {"attribute": 4, "mode": 0, "direction": 0, "value": -1, "target": 3}
+    some = {"attribute": "Young", "request_mode": "change_indefinite", "score_change_direction": "positive", "id": 5}
+    found = said("request_labels", json.dumps({"1.jpg": some}))
+    assert found == {"attribute": 4, "mode": 2, "direction": 2, "value": -1, "target": -1}
+
+
+def test_a_column_may_be_empty_where_all_keys_are_known():
+    """As in an excerpt that has the overall captions only."""
+    for each in (dict.fromkeys(PARTS), {}, None):
+        entry = {"attribute_wise_captions": each, "overall_caption": "All."}
+        assert said("captions", json.dumps({"1.jpg": entry})) == dict.fromkeys(SAID, "") | {"caption": "All."}
