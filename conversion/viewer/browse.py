@@ -5,17 +5,21 @@ loads nothing from the internet and sends nothing there. Its conditions are thos
 release. On a machine far away, forward the port: ssh -L 7860:127.0.0.1:7860 MACHINE
 """
 
+import argparse
 import contextlib
 import errno
 import io
 import json
+import os
 import socket
 import tempfile
 import threading
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
@@ -26,12 +30,15 @@ from ..runtime import extras, files
 from . import rows
 from .conditions import RENAMED, Conditions
 
+if TYPE_CHECKING:
+    from .server import Server
+
 HOST, PORT = "127.0.0.1", 7860
 AT_ONCE = 60  # rows that the gallery asks for at a time
 THUMBNAIL = 256  # side in pixels, of an HQ image in the gallery
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="a built folder, or a release")
     parser.add_argument(
         "--host", default=HOST, metavar="ADDRESS", help="listen there instead of %(default)s: others may then look too"
@@ -42,7 +49,7 @@ def add_arguments(parser):
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(serve(args.out, args.host, args.port))
         files.say(f"{args.out}: look at it at {server.address} (Ctrl+C stops)")
@@ -63,12 +70,12 @@ def run(args):
     files.say("Stopped.")
 
 
-def _open_browser(address):
+def _open_browser(address: str) -> None:
     if not webbrowser.open(address):
         files.say("There is no browser to open: give it the address yourself.")
 
 
-def serve(out, host=HOST, port=None):
+def serve(out: str | os.PathLike[str], host: str = HOST, port: int | None = None) -> "Server":
     """A server of the page for the folder `out`, which listens but does not answer until `run` is called.
 
     `server.address` is what to open. `port` 0 is any free one, None is PORT or where that is taken any free one. Raises
@@ -96,7 +103,7 @@ def serve(out, host=HOST, port=None):
 class PageData:
     """What the page asks for, without HTTP: the labels of all configs are in memory, images are read when asked for."""
 
-    def __init__(self, out):
+    def __init__(self, out: str | os.PathLike[str]) -> None:
         self.source = rows.open_rows(out)
         self.labels = {
             config: self.source.labels(config) for config in files.progress(self.source.configs, unit="configs")
@@ -104,7 +111,7 @@ class PageData:
         self.codes = {config: _codes(labels) for config, labels in self.labels.items()}
         self.conditions = {config: Conditions(labels) for config, labels in self.labels.items()}
 
-    def facts(self):
+    def facts(self) -> dict[str, Any]:
         """What the page needs once: the vocabulary, and which configs there are, with their rows."""
         return {
             "path": self.source.path,
@@ -119,7 +126,7 @@ class PageData:
             "license": LICENSE_NAME,
         }
 
-    def search(self, config, condition="", start=0):
+    def search(self, config: str, condition: str = "", start: int = 0) -> dict[str, Any]:
         """The rows that meet the condition, all for an empty one: their counts, and AT_ONCE of them from `start` on.
 
         Returns {"count": n, "splits": [n of each], "degrees": {name: [missing, 0, …, 5]}, "attributes": [yes, of each],
@@ -141,7 +148,7 @@ class PageData:
             "rows": [{"position": position, "file_name": name} for position, name in zip(page.tolist(), names)],
         }
 
-    def row(self, config, position):
+    def row(self, config: str, position: int) -> dict[str, Any]:
         """One row in full, a dict, with its labels in words and the code that selects it.
 
         Its "mask" is {"width", "height", "pixels": [number of each class]} or None.
@@ -168,11 +175,11 @@ class PageData:
             "code": f"{code}[{at}]",
         }
 
-    def image(self, config, position):
+    def image(self, config: str, position: int) -> bytes:
         """The JPEG of a row, as it is stored."""
         return self.source.row(config, position, ["image"])["image"]["bytes"]
 
-    def thumbnail(self, config, position):
+    def thumbnail(self, config: str, position: int) -> bytes:
         """The JPEG of a row, at most THUMBNAIL pixels wide and high."""
         image = self.image(config, position)
         try:
@@ -188,18 +195,18 @@ class PageData:
             raise FormatError(f"{name}: the JPEG cannot be decoded: {error}.") from None
         return file.getvalue()
 
-    def mask(self, config, position):
+    def mask(self, config: str, position: int) -> bytes | None:
         """The class of every pixel of a row's mask, a byte each, line by line; None where there is no mask."""
         mask = self.source.row(config, position, ["mask"]).get("mask")
         return mask and mask_indices(mask["bytes"], mask["path"]).tobytes()
 
-    def part(self, config, position, part):
+    def part(self, config: str, position: int, part: int) -> bytes | None:
         """The PNG of one binary part mask; None where the row lacks it."""
         parts = self.source.row(config, position, ["parts"]).get("parts", [])
         return next((each["mask"]["bytes"] for each in parts if each["part"] == part), None)
 
 
-def _codes(labels):
+def _codes(labels: pa.Table) -> dict[str, Any]:
     """What `search` counts, as NumPy arrays: -1 is a missing degree, and a missing attribute counts as no."""
     codes = {name: labels[name].fill_null(-1).to_numpy() for name in DEGREES}
     codes["split"] = labels["split"].combine_chunks().indices.to_numpy()
@@ -210,7 +217,7 @@ def _codes(labels):
     return codes
 
 
-def _mask_facts(mask):
+def _mask_facts(mask: dict[str, Any] | None) -> dict[str, Any] | None:
     if mask is None:
         return None
     indices = mask_indices(mask["bytes"], mask["path"])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from PIL import Image
 
 from ..release.vocabulary import ATTRIBUTES, DEGREES, SPLITS
 from .sheet import SOFT, Canvas
@@ -38,21 +39,26 @@ class Panel(NamedTuple):
 
 
 def statistics(groups: Sequence[Group]) -> bytes:
-    """PNG with the share and number of the images of each degree and each binary attribute, by split.
+    """What `draw` draws, as a PNG; the same groups and library versions give the same bytes."""
+    file = io.BytesIO()
+    draw(groups).save(file, "PNG")
+    return file.getvalue()
+
+
+def draw(groups: Sequence[Group]) -> Image.Image:
+    """The share and number of the images of each degree and each binary attribute, by split.
 
     Args:
         groups: drawn one below the other, [{"names": [config], "splits": {split: {"rows": n, "bangs": [missing, 0, …,
             5], …, "attributes": [n], "attributes_missing": n}}}]; a group may have "line", a text to write below its
             names.
 
-    Shares are of the rows that have the label; a split without any such row has no bars. The same groups and library
-    versions give the same bytes.
+    Shares are of the rows that have the label; a split without any such row has no bars.
     """
-    canvas, y, file = Canvas(WIDTH), 0, io.BytesIO()
+    canvas, y = Canvas(WIDTH), 0
     for group in groups:
         y = _draw_group(canvas, y + MARGIN, group)
-    canvas.cut(y + MARGIN).save(file, "PNG")
-    return file.getvalue()
+    return canvas.cut(y + MARGIN)
 
 
 def _draw_group(canvas: Canvas, y: int, group: Group) -> int:
@@ -121,13 +127,13 @@ def _percent(share: float) -> str:
 
 
 def count(labels: pa.Table) -> dict[str, dict[str, Any]]:
-    """The "splits" of a group for `statistics`, counted in a table as `rows.flat` makes it."""
+    """The "splits" of a group for `draw`, counted in a table as `rows.flat` makes it."""
     splits = {split: labels.filter(pc.field("split") == split) for split in SPLITS}
     return {split: {"rows": len(rows), **count_labels(rows)} for split, rows in splits.items() if len(rows)}
 
 
 def count_labels(labels: pa.Table) -> dict[str, Any]:
-    """What there is of each label in a table as `rows.flat` makes it, in the form that `statistics` takes."""
+    """What there is of each label in a table as `rows.flat` makes it, in the form that `draw` takes."""
     degrees = {name: labels[name].fill_null(-1).to_numpy() for name in DEGREES}
     attributes = labels.select(ATTRIBUTES)
     return {

@@ -27,6 +27,7 @@ contains, starts_with, ends_with, abs, greatest, least and coalesce may be used.
 smiling > 3 nor NOT smiling > 3 finds it, smiling IS NULL does. A missing text is ''.
 """
 
+import argparse
 import os
 
 import numpy as np
@@ -43,7 +44,7 @@ from .conditions import Conditions
 MOST = 100  # rows of a sheet: about 30,000 pixels, which every viewer still opens
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="a built folder, or a release")
     parser.add_argument("png", metavar="PNG", help="the picture to write")
     parser.add_argument("--config", choices=list(CONFIGS), help="which config (default: the first that OUT has)")
@@ -53,17 +54,25 @@ def add_arguments(parser):
     parser.add_argument("--stats", action="store_true", help="draw how many there are of each label instead")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     count = preview(args.out, args.png, args.config, args.split, args.rows, args.where, args.stats)
     files.say(f"{args.png}: {count:,} rows {'counted' if args.stats else 'drawn'}.")
 
 
-def preview(out, png, config=None, split=None, count=8, condition=None, stats=False):
+def preview(
+    out: str | os.PathLike[str],
+    png: str | os.PathLike[str],
+    config: str | None = None,
+    split: str | None = None,
+    count: int = 8,
+    condition: str | None = None,
+    stats: bool = False,
+) -> int:
     """Draw a contact sheet of at most `count` rows, or with `stats` the label counts of all, into the file `png`.
 
     Args: see `add_arguments`. Returns how many rows the picture shows. Raises UsageError where no row is selected or
     an option fits nothing, ReleaseError where the data is at fault, EnvironmentFault where `png` cannot be written or
-    a package is missing: DuckDB for a `condition`, matplotlib for `stats`.
+    DuckDB, which answers a `condition`, is missing.
     """
     if not 1 <= count <= MOST:
         raise UsageError(f"--rows {count}: a sheet has 1 to {MOST} rows.")
@@ -86,19 +95,19 @@ def preview(out, png, config=None, split=None, count=8, condition=None, stats=Fa
         shown = found
         line = f"{len(found):,} of {len(labels):,} rows{meets}"
         group = {"names": [title], "line": line, "splits": charts.count(labels.take(found))}
-        picture = charts.statistics([group])
+        picture = charts.draw([group])
     else:
         shown = sheet.spread(found, count)
         picture = sheet.contact_sheet(source, config, shown, title, f"{len(shown):,} of {len(found):,} rows{meets}")
     try:
         with files.whole_file(png) as file:
-            file.write(picture) if stats else picture.save(file, "PNG")
+            picture.save(file, "PNG")
     except OSError as error:
         raise EnvironmentFault(f"{png}: cannot be written: {error.strerror or error}.") from error
     return len(shown)
 
 
-def _check_place(png):
+def _check_place(png: str) -> None:
     """Raises UsageError where no picture can be written to the path `png`."""
     folder = os.path.dirname(png)
     if not png.lower().endswith(".png"):

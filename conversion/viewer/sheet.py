@@ -3,8 +3,10 @@
 import functools
 import io
 import unicodedata
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from ..release.errors import FormatError
@@ -24,8 +26,13 @@ INK, SOFT, FAINT, RULE, PAPER = "#1d2330", "#656d7c", "#c9ced7", "#e4e7ec", "#ff
 BAR = {"bangs": "#2f6fb0", "eyeglasses": "#7a57a8", "beard": "#8a6233", "smiling": "#d0762b", "age": "#3b8757"}
 OPACITY = 0.55  # of the mask over the image
 
+Row = dict[str, Any]  # as `source.row` gives it
+Color = str | tuple[int, int, int]
 
-def contact_sheet(source, config, positions, title, line):
+
+def contact_sheet(
+    source: "rows.BuiltRows | rows.ReleaseRows", config: str, positions: npt.NDArray[np.int64], title: str, line: str
+) -> Image.Image:
     """The sheet of some rows, a Pillow image.
 
     Args:
@@ -37,7 +44,7 @@ def contact_sheet(source, config, positions, title, line):
     return draw_rows(drawn, title, line)
 
 
-def spread(positions, count):
+def spread(positions: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
     """At most `count` of some positions, evenly spread."""
     return positions[np.linspace(0, len(positions) - 1, min(count, len(positions))).astype(int)]
 
@@ -52,23 +59,23 @@ DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "
 font = functools.cache(ImageFont.load_default)  # of a size in pixels
 
 
-def plain(text):
+def plain(text: str) -> str:
     """A text on one line, as far as possible in letters that the font has."""
     letters = unicodedata.normalize("NFKD", " ".join(str(text).translate(DASHES).split()))
     return "".join(letter for letter in letters if not unicodedata.category(letter).startswith(("M", "C")))
 
 
-def text_width(text, size):
+def text_width(text: str, size: int) -> float:
     """The width of a text in pixels, with wider spaces than the font's own, which are too narrow to see."""
     words = text.split(" ")
     return sum(map(font(size).getlength, words)) + (len(words) - 1) * _space(size)
 
 
-def _space(size):
+def _space(size: int) -> int:
     return round(size * 0.28)
 
 
-def wrap(text, size, width):
+def wrap(text: str, size: int, width: float) -> list[str]:
     """The lines of a text, none wider than `width` pixels; a word that is wider is broken."""
     lines = [""]
     for word in plain(text).split():
@@ -87,18 +94,18 @@ def wrap(text, size, width):
 class Canvas:
     """A picture that grows downwards as things are drawn on it. All sizes are in pixels."""
 
-    def __init__(self, width):
+    def __init__(self, width: int) -> None:
         self.width = width
         self.image = Image.new("RGB", (width, 1024), PAPER)
 
-    def reach(self, height):
+    def reach(self, height: float) -> None:
         """Makes the picture at least `height` high."""
         if height > self.image.height:
             grown = Image.new("RGB", (self.width, int(height * 1.5)), PAPER)
             grown.paste(self.image)
             self.image = grown
 
-    def text(self, x, y, text, size=15, color=INK, anchor="la"):
+    def text(self, x: float, y: int, text: str, size: int = 15, color: str = INK, anchor: str = "la") -> float:
         """One line of text; returns the x where it ends."""
         self.reach(y + 2 * size)
         draw = ImageDraw.Draw(self.image)
@@ -109,24 +116,33 @@ class Canvas:
             x += font(size).getlength(word) + _space(size)
         return x - _space(size)
 
-    def paragraph(self, x, y, text, width, size=15, color=INK):
+    def paragraph(self, x: float, y: int, text: str, width: float, size: int = 15, color: str = INK) -> int:
         """A wrapped text; returns the y below it."""
         for line in wrap(text, size, width):
             self.text(x, y, line, size, color)
             y += round(size * 1.45)
         return y
 
-    def box(self, x, y, width, height, fill=None, outline=None, radius=0):
+    def box(
+        self,
+        x: int,
+        y: int,
+        width: int,
+        height: int,
+        fill: Color | None = None,
+        outline: Color | None = None,
+        radius: int = 0,
+    ) -> None:
         self.reach(y + height)
         ImageDraw.Draw(self.image).rounded_rectangle(
             (x, y, x + width - 1, y + height - 1), radius, fill=fill, outline=outline
         )
 
-    def picture(self, x, y, image):
+    def picture(self, x: int, y: int, image: Image.Image) -> None:
         self.reach(y + image.height)
         self.image.paste(image, (x, y))
 
-    def cut(self, height):
+    def cut(self, height: int) -> Image.Image:
         """The picture, cut to `height`."""
         self.reach(height)  # else Pillow adds black
         return self.image.crop((0, 0, self.width, height))
@@ -135,8 +151,8 @@ class Canvas:
 # ----------------------------------------------------------------------------------------------------------- the sheet
 
 
-def draw_rows(shown, title, line):
-    """The sheet of some rows, dicts as `source.row` gives them, as a Pillow image."""
+def draw_rows(shown: list[Row], title: str, line: str) -> Image.Image:
+    """The sheet of some rows."""
     canvas, inner = Canvas(WIDTH), WIDTH - 2 * MARGIN
     canvas.text(MARGIN, MARGIN, title, 28)
     y = canvas.paragraph(MARGIN, MARGIN + 42, line, inner, 16, SOFT) + 14
@@ -151,7 +167,7 @@ def draw_rows(shown, title, line):
     return canvas.cut(y + 18 + MARGIN)
 
 
-def _draw_row(canvas, y, row):
+def _draw_row(canvas: Canvas, y: int, row: Row) -> int:
     """One row of the sheet; returns the y below it."""
     image = decode_image(row["image"]["bytes"], row["image"]["path"])
     tile = image.resize((TILE, TILE), Image.Resampling.LANCZOS) if image.width == image.height else image
@@ -175,7 +191,7 @@ def _draw_row(canvas, y, row):
     return _draw_parts(canvas, low + 18, row["parts"]) if "parts" in row else low
 
 
-def _draw_meters(canvas, x, y, height, row):
+def _draw_meters(canvas: Canvas, x: int, y: int, height: int, row: Row) -> None:
     """The five degrees, one below the other."""
     bar = 8
     step = (height - 21 - bar) / (len(DEGREES) - 1)
@@ -191,7 +207,7 @@ def _draw_meters(canvas, x, y, height, row):
             canvas.box(left, top + 21, right - left - 4, bar, fill=color, outline=color or RULE, radius=2)
 
 
-def _draw_texts(canvas, x, y, row, width):
+def _draw_texts(canvas: Canvas, x: int, y: int, row: Row, width: int) -> int:
     """Caption, request and attributes; returns the y below them."""
     words = rows.request_in_words(row["request_labels"]).items()
     asked = [word.replace("_", " ") if isinstance(word, str) else f"{field} {word}" for field, word in words]
@@ -213,7 +229,7 @@ def _draw_texts(canvas, x, y, row, width):
     return y - 11
 
 
-def _draw_parts(canvas, y, parts):
+def _draw_parts(canvas: Canvas, y: int, parts: list[dict[str, Any]]) -> int:
     """The part masks in class order and the official colours, a frame for each that is missing; returns the y below."""
     masks = {part["part"]: part["mask"] for part in parts}
     step = (canvas.width - 2 * MARGIN + 6) / len(PARTS)
@@ -228,14 +244,14 @@ def _draw_parts(canvas, y, parts):
     return y + side + 22
 
 
-def legend():
+def legend() -> bytes:
     """PNG with the colours of the mask classes."""
     canvas, file = Canvas(WIDTH), io.BytesIO()
     canvas.cut(_draw_legend(canvas, MARGIN) + MARGIN - 18).save(file, "PNG")
     return file.getvalue()
 
 
-def _draw_legend(canvas, y):
+def _draw_legend(canvas: Canvas, y: int) -> int:
     """The colours of the mask classes; returns the y below them."""
     step = (canvas.width - 2 * MARGIN) / LEGEND_COLUMNS
     for index, (name, color) in enumerate(MASK_COLORS.items()):
@@ -250,7 +266,7 @@ def _draw_legend(canvas, y):
 # -------------------------------------------------------------------------------------------------------------- images
 
 
-def lay_over(tile, mask):
+def lay_over(tile: Image.Image, mask: dict[str, Any]) -> Image.Image:
     """An image with a mask laid over it in the official colours, the background left as it is."""
     indices = mask_indices(mask["bytes"], mask["path"])
     indices = np.asarray(Image.fromarray(indices).resize(tile.size, Image.Resampling.NEAREST))
@@ -260,7 +276,7 @@ def lay_over(tile, mask):
     return Image.fromarray(np.where(indices[..., None] > 0, mixed, pixels).round().astype(np.uint8))
 
 
-def _part(mask, color, side):
+def _part(mask: dict[str, Any], color: tuple[int, int, int], side: int) -> Image.Image:
     """A binary part mask in a colour, `side` wide. A pixel that it covers in part is drawn, so that thin parts show."""
     try:
         with Image.open(io.BytesIO(mask["bytes"]), formats=["PNG"]) as image:
