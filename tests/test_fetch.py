@@ -65,12 +65,8 @@ def stay_here(monkeypatch):
         assert address[0] == "127.0.0.1", f"left the machine for {address}"
         return connect(self, address)
 
-    def resolve(host, *args, resolve=socket.getaddrinfo, **options):
-        assert host == "127.0.0.1", f"looked up {host}"
-        return resolve(host, *args, **options)
-
     monkeypatch.setattr(socket.socket, "connect", connect)
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, *_, **__: [(2, 1, 6, "", (host, port))])
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -268,6 +264,9 @@ def test_every_file_of_the_release_has_a_source_and_a_link():
     assert registry.link("hq_requests") == f"{drive}/drive/folders/{registry.HQ_TEXT_FOLDER}"
     key = registry.RESOURCE_KEYS[remotes["standard_attributes"].id]
     assert registry.link("standard_attributes").endswith(f"/view?resourcekey={key}")
+    needed = transfer.size_of(FILES[role] for role in set(FILES) - LEFT_OUT)
+    sizes = [transfer.in_words(size) for size in (needed, transfer.size_of(FILES.values()))]
+    assert "Both subsets take {}, with --all {}.".format(*sizes) in fetch.__doc__
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs the excerpts of the real data")
@@ -650,7 +649,7 @@ def test_what_was_downloaded_by_hand_is_not_fetched(tmp_path, call, drive, conte
 
 
 def test_damaged_files_are_replaced_and_kept_aside(tmp_path, call, contents, capsys):
-    """Under a name that nothing has yet, be it a file or a folder."""
+    """Under a name that nothing has yet, be it a file or a folder; but a zip with other things in it stays."""
     out = all_but(contents, tmp_path, "hq_images", "hq_labels")
     page = b"<!DOCTYPE html><title>Quota</title> of Google"
     images, masks = out / IMAGES, out / FILES["hq_masks"].path
@@ -660,6 +659,11 @@ def test_damaged_files_are_replaced_and_kept_aside(tmp_path, call, contents, cap
     Path(f"{images}.old").write_bytes(b"kept by an earlier call")
     Path(f"{masks}.old").mkdir()
     Path(f"{masks}.old.1").symlink_to("nowhere")
+    with zipfile.ZipFile(out / "texts.zip", "w") as archive:
+        archive.writestr(FILES["mapping"].path, contents["mapping"][: middle(contents["mapping"])])
+        archive.writestr("notes.txt", "theirs")
+    texts = (out / "texts.zip").read_bytes()
+    (out / FILES["mapping"].path).unlink()
     (out / "CelebAMask-HQ-attribute-anno (1).txt").write_bytes(contents["hq_attributes"][:-9])  # beside a sound one
     assert call(out) == 0
     said = capsys.readouterr().err
@@ -667,6 +671,8 @@ def test_damaged_files_are_replaced_and_kept_aside(tmp_path, call, contents, cap
     assert "anno (1).txt: this is not" in said and "delete this one" in said
     assert f"{IMAGES}: replaced; what was there is kept beside it, as image.zip.old.1." in said
     assert images.read_bytes() == contents["hq_images"] and masks.read_bytes() == contents["hq_masks"]
+    assert (out / FILES["mapping"].path).read_bytes() == contents["mapping"]
+    assert (out / "texts.zip").read_bytes() == texts
     assert Path(f"{images}.old").read_bytes() == b"kept by an earlier call"
     assert Path(f"{images}.old.1").read_bytes() == page
     assert (out / (LABELS.name + ".old")).read_bytes() == page and not (out / LABELS.name).exists()
@@ -833,18 +839,6 @@ def test_parts_of_the_images_count_together(tmp_path, call, drive, contents):
         images.extractall(out / "there", images.namelist()[2:])
     assert call(out) == 0
     assert not drive.log
-
-
-def test_a_zip_with_a_part_of_a_text_stays(tmp_path, call, contents):
-    """It may hold what else somebody put into it."""
-    out = all_but(contents, tmp_path, "hq_labels")
-    with zipfile.ZipFile(out / "texts.zip", "w") as archive:
-        archive.writestr(LABELS.path, contents["hq_labels"][: middle(contents["hq_labels"])])
-        archive.writestr("notes.txt", "theirs")
-    before = (out / "texts.zip").read_bytes()
-    assert call(out) == 0
-    assert (out / LABELS.path).read_bytes() == contents["hq_labels"]
-    assert (out / "texts.zip").read_bytes() == before
 
 
 COPIES = {
