@@ -104,6 +104,21 @@ def renamed(entries, digits):
     return result
 
 
+def zip_of_names(path, names, count=None):
+    """Writes a zip of empty members; without zip64 and with their number modulo 65,536, as macOS writes it."""
+    local = struct.pack("<4sHHHHHLLLHH", b"PK\3\4", 20, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    entry = struct.Struct("<4sHHHHHHLLLHHHHHLL").pack
+    body, directory, at = [], [], 0
+    for name in map(str.encode, names):
+        body += [local[:26], len(name).to_bytes(2, "little"), b"\0\0", name]
+        directory += [entry(b"PK\1\2", 20, 20, *[0] * 7, len(name), *[0] * 5, at), name]
+        at += 30 + len(name)
+    data = b"".join(directory)
+    count = len(names) % 65536 if count is None else count
+    end = struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, count, count, len(data), at, 0)
+    path.write_bytes(b"".join(body) + data + end)
+
+
 def in_folder(entries, folder):
     return [(f"{folder}/{name}", data) for name, data in entries]
 
