@@ -203,6 +203,10 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
         options["hash"] = options.get("hash") or _release("finding").code_digest()
         super().__init__(*args, **options)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        _release(folder=state.get("base_path"))  # a spawned worker has this script, and not the package yet
+        super().__setstate__(state)
+
     def _info(self) -> datasets.DatasetInfo:
         words = _release("vocabulary")
         features = features_of(self.config.subset, self.config.parts)
@@ -238,7 +242,7 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
     def _generate_examples(
         self, ranges: list[tuple[int, int]], key: tuple[Any, ...]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        rows = _release("rows", self.base_path)
+        rows = _release("rows")
         index_key = _release("index").IndexKey(*key)
         size, columns, filters = self.config.image_size, self.config.columns, self.config.filters
         for first, last in ranges:

@@ -15,14 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from doors import (
-    CONFIGS,  # noqa: E402
-    to_json,  # noqa: E402
-)
+from doors import CONFIGS, to_json  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from conversion.demo import command as demo  # noqa: E402
-from conversion.release.vocabulary import SPLITS
+from conversion.release.vocabulary import SPLITS  # noqa: E402
 
 
 def prepare(data):

@@ -1,0 +1,145 @@
+"""What `load_dataset` takes besides a config: columns, filters, names that need no files, a clone in the way."""
+
+import os
+import subprocess
+import sys
+
+import datasets
+import pyarrow.compute as pc
+import pytest
+from doors import ROOT
+
+import celeba_dialog
+from celeba_dialog import CelebADialog, UsageError
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, tmp_path):
+    """A working directory without a folder celeba_dialog/, and the name registered."""
+    monkeypatch.chdir(tmp_path)
+    celeba_dialog.register()
+    return tmp_path
+
+
+def load(demo, home, config="hq", **options):
+    return datasets.load_dataset(
+        "celeba_dialog", config, data_dir=str(demo.root), cache_dir=str(home / "cache"), **options
+    )
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(("config", "columns"), [("hq", ["smiling", "caption"]), ("hq_parts", ["parts"])])
+def test_columns(demo, home, config, columns, streaming):
+    found = load(demo, home, config, columns=columns, streaming=streaming)
+    for split, rows in demo.splits(config).items():
+        assert list(found[split].features) == columns
+        assert len(list(found[split])) == len(rows)
+        if "smiling" in columns:
+            assert list(found[split]) == [{name: row[name] for name in columns} for row in rows]
+
+
+def test_images_that_are_not_asked_for_are_not_read(demo, copy, home):
+    for role in ("HQ)/image.zip", "HQ)/mask/CelebAMask-HQ-mask-color-palette.zip"):
+        path = copy / f"CelebA-Dialog ({role}"
+        data = bytearray(path.read_bytes())
+        data[200:5000] = bytes(4800)  # among the bytes of the first image, not in the directory
+        path.write_bytes(data)
+    builder = CelebADialog(config_name="hq", data_dir=str(copy), cache_dir=str(home), columns=["file_name", "age"])
+    rows = [row for rows in builder.as_streaming_dataset().values() for row in rows]
+    assert rows == [{"age": row["age"], "file_name": row["file_name"]} for row in demo.rows("hq")]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("filters", "meets"),
+    [
+        ([("smiling", ">=", 4)], lambda row: row["smiling"] >= 4),
+        ([("smiling", "==", 0), ("age", ">", 1)], lambda row: row["smiling"] == 0 and row["age"] > 1),
+        ([[("bangs", "==", 5)], [("beard", "==", 5)]], lambda row: row["bangs"] == 5 or row["beard"] == 5),
+        (pc.field("caption") == "", lambda row: row["caption"] == ""),
+    ],
+    ids=["one", "and", "or", "expression"],
+)
+def test_filters(demo, home, filters, meets, streaming):
+    found = load(demo, home, "standard", filters=filters, columns=["file_name", "smiling"], streaming=streaming)
+    expected = {
+        split: [row["file_name"] for row in rows if meets(row)] for split, rows in demo.splits("standard").items()
+    }
+    assert {split: [row["file_name"] for row in rows] for split, rows in found.items()} == {
+        split: names for split, names in expected.items() if names
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"columns": ["smilin"]}, "smilin"),
+        ({"columns": []}, "expected some of image, mask"),
+        ({"columns": ["hq_file_name"]}, "hq_file_name"),
+        ({"filters": [("smilin", ">", 3)]}, "no column smilin, of"),
+        ({"filters": [("smiling", ">", 5)]}, "no row meets"),
+        ({"filters": "smiling > 3"}, "filters: "),
+        ({"filters": [("smiling", "~", 3)]}, "filters: "),
+    ],
+)
+def test_options_that_cannot_be(demo, home, options, words):
+    with pytest.raises(UsageError, match=words):
+        load(demo, home, **options)
+
+
+def test_names_need_no_files():
+    assert datasets.get_dataset_config_names("celeba_dialog") == list(celeba_dialog.CONFIGS)
+    assert datasets.get_dataset_split_names("celeba_dialog", "hq") == list(celeba_dialog.SPLITS)
+    assert list(datasets.load_dataset_builder("celeba_dialog", "standard").info.features)[:2] == ["image", "bangs"]
+    with pytest.raises(celeba_dialog.MissingFileError, match="Pass data_dir=RELEASE"):
+        datasets.load_dataset("celeba_dialog", "hq")
+
+
+def test_a_clone_called_celeba_dialog_in_the_working_directory(home):
+    (home / "celeba_dialog").mkdir()
+    (home / "celeba_dialog" / "celeba_dialog.py").write_text("")
+    with pytest.raises(celeba_dialog.MissingFileError, match="Pass data_dir=RELEASE"):
+        datasets.load_dataset("celeba_dialog", "hq")
+
+
+@pytest.mark.parametrize("first", ["name", "class"])
+def test_load_dataset_and_the_class_keep_each_others_rows(demo, home, first):
+    """They share one cache: what one has prepared the other finds, and nothing is removed."""
+
+    def by_class():
+        builder = CelebADialog(
+            config_name="standard", dataset_name="celeba_dialog", data_dir=str(demo.root), cache_dir=str(home / "cache")
+        )
+        builder.download_and_prepare()
+        return builder.as_dataset()
+
+    doors = [lambda: load(demo, home, "standard"), by_class]
+    for door in doors if first == "name" else reversed(doors):
+        assert {split: len(rows) for split, rows in door().items()} == {
+            split: len(rows) for split, rows in demo.splits("standard").items()
+        }
+    files = {path: path.stat().st_mtime_ns for path in (home / "cache").rglob("*.arrow")}
+    for door in doors:
+        door()
+    assert {path: path.stat().st_mtime_ns for path in (home / "cache").rglob("*.arrow")} == files
+
+
+def test_without_a_dataset_name_the_class_does_not_nest_in_the_cache_of_the_name(demo, home):
+    named = load(demo, home, "standard", split="test")
+    builder = CelebADialog(config_name="standard", data_dir=str(demo.root), cache_dir=str(home / "cache"))
+    builder.download_and_prepare()
+    assert all(os.path.exists(file["filename"]) for file in named.cache_files)
+    assert len(load(demo, home, "standard", split="test")) == len(named)
+
+
+def test_a_script_without_its_package_says_what_to_install(tmp_path):
+    (tmp_path / "celeba_dialog.py").write_text((ROOT / "celeba_dialog.py").read_text())
+    code = (
+        "import sys, datasets; sys.path = [path for path in sys.path if 'editable' not in path and 'main' not in path]; "
+        "sys.path_importer_cache.clear(); import celeba_dialog; celeba_dialog.DEGREES"
+    )
+    code = code.replace("'main' not in path", f"path != {str(ROOT)!r}")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)  # noqa: S603
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: ") and str(tmp_path) in last and "pip install" in last
