@@ -1,0 +1,341 @@
+"""Zips: every form that tools write gives what zipfile reads; what is damaged, hostile or short is refused by name."""
+
+import io
+import os
+import re
+import struct
+import zipfile
+
+import fsspec
+import pytest
+from releases import deflated, images_in, jpeg, raw_zip, run
+
+from conversion.release.errors import (
+    ChangedReleaseError,
+    ConflictError,
+    DamagedFileError,
+    EnvironmentFault,
+    FormatError,
+    MissingFileError,
+    ReleaseError,
+)
+from conversion.release.finding import Release
+from conversion.release.members import find_members
+from conversion.release.official import FILES
+from conversion.release.storage import open_plain, read_image_file, read_range
+from conversion.release.zips import read_members
+
+JPEG = jpeg()
+IMAGES = {n: JPEG + bytes([n]) * n for n in range(7)}  # each of another length
+PART = b"a part mask, whatever it holds"
+
+
+def zipped(entries, method=0, comment=b"", zip64=False):
+    """A zip of {name: bytes}, as Python's zipfile writes it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, data in entries.items():
+            with archive.open(zipfile.ZipInfo(name), "w", force_zip64=zip64) as member:
+                member.write(data)
+        archive.comment = comment
+    return file.getvalue()
+
+
+PLAIN = zipped({f"image/{number}.jpg": data for number, data in IMAGES.items()})
+
+
+def of_64_bits(**fields):
+    """A directory entry whose size, packed size and offset stand in a ZIP64 extra field."""
+    numbers = [fields.get(name, 8) for name in ("size", "packed", "offset")]
+    extra = struct.pack("<HHQQQ", 1, 24, *numbers)
+    wide = dict.fromkeys(("size", "packed", "offset"), 0xFFFFFFFF)
+    return {"name": "image/0.jpg", "data": b"x" * 8, "extra": extra} | wide
+
+
+def end_of_64_bits(entries, length, offset, disk=0):
+    """The end of a zip whose numbers do not fit into the old record."""
+    end = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, disk, disk, entries, entries, length, offset)
+    end += struct.pack("<4sLQL", b"PK\6\7", disk, length + offset, disk + 1)
+    return end + struct.pack("<4sHHHHLLH", b"PK\5\6", 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 2**32 - 1, 2**32 - 1, 0)
+
+
+def of_one(**fields):
+    return raw_zip([{"name": "image/0.jpg", "data": JPEG} | fields])
+
+
+# ------------------------------------------------------------------------------------------------------ forms of zips
+
+LIKE_AN_END = "a comment like an end"  # which zipfile takes for one
+FORMS = {
+    "stored": PLAIN,
+    "deflated": zipped({f"{n}.jpg": data for n, data in IMAGES.items()}, 8),
+    "64 bits": zipped({f"image/{n}.jpg": data for n, data in IMAGES.items()}, zip64=True),
+    "a comment": zipped({f"image/{n}.jpg": data for n, data in IMAGES.items()}, comment=b"a PK\1\2 comment"),
+    LIKE_AN_END: zipped({f"image/{n}.jpg": data for n, data in IMAGES.items()}, comment=b"PK\5\6" + b"\0" * 40),
+    "bytes in front": b"#!/bin/sh\n" + PLAIN,
+    "bytes behind": PLAIN + b"\n",
+    "folders and backslashes": zipped({"image/": b""} | {f"a\\image\\{n}.jpg": data for n, data in IMAGES.items()}),
+    "hidden and other files": zipped(
+        {"__MACOSX/image/._0.jpg": b"x", ".x/1.jpg": b"x", "image/Thumbs.db": b"x"}
+        | {f"image/{n}.jpg": data for n, data in IMAGES.items()}
+    ),
+    "zeros, large letters": zipped({f"image/{n:05d}.JPG": data for n, data in IMAGES.items()}),
+    "end of 64 bits": of_one()[:-22] + end_of_64_bits(1, 57, len(JPEG) + 41),
+    "one image twice": zipped({"image/0.jpg": JPEG, "again/0.jpg": JPEG}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_zipfile_reads(form, tmp_path):
+    (tmp_path / "image.zip").write_bytes(FORMS[form])
+    with zipfile.ZipFile(tmp_path / "image.zip") as archive:
+        names = [name for name in archive.namelist() if re.fullmatch(r"(a.)?(image|again)?.?\d+.jpg", name, re.I)]
+        expected = {(int(re.search(r"\d+", name)[0]), -1): archive.read(name) for name in names}
+    if form == LIKE_AN_END:
+        expected = {(number, -1): data for number, data in IMAGES.items()}
+    assert len(expected) == (1 if form in ("end of 64 bits", "one image twice") else 7)
+    assert images_in(tmp_path) == expected
+    fs = fsspec.filesystem("memory")
+    fs.pipe(f"/zips/{form}/image.zip", FORMS[form])
+    assert images_in(f"memory://zips/{form}") == expected
+
+
+def many(count):
+    """A zip of the first standard images, of which none holds anything; made by hand, for zipfile takes ten times."""
+    header = struct.pack("<4sHHHHHLLLHH", b"PK\3\4", 20, 0, 0, 0, 0, 0, 0, 0, 10, 0)
+    entry = struct.pack("<4sHHHHHHLLLHHHHHL", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0)
+    names = [f"{number:06d}.jpg".encode() for number in range(1, count + 1)]
+    body = b"".join(header + name for name in names)
+    directory = b"".join(entry + struct.pack("<L", 40 * n) + name for n, name in enumerate(names))
+    return body + directory, len(directory), len(body)
+
+
+@pytest.mark.parametrize("count", [70_000, 65_536])
+def test_a_count_that_is_wrapped(count, tmp_path):
+    """As macOS's Archive Utility writes it, which knows no zip64: 70,000 members are 4,464."""
+    data, length, start = many(count)
+    end = struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, count % 65536, count % 65536, length, start, 0)
+    (tmp_path / "img_align_celeba.zip").write_bytes(data + end)
+    with zipfile.ZipFile(tmp_path / "img_align_celeba.zip") as archive:
+        assert len(archive.namelist()) == count
+    found = find_members(Release(tmp_path), "standard_images")
+    assert found.numbers.tolist() == list(range(1, count + 1))
+    assert read_members(found.places.slice(count - 2), [str(tmp_path / "img_align_celeba.zip")]) == [b"", b""]
+
+
+# ------------------------------------------------------------------------------------------------------ what is refused
+
+
+def in_directory(old, new, whole=PLAIN):
+    place = whole.rindex(old)
+    return whole[:place] + new + whole[place + len(old) :]
+
+
+def split(whole, disk):
+    return whole[:-18] + struct.pack("<HH", disk, disk) + whole[-14:]
+
+
+PIECE = (
+    "image.zip: the last piece of a zip in several, .* With all of them in one folder: zip -s 0 image.zip --out whole"
+)
+LONG = [{"name": "image/" + "0" * 80 + f"{n}.jpg", "data": JPEG} for n in range(3)]  # so that more would have room
+Damaged, Format = DamagedFileError, FormatError
+# What is wrong -> (the zip, the error, how its message begins).
+# fmt: off
+REFUSED = {
+    "empty": (b"", Damaged, "image.zip: this is an empty file, not a zip. Download it again"),
+    "noise": (bytes(range(100, 256)) * 99, Damaged, "image.zip: this is not a zip: it starts with b'defg"),
+    "a page": (b"<!DOCTYPE html><html>Google Drive - Quota exceeded", Damaged,
+               "image.zip: this is a web page, as Google Drive sends where its quota .* not a zip. Download it again"),
+    "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", Damaged,
+                  "image.zip: this is a pointer of Git LFS, not the file itself, not a zip. .* git lfs pull"),
+    "cut in two": (PLAIN[:700], Damaged, "image.zip: the zip is cut off"),
+    "last of several": (split(PLAIN, 3), Damaged, PIECE),
+    "last of several, 64 bits": (of_one()[:-22] + end_of_64_bits(1, 57, len(JPEG) + 41, 3), Damaged, PIECE),
+    "first of several": (b"PK\x07\x08" + PLAIN[:600], Damaged, "image.zip: the zip is cut off"),
+    "count too low": (raw_zip(LONG, count=2), Damaged, ".* lists 3 members, and its end record says 2"),
+    "count too high": (raw_zip(LONG, count=4), Damaged, ".* lists 3 members, and its end record says 4"),
+    "count of 0": (raw_zip(LONG, count=0), Damaged, ".* lists 3 members, and its end record says 0"),
+    "count of 65,535": (of_one()[:-14] + b"\xff\xff" * 2 + of_one()[-10:], Damaged,
+                        "image.zip: the zip's end record does not fit the file: 65,535 entries in 57 bytes"),
+    "a billion entries": (of_one()[:-22] + end_of_64_bits(10**9, 57, 0), Damaged, "image.zip: .*1,000,000,000 en"),
+    "a million entries": (of_one()[len(JPEG) + 41 : -22] * 1_000_001 + end_of_64_bits(1_000_001, 57 * 1_000_001, 0),
+                          Damaged, "image.zip: the zip's end record does not fit the file: 1,000,001 entries"),
+    "a longer directory": (raw_zip(LONG, length=9999), Damaged, "image.zip: the zip's end record does not fit"),
+    "directory of 4 GB": (raw_zip(LONG, length=2**32 - 1), Damaged, "image.zip: .* in 4,294,967,295 bytes at"),
+    "directory behind the end": (raw_zip(LONG, offset=99_999), Damaged, "image.zip: .* bytes at 99,999"),
+    "damaged directory": (in_directory(b"PK\1\2", b"PK\1\3"), Damaged,
+                          "image.zip: the zip's directory is damaged at entry 6 of 7"),
+    "a bit of a name": (in_directory(b"image/5.jpg", b"image/4.jpg"), ReleaseError,
+                        "image.zip: image/4.jpg .*and image.zip: image/4.jpg .*have the same number and differ"),
+    "a bit of the last name": (in_directory(b"image/6.jpg", b"image/7.jpg"), Damaged,
+                               ".*image.zip: image/7.jpg in the directory of the zip is image/6.jpg where its "),
+    "a name where the bytes lie": (PLAIN.replace(b"image/6.jpg", b"image/7.jpg", 1), Damaged,
+                                   ".*image.zip: image/6.jpg in the directory .* is image/7.jpg where its bytes lie"),
+    "no header": (PLAIN.replace(b"PK\3\4", b"PK\3\5", 1), Damaged,
+                  ".*image.zip: image/0.jpg is not where the directory says"),
+    "a byte of an image": (PLAIN.replace(JPEG[-9:], b"\0" * 9, 1), Damaged,
+                           ".*image.zip: image/0.jpg holds .* with CRC [0-9a-f]{8}, expected"),
+    "encrypted": (of_one(flags=1), Format, "image.zip: image/0.jpg is encrypted"),
+    **{f"method {method}": (of_one(method=method), Format, f".* compressed by method {method},")
+       for method in (9, 12, 14, 93, 99)},
+    "claims 4 GB": (of_one(data=deflated(b"\0" * 1000), method=8, size=2**32 - 2), Format,
+                    "image.zip: image/0.jpg claims 4,294,967,294 bytes"),
+    "claims 65 MB, stored": (of_one(size=65 << 20, packed=65 << 20), Damaged, "image.zip: .* entry 0 of 1"),
+    "sizes that differ, stored": (of_one(size=5), Format, "image.zip: image/0.jpg claims 5 bytes"),
+    "a bomb": (of_one(data=deflated(b"\0" * (50 << 20)), method=8, size=1000), Damaged,
+               ".*image.zip: image/0.jpg holds 1,001 bytes"),
+    "claims too much": (of_one(data=deflated(b"x"), method=8, size=1000), Damaged,
+                        ".*image.zip: image/0.jpg holds 1 bytes .* expected 1,000"),
+    "no deflate stream": (of_one(data=b"\xff" * 99, method=8), Damaged, ".*image/0.jpg cannot be unpacked"),
+    "shared bytes": (raw_zip([{"name": "0.jpg", "data": JPEG}, {"name": "1.jpg", "data": JPEG, "offset": 0}]),
+                     Damaged, "image.zip: members of the zip overlap"),
+    "nested": (raw_zip([{"name": "0.jpg", "data": JPEG * 3}, {"name": "1.jpg", "data": JPEG, "offset": 60}]),
+               Damaged, "image.zip: members of the zip overlap"),
+    "into the directory": (of_one(packed=len(JPEG) + 9, size=len(JPEG) + 9), Damaged, "image.zip: members "),
+    **{f"{field} {number}": (raw_zip([of_64_bits(**{field: number})]), ReleaseError, "image.zip: ")
+       for number in (2**31, 2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1) for field in ("size", "packed", "offset")},
+    **{f"another of {number}": (raw_zip([{"name": "0.jpg", "data": JPEG}, of_64_bits(packed=number) | {"name": "a"}]),
+                                Damaged, "image.zip: ") for number in (2**31, 2**63, 2**64 - 1)},
+    "64 bits without a field": (raw_zip([of_64_bits() | {"extra": b""}]), Damaged, "image.zip: .* entry 0"),
+    "a field too short": (raw_zip([of_64_bits() | {"extra": b"\1\0\4\0abcd"}]), Damaged, "image.zip: .* entry 0"),
+    "two of one number": (zipped({"image/0.jpg": JPEG, "again/0.jpg": JPEG + b"x"}), ConflictError,
+                          "image.zip: again/0.jpg .* and image.zip: image/0.jpg .* have the same number and differ"),
+    "no such image": (zipped({"image/30000.jpg": JPEG}), Format, "image.zip: image/30000.jpg is no image of the hq"),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(what, tmp_path):
+    data, error, part = REFUSED[what]
+    (tmp_path / "image.zip").write_bytes(data)
+    with pytest.raises(error) as caught:
+        images_in(tmp_path)
+    assert re.match(part, str(caught.value)), str(caught.value)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
+BITS = [  # role, name in the zip, name in the directory
+    ("hq_images", "image/0.jpg", "image/1.jpg"),
+    ("hq_masks", "CelebAMask-HQ-mask-color-palette/100.png", "CelebAMask-HQ-mask-color-palette/101.png"),
+    ("hq_parts", "0/00000_hair.png", "0/00010_hair.png"),
+    ("standard_images", "img_align_celeba/000002.jpg", "img_align_celeba/000003.jpg"),
+]
+
+
+@pytest.mark.parametrize("where", ["disk", "memory"])
+@pytest.mark.parametrize("method", [0, 8])
+@pytest.mark.parametrize("role, name, other", BITS)
+def test_one_bit_of_a_name_in_the_directory(role, name, other, method, where, tmp_path):
+    """The image would be served under the number of another one; its bytes and their CRC are right."""
+    file = FILES[role].name
+    data = in_directory(name.encode(), other.encode(), zipped({name: PART * 9}, method))
+    root = f"memory://bits/{role}{method}" if where == "memory" else str(tmp_path)
+    fsspec.open(f"{root}/{file}", "wb").open().close()
+    with fsspec.open(f"{root}/{file}", "wb") as target:
+        target.write(data)
+    with pytest.raises(
+        DamagedFileError, match=f"{file}: {other} in the directory of the zip is {name} where its bytes"
+    ):
+        images_in(root, role)
+
+
+# --------------------------------------------------------------------------------- what is no plain file, or changes
+
+
+def device(path):
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, device])
+def test_what_is_no_plain_file_is_not_opened(make, tmp_path):
+    """A pipe would be waited for without end, and /dev/zero read without end."""
+    (tmp_path / "image.zip").write_bytes(PLAIN)
+    release = Release(tmp_path)
+    found = find_members(release, "hq_images")
+    (tmp_path / "image.zip").unlink()
+    make(tmp_path / "image.zip")
+    path = str(tmp_path / "image.zip")
+    with pytest.raises(OSError, match="not a plain file"):
+        open_plain(path)
+    for reads in (
+        lambda: read_range(path),
+        lambda: read_image_file(path),
+        lambda: read_members(found.places, [path]),
+        lambda: find_members(release, "hq_images"),
+    ):
+        with pytest.raises(EnvironmentFault, match=r"image\.zip: cannot be read: not a plain file"):
+            reads()
+    assert Release(tmp_path).sources == {}
+
+
+def test_a_zip_that_changes_after_it_was_looked_through(tmp_path):
+    path = tmp_path / "image.zip"
+    path.write_bytes(PLAIN)
+    release = Release(tmp_path)
+    found = find_members(release, "hq_images")
+    turned = zipped({f"image/{n}.jpg": data for n, data in reversed(IMAGES.items())})
+    for data, error, part in (
+        (
+            turned,
+            DamagedFileError,
+            r"image/0\.jpg in the directory of the zip is image/6\.jpg .* damaged or was changed",
+        ),
+        (PLAIN[:100], DamagedFileError, r"image/0\.jpg holds"),
+        (None, MissingFileError, "not there any more"),
+    ):
+        path.unlink()
+        if data:
+            path.write_bytes(data)
+        with pytest.raises(error, match=rf"image\.zip: {part}"):
+            read_members(found.places, [str(path)])
+    path.write_bytes(PLAIN[:1000])
+    with pytest.raises(DamagedFileError, match=r"image\.zip: "):
+        find_members(release, "hq_images")
+
+
+def test_an_unpacked_image_that_is_replaced(tmp_path):
+    """Under the same name and of the same size, as another release unpacked over the first."""
+    (tmp_path / "image").mkdir()
+    for number, data in IMAGES.items():
+        (tmp_path / "image" / f"{number}.jpg").write_bytes(data)
+    found = find_members(Release(tmp_path), "hq_images")
+    assert read_members(found.places, [f"{tmp_path}/image/"]) == list(IMAGES.values())
+    path = tmp_path / "image" / "3.jpg"
+    before = path.stat()
+    path.write_bytes(IMAGES[3][:-1] + b"x")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1000))
+    with pytest.raises(ChangedReleaseError, match=r"image/3\.jpg: was replaced since the release was looked through"):
+        read_members(found.places, [f"{tmp_path}/image/"])
+
+
+def test_two_sets_under_the_official_name_that_differ(tmp_path):
+    (tmp_path / "image.zip").write_bytes(PLAIN)
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image" / "3.jpg").write_bytes(IMAGES[3])
+    assert len(images_in(tmp_path)) == 7
+    (tmp_path / "image" / "3.jpg").write_bytes(IMAGES[3][:-1] + b"x")  # of the same size
+    with pytest.raises(
+        ConflictError, match=r"^image.*3\.jpg .* and image.*3\.jpg .* so one set of the two is numbered"
+    ):
+        images_in(tmp_path)
+
+
+def test_an_image_file_that_is_far_too_large(tmp_path):
+    (tmp_path / "image").mkdir()
+    with open(tmp_path / "image" / "0.jpg", "wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(FormatError, match=r"^image/: 0\.jpg claims 67,108,865 bytes"):
+        images_in(tmp_path)
+    with pytest.raises(FormatError, match="0.jpg: more than 67,108,864 bytes, which no image here has"):
+        read_image_file(str(tmp_path / "image" / "0.jpg"))
+
+
+def test_a_folder_of_more_images_than_files_may_be_open(tmp_path):
+    (tmp_path / "image").mkdir()
+    for number in range(90):
+        (tmp_path / "image" / f"{number}.jpg").write_bytes(JPEG)
+    code = "sys.path.insert(0, 'tests'); from releases import images_in; print(len(images_in(sys.argv[1])))"
+    assert int(run(code, tmp_path, RLIMIT_NOFILE=48)) == 90
