@@ -121,7 +121,8 @@ def test_every_config_in_every_way(config, way, demo, tmp_path, same_rows, regis
 def test_any_image_size(side, demo, tmp_path, same_rows):
     found = streamed(demo.root, "hq_parts", tmp_path, image_size=side)["validation"]
     rows = list(undecoded(found))
-    expected = resized(demo.splits("hq_parts")["validation"], side)
+    expected = demo.splits("hq_parts")["validation"]
+    expected = expected if side == 1024 else resized(expected, side)  # an image that has this size stays as it is
     for row, other in zip(rows, expected):
         parts, whole = row.pop("parts"), other.pop("parts")
         assert [part["part"] for part in parts] == [part["part"] for part in whole]
