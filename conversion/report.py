@@ -101,7 +101,7 @@ def _mark_needed(release: Release, lines: Mapping[str, Line]) -> None:
         if role not in needed and line["state"] == "missing":
             line["state"] = "not needed"
         elif role in needed and line["state"] != "complete":
-            line["next"] = f"{registry.link(role)} -> {FILES[role].path}"
+            line["next"] = ("" if release.demo else f"{registry.link(role)} -> ") + FILES[role].path
 
 
 def _lacking(release: Release, config: str, lines: Mapping[str, Line]) -> list[str]:
@@ -269,7 +269,7 @@ def _to_do(report: Report) -> list[str]:
     release, lines = shlex.quote(report["release"]), []
     for line in report["files"]:
         if line["next"]:
-            lines.append(f"  {FILES[line['role']].path if report['demo'] else line['next']} ({line['state']})")
+            lines.append(f"  {line['next']} ({line['state']})")
             if line["state"] == "damaged" and not any(line["note"] in why for why in report["refused"].values()):
                 lines.append(f"      {line['note']}")
     if lines and report["demo"]:

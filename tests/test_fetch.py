@@ -201,11 +201,13 @@ def test_a_damaged_file_that_is_not_needed(tmp_path, call, contents, capsys):
     assert re.search(r"request_hq.txt: this is not .* It is not needed: delete it.", capsys.readouterr().err)
 
 
-def test_a_demo_is_no_place_for_official_files(tmp_path, call, drive):
+def test_a_demo_is_no_place_for_official_files(tmp_path, drive):
     write_release(tmp_path / "demo", 1, 1)
     with pytest.raises(UsageError, match="demo: this is a demo, .* Give another folder"):
-        call(tmp_path / "demo")
+        run(tmp_path / "demo", "--accept-agreement")
     assert not drive.log
+    (tmp_path / "demo" / FILES["hq_captions"].path).unlink()
+    assert "drive.google.com" not in str(report.examine(Release(tmp_path / "demo")))
 
 
 def typeless(drive):
