@@ -222,7 +222,7 @@ def as_official(counts, sizes, folder):
     from conversion.fetch import registry
 
     for role, count in counts.items():
-        FILES[role] = FILES[role]._replace(count=count)
+        FILES[role] = FILES[role]._replace(total=count)
         registry.REMOTES[role] = registry.REMOTES[role]._replace(about=sizes[role][0])
         if role in CHECKSUMS:
             CHECKSUMS[role] = tuple(sizes[role])
