@@ -10,8 +10,8 @@ unpacked:
     celeba_dialog.register()
     dataset = load_dataset("celeba_dialog", "hq", data_dir="~/CelebA-Dialog")
 
-Here are the configs, the features, the builder and `register`. How the files are read stands in the package `release`,
-which is conversion/release/ in a clone and celeba_dialog_conversion/release/ where this is installed.
+How the files are read stands in the package `release`: conversion/release/ in a clone, installed as
+celeba_dialog_conversion.release.
 """
 
 import functools
@@ -90,11 +90,9 @@ class CelebADialogConfig(datasets.BuilderConfig):
             raise release.UsageError(f"subset is {self.subset!r}, expected hq or standard.")
         if self.image_size is not None:
             most = _release("vocabulary").HQ.side[0]
-            if isinstance(self.image_size, bool) or not isinstance(self.image_size, int):
-                raise release.UsageError(f"image_size is {self.image_size!r}, expected a number of pixels.")
-            if self.subset != "hq" or not 1 <= self.image_size <= most:
+            if self.subset != "hq" or type(self.image_size) is not int or not 1 <= self.image_size <= most:
                 raise release.UsageError(
-                    f"image_size is {self.image_size} for {self.name}: only HQ images can be resized, to a side from "
+                    f"image_size is {self.image_size!r} for {self.name}: only HQ images can be resized, to a side from "
                     f"1 to {most} pixels."
                 )
         if self.parts and self.subset != "hq":
@@ -109,11 +107,20 @@ class CelebADialogConfig(datasets.BuilderConfig):
         config_kwargs = dict(config_kwargs)
         finding = _release("finding")
         if config_kwargs.get("data_dir") or os.environ.get(finding.RELEASE_VARIABLE):
-            root = finding.find_root(config_kwargs.get("data_dir"))
-            roles = _release("official").roles_of(self.subset, self.parts)
-            config_kwargs["data_dir"] = root
-            config_kwargs["release"] = finding.Release(root).digest(roles)
+            self.__dict__["_listed"] = release = finding.Release(finding.find_root(config_kwargs.get("data_dir")))
+            config_kwargs["data_dir"] = release.root
+            config_kwargs["release"] = release.digest(_release("official").roles_of(self.subset, self.parts))
         return super().create_config_id(config_kwargs, custom_features)
+
+    def release(self) -> Any:
+        """The `Release`, as it was listed for `create_config_id`: a folder of 202,599 images takes a while to list."""
+        finding, listed = _release("finding"), self.__dict__.pop("_listed", None)
+        if listed and listed.is_unchanged(listed.sources):
+            return listed
+        return finding.Release(finding.find_root(self.data_dir))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_listed"}
 
 
 # ----------------------------------------------------------------------------------------------------------- features
@@ -209,6 +216,7 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
 
     def _info(self) -> datasets.DatasetInfo:
         words = _release("vocabulary")
+        is_given = self.config.data_dir or os.environ.get(_release("finding").RELEASE_VARIABLE)
         features = features_of(self.config.subset, self.config.parts)
         if self.config.columns is not None:
             features = datasets.Features({name: features[name] for name in features if name in self.config.columns})
@@ -219,15 +227,11 @@ class CelebADialog(datasets.GeneratorBasedBuilder):
             license=words.LICENSE_NAME,
             citation=words.CITATION,
             # Those of a whole release, for who asks before there are files; else the files tell.
-            splits=None if self._is_given() else {name: {"name": name} for name in words.SPLITS},
+            splits=None if is_given else {name: {"name": name} for name in words.SPLITS},
         )
 
-    def _is_given(self) -> bool:
-        return bool(self.config.data_dir or os.environ.get(_release("finding").RELEASE_VARIABLE))
-
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        finding, rows = _release("finding"), _release("rows")
-        release = finding.Release(finding.find_root(self.config.data_dir))
+        rows, release = _release("rows"), self.config.release()
         key = _release("index").index_key(release, self.config.subset, self.config.parts, self._cache_dir_root)
         index = _release("index").open_index(key, release)
         rows.check_first(index, self.config.image_size, self.config.columns)

@@ -193,6 +193,15 @@ class Release:
             )
         return data
 
+    def is_unchanged(self, roles: Iterable[str]) -> bool:
+        """Whether the texts and zips of some roles are still those that were listed.
+
+        Images in folders are held against what was listed one by one, when they are read.
+        """
+        sources = [source for role in roles for source in self.sources.get(role, [])]
+        files = {source.path: (source.size, source.stamp) for source in sources if not source.path.endswith("/")}
+        return all(file_status(path) == status for path, status in files.items())
+
     def digest(self, roles: Iterable[str]) -> str:
         """Hexadecimal digits that change when a file of these roles does, comes or goes."""
         digest = hashlib.sha256(f"{code_digest()} {self.demo}".encode())

@@ -23,7 +23,7 @@ from .copies import compare_copies
 from .errors import ChangedReleaseError, logger
 from .finding import Release
 from .official import roles_of
-from .storage import file_status, open_plain
+from .storage import open_plain
 from .table import Index, read_index
 from .vocabulary import SUBSETS
 
@@ -135,10 +135,8 @@ def _read_unchanged(key: IndexKey, release: Release | None) -> Index:
     if release is None:
         release = check_unchanged(key)
     index = read_index(release, key.subset, key.parts)
-    for source in (source for role in roles_of(key.subset, key.parts) for source in release.sources.get(role, [])):
-        # Images in a folder are held against the index one by one, when they are read.
-        if not source.path.endswith("/") and file_status(source.path) != (source.size, source.stamp):
-            raise _changed(key)
+    if not release.is_unchanged(roles_of(key.subset, key.parts)):
+        raise _changed(key)
     return index
 
 
