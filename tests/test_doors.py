@@ -1,0 +1,475 @@
+"""Rows as a user gets them: by the class and by name, prepared and streamed, in many processes, in training code."""
+
+import io
+import itertools
+import json
+import os
+import re
+
+import datasets
+import numpy as np
+import pytest
+from datasets.distributed import split_dataset_by_node
+from doors import undecoded
+from pictures import lanczos
+from PIL import Image
+from releases import at, edit, index_of, members, pack
+
+import celeba_dialog
+from celeba_dialog import CONFIGS, CelebADialog
+from conversion.release.errors import FormatError, MissingFileError, UsageError
+from conversion.release.vocabulary import DEGREES, MASK_CLASSES
+
+pytest_plugins = ["building"]
+datasets.disable_progress_bars()
+SIDES = {"hq_512": 512, "hq_256": 256}
+ANNOTATED = ("train", "validation", "test")
+
+
+@pytest.fixture
+def register(monkeypatch):
+    """register(), undone after the test."""
+    for module in (datasets.load, datasets.inspect):
+        monkeypatch.setattr(module, "dataset_module_factory", module.dataset_module_factory)
+    celeba_dialog.register()
+
+
+def prepared(root, config, cache, **options):
+    builder = CelebADialog(config_name=config, data_dir=str(root), cache_dir=str(cache), **options)
+    builder.download_and_prepare()
+    return builder.as_dataset()
+
+
+def streamed(root, config, cache, **options):
+    return CelebADialog(config_name=config, data_dir=str(root), cache_dir=str(cache), **options).as_streaming_dataset()
+
+
+def prepared_by_name(root, config, cache, **options):
+    return datasets.load_dataset("celeba_dialog", config, data_dir=str(root), cache_dir=str(cache), **options)
+
+
+def streamed_by_name(root, config, cache, **options):
+    return prepared_by_name(root, config, cache, streaming=True, **options)
+
+
+def names(dataset):
+    return [row["file_name"] for row in undecoded(dataset)]
+
+
+def at_another_size(rows, side):
+    """What rows have at another size, made by Pillow alone; masks that would grow stay as they are."""
+    for row in rows:
+        changed = {"image": row["image"] | {"bytes": lanczos(row["image"]["bytes"], side)}}
+        yield row | changed
+
+
+def same_masks(found, expected, side):
+    """Masks by their pixels, each of which is one of the original's."""
+    for one, other in zip(found, expected):
+        small, whole = (Image.open(io.BytesIO(mask["bytes"])) for mask in (one, other))
+        assert one["path"] == other["path"] and small.mode == whole.mode
+        assert small.getpalette() == whole.getpalette()
+        assert np.array_equal(small, whole.resize((min(side, 512),) * 2, Image.Resampling.NEAREST))
+
+
+# -------------------------------------------------------------------------------------------------- the same rows
+
+
+@pytest.mark.parametrize("way", [prepared, streamed, prepared_by_name, streamed_by_name])
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_config_in_every_way(config, way, demo, tmp_path, same_rows, register):
+    found = way(demo.root, config, tmp_path)
+    truth = demo.splits("hq" if config in SIDES else config)
+    assert list(found) == list(truth) == ["train", "validation", "test", "unlabeled"]
+    for split, expected in truth.items():
+        rows = list(undecoded(found[split]))
+        if config in SIDES:
+            expected = list(at_another_size(expected, SIDES[config]))
+            same_masks([row.pop("mask") for row in rows], [row.pop("mask") for row in expected], SIDES[config])
+        same_rows(rows, expected, f"{config} {split}")
+
+
+@pytest.mark.parametrize("side", [1, 40])
+def test_any_image_size(side, demo, tmp_path, same_rows):
+    rows = list(undecoded(streamed(demo.root, "hq_parts", tmp_path, image_size=side)["validation"]))
+    expected = list(at_another_size(demo.splits("hq_parts")["validation"], side))
+    for row, other in zip(rows, expected):
+        parts, whole = row.pop("parts"), other.pop("parts")
+        assert [part["part"] for part in parts] == [part["part"] for part in whole]
+        same_masks([part["mask"] for part in parts], [part["mask"] for part in whole], side)
+        same_masks([row.pop("mask")], [other.pop("mask")], side)
+    same_rows(rows, expected)
+
+
+def test_decoded_images(demo, tmp_path):
+    """What a user sees: pictures in RGB of the right size, masks whose pixels are the classes."""
+    rows = list(prepared(demo.root, "hq_parts", tmp_path)["test"])
+    for row, other in zip(rows, demo.splits("hq_parts")["test"]):
+        assert (row["image"].mode, row["mask"].mode) == ("RGB", "P")
+        assert np.array_equal(row["image"], Image.open(io.BytesIO(other["image"]["bytes"])))
+        mask = np.asarray(row["mask"])
+        assert np.array_equal(mask, Image.open(io.BytesIO(other["mask"]["bytes"])))
+        assert mask.shape == (512, 512) and mask.max() <= 18
+        for part in row["parts"]:  # the demo cuts its parts from the mask
+            assert np.array_equal(np.asarray(part["mask"]) == 255, mask == part["part"] + 1)
+    (row,) = itertools.islice(streamed(demo.root, "standard", tmp_path)["train"], 1)
+    assert (row["image"].mode, row["image"].size) == ("RGB", (178, 218))
+
+
+def test_features_are_those_of_the_contract():
+    features = CelebADialog(config_name="hq", data_dir=".").info.features
+    columns = (
+        "image mask bangs eyeglasses beard smiling age attributes caption attribute_captions request request_labels "
+        "identity file_name celeba_file_name"
+    )
+    assert list(features) == columns.split()
+    for name in DEGREES:
+        assert isinstance(features[name], datasets.ClassLabel) and features[name].num_classes == 6
+    assert features["smiling"].str2int("very_big_smile") == 5
+    assert features["attributes"].length == 40
+    assert features["attributes"].feature.names == ["no", "yes"]
+    assert features["identity"] == datasets.Value("int32")
+    labels = features["request_labels"]
+    assert labels["attribute"].names == ["bangs", "eyeglasses", "beard", "smiling", "age"]
+    assert labels["mode"].names == ["target", "change_definite", "change_indefinite"]
+    assert labels["direction"].names == ["none", "negative", "positive"]
+    assert labels["value"] == labels["target"] == datasets.Value("int8")
+    standard = CelebADialog(config_name="standard", data_dir=".").info.features
+    assert set(features) - set(standard) == {"mask", "celeba_file_name"}
+    assert set(standard) - set(features) == {"hq_file_name"}
+
+
+@pytest.mark.parametrize("row", [0, 5])
+def test_an_image_that_cannot_be_right(row, demo, copy, tmp_path):
+    """The error names it; `datasets` wraps that of a later image, the first is looked at before."""
+    spoiled = demo.splits("hq")["train"][row]["file_name"]
+    entries = members(at(copy, "hq_images"))
+    entries = [(name, data[: len(data) // 2] if name == f"image/{spoiled}" else data) for name, data in entries]
+    pack(at(copy, "hq_images"), entries)
+    says = rf"image\.zip: image/{spoiled}: the JPEG cannot be decoded"
+    for config in ("hq", "hq_256"):
+        with pytest.raises(FormatError, match=says):
+            list(streamed(copy, config, tmp_path)["train"])
+    with pytest.raises((FormatError, datasets.exceptions.DatasetGenerationError)) as caught:
+        prepared(copy, "hq_256", tmp_path)
+    error = caught.value if row == 0 else caught.value.__cause__
+    assert isinstance(error, FormatError)
+    assert re.search(says, str(error))
+
+
+# ------------------------------------------------------------------------------------------------ where the release is
+
+
+def test_the_release_may_come_from_the_environment(demo, tmp_path, monkeypatch, register):
+    monkeypatch.setenv("CELEBA_DIALOG_RELEASE", str(demo.root))
+    found = CelebADialog(config_name="hq", cache_dir=str(tmp_path)).as_streaming_dataset()
+    named = datasets.load_dataset("celeba_dialog", "hq", streaming=True, cache_dir=str(tmp_path))
+    assert names(found["test"]) == names(named["test"]) == [row["file_name"] for row in demo.splits("hq")["test"]]
+
+
+def test_without_a_release_the_error_says_what_to_run(tmp_path, monkeypatch, register):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for call in (
+        lambda: CelebADialog(config_name="hq", cache_dir=str(tmp_path)).download_and_prepare(),
+        lambda: CelebADialog(config_name="hq", cache_dir=str(tmp_path)).as_streaming_dataset(),
+        lambda: datasets.load_dataset("celeba_dialog", "hq"),
+    ):
+        with pytest.raises(MissingFileError, match="data_dir=.*CELEBA_DIALOG_RELEASE.*celeba-dialog fetch"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        ("standard", {"image_size": 64}, "only HQ images can be resized"),
+        ("hq", {"image_size": 0}, "image_size is 0"),
+        ("hq", {"image_size": 1025}, "image_size is 1025"),
+        ("hq", {"image_size": "64"}, "image_size is '64'"),
+        ("hq", {"image_size": True}, "image_size is True"),
+        ("standard", {"parts": True}, "only HQ images have part masks"),
+        ("hq", {"subset": "celeba"}, "subset is 'celeba', expected hq or standard"),
+    ],
+)
+def test_options_that_do_not_exist(config, options, message, demo, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        CelebADialog(config_name=config, data_dir=str(demo.root), cache_dir=str(tmp_path), **options)
+
+
+# -------------------------------------------------------------------------------------------------- nothing stale, ever
+
+
+def change_captions(root):
+    """A file of the same size and, as far as one can tell by its dates, of the same age."""
+    path = at(root, "hq_captions")
+    status, data = path.stat(), path.read_bytes()
+    path.write_bytes(data.replace(b"This ", b"That "))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == len(data) and path.read_bytes() != data
+    return {"caption", "attribute_captions"}
+
+
+def change_images(root):
+    entries = members(at(root, "hq_images"))
+    pack(at(root, "hq_images"), [(name, data) for (name, _), (_, data) in zip(entries, entries[1:] + entries[:1])])
+    return {"image"}
+
+
+def remove_labels(root):
+    at(root, "hq_labels").unlink()
+    return set(DEGREES)
+
+
+@pytest.mark.parametrize(
+    "change, way",
+    [
+        (change_captions, prepared),
+        (change_captions, streamed_by_name),
+        (change_images, prepared_by_name),
+        (change_images, streamed),
+        (remove_labels, prepared_by_name),
+    ],
+)
+def test_rows_follow_the_release(way, change, copy, tmp_path, register):
+    def rows():
+        found = way(copy, "hq", tmp_path / "cache")
+        return {row["file_name"]: row for dataset in found.values() for row in undecoded(dataset)}
+
+    before = rows()
+    assert rows() == before
+    columns = change(copy)
+    after = rows()
+    assert sorted(before) == sorted(after)
+    changed = {name for key in before for name in before[key] if before[key][name] != after[key][name]}
+    assert changed and changed <= columns
+
+
+def test_two_releases_at_once(demo, copy, tmp_path):
+    """Rows of one are never those of the other, in one process and one cache."""
+    change_captions(copy)
+    one, other = (streamed(root, "hq", tmp_path)["train"] for root in (demo.root, copy))
+    mixed = [(a["caption"], b["caption"]) for a, b in zip(undecoded(one), undecoded(other))]
+    assert [a for a, _ in mixed] == [row["caption"] for row in demo.splits("hq")["train"]]
+    assert [b.replace("That ", "This ") for _, b in mixed] == [a for a, _ in mixed]
+    assert any(a != b for a, b in mixed)
+
+
+@pytest.mark.parametrize("ways", [(prepared_by_name, prepared), (prepared, prepared_by_name)])
+def test_the_class_and_load_dataset_keep_their_rows_in_one_folder(ways, demo, tmp_path, register):
+    """Neither removes what the other made, nor makes it again."""
+    folders, made = set(), set()
+    for way in (*ways, *ways):
+        found = way(demo.root, "standard", tmp_path)
+        for dataset in found.values():
+            (file,) = dataset.cache_files
+            folders.add(os.path.dirname(file["filename"]))
+            made.add((file["filename"], os.stat(file["filename"]).st_ino))
+        assert all(os.path.exists(path) for path, _ in made)
+    assert len(folders) == 1 and len(made) == 4
+    (folder,) = folders
+    assert [name for name in os.listdir(folder) if os.path.isdir(os.path.join(folder, name))] == []
+
+
+# ----------------------------------------------------------------------------------------------- each sample, just once
+
+
+@pytest.fixture(scope="module")
+def stream(demo, tmp_path_factory):
+    """The standard train split, which has 8 shards, and its file names."""
+    found = streamed(demo.root, "standard", tmp_path_factory.mktemp("stream"))["train"]
+    expected = [row["file_name"] for row in demo.splits("standard")["train"]]
+    assert found.num_shards == 8 and len(expected) > 64
+    return found.cast_column("image", datasets.Image(decode=False)), expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "start"), [(0, None), (3, "fork"), pytest.param(2, "spawn", marks=pytest.mark.trials)]
+)
+def test_loader_workers(workers, start, stream):
+    data = pytest.importorskip("torch.utils.data")
+    dataset, expected = stream
+    options = dict(num_workers=workers, multiprocessing_context=start, timeout=240 if workers else 0)
+    loader = data.DataLoader(dataset, batch_size=5, collate_fn=list, **options)
+    assert sorted(row["file_name"] for batch in loader for row in batch) == expected
+
+
+def test_loader_workers_on_a_prepared_dataset(demo, tmp_path):
+    data = pytest.importorskip("torch.utils.data")
+    dataset = undecoded(prepared(demo.root, "hq_256", tmp_path)["train"])
+    loader = data.DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=list, shuffle=True)
+    found = sorted(int(row["file_name"][:-4]) for batch in loader for row in batch)
+    assert found == [int(row["file_name"][:-4]) for row in demo.splits("hq")["train"]]
+
+
+@pytest.mark.parametrize(("config", "nodes"), [("standard", 2), ("standard", 8), ("hq", 4)])
+def test_nodes(config, nodes, demo, stream, tmp_path):
+    dataset, expected = stream
+    if config == "hq":  # has fewer shards than nodes
+        dataset = undecoded(streamed(demo.root, "hq", tmp_path)["train"])
+        expected = [row["file_name"] for row in demo.splits("hq")["train"]]
+    shares = [names(split_dataset_by_node(dataset, rank, nodes)) for rank in range(nodes)]
+    assert all(shares)
+    assert sorted(itertools.chain(*shares)) == sorted(expected)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 2, "nobody waits long for another"
+
+
+def test_nodes_with_workers(stream):
+    data = pytest.importorskip("torch.utils.data")
+    dataset, expected = stream
+    found = []
+    for rank in range(2):
+        share = split_dataset_by_node(dataset, rank, 2)
+        loader = data.DataLoader(share, batch_size=None, num_workers=2, multiprocessing_context="fork", timeout=240)
+        found += [row["file_name"] for row in loader]
+    assert sorted(found) == expected
+
+
+@pytest.mark.parametrize("buffer", [1, 10, 1000])
+def test_shuffle(buffer, stream):
+    dataset, expected = stream
+    shuffled = dataset.shuffle(seed=3, buffer_size=buffer)
+    first = names(shuffled)
+    assert sorted(first) == expected and first != expected
+    assert names(shuffled) == first
+    assert names(dataset.shuffle(seed=4, buffer_size=buffer)) != first
+    shuffled.set_epoch(1)
+    again = names(shuffled)
+    assert sorted(again) == expected and again != first
+
+
+def test_resumed_after_any_row(demo, stream, tmp_path):
+    """Another stream goes on with the very next one; its state is plain JSON."""
+    dataset, expected = stream
+    states = []
+    for _ in dataset:
+        states.append(json.dumps(dataset.state_dict()))
+    another = undecoded(streamed(demo.root, "standard", tmp_path)["train"])
+    for stop in (1, 8, 9, 33, len(expected) - 1, len(expected)):
+        another.load_state_dict(json.loads(states[stop - 1]))
+        assert [row["file_name"] for row in another] == expected[stop:], stop
+
+
+def test_prepared_by_several_processes(demo, tmp_path, same_rows):
+    builder = CelebADialog(config_name="standard", data_dir=str(demo.root), cache_dir=str(tmp_path))
+    builder.download_and_prepare(num_proc=2)
+    for split, expected in demo.splits("standard").items():
+        same_rows(list(undecoded(builder.as_dataset()[split])), expected, split)
+
+
+# ------------------------------------------------------------------------------------------------------- in training
+
+LABELS = [*DEGREES, "attributes", "identity", "request_labels"]
+
+
+@pytest.mark.parametrize("form, way", [("numpy", prepared), ("torch", streamed)])
+def test_formats(form, way, demo, tmp_path):
+    pytest.importorskip("torch")
+    rows = list(way(demo.root, "hq", tmp_path)["validation"].with_format(form))
+    for row, other in zip(rows, demo.splits("hq")["validation"], strict=True):
+        pixels = np.asarray(Image.open(io.BytesIO(other["image"]["bytes"])))
+        found = np.asarray(row["image"])
+        assert np.array_equal(found if form == "numpy" else found.transpose(1, 2, 0), pixels)
+        indices = np.asarray(Image.open(io.BytesIO(other["mask"]["bytes"])))
+        assert np.array_equal(np.asarray(row["mask"]).reshape(512, 512), indices)
+        assert [int(row[name]) for name in DEGREES] == [other[name] for name in DEGREES]
+        assert np.asarray(row["attributes"]).tolist() == other["attributes"]
+        assert {name: int(value) for name, value in row["request_labels"].items()} == other["request_labels"]
+        assert row["caption"] == other["caption"]
+
+
+@pytest.mark.parametrize("way", [prepared, streamed])
+def test_labels_are_collated_without_help(way, demo, tmp_path):
+    """Batches of label columns come out of a plain DataLoader as tensors of integers, those without labels too."""
+    torch = pytest.importorskip("torch")
+    found = way(demo.root, "standard", tmp_path)
+    (unlabeled,) = torch.utils.data.DataLoader(found["unlabeled"].select_columns(LABELS).with_format("torch"))
+    assert unlabeled["smiling"].tolist() == unlabeled["request_labels"]["mode"].tolist() == [-1]
+    expected = demo.splits("standard")["train"]
+    assert all(row["smiling"] >= 0 for row in expected)
+    dataset = found["train"].select_columns(LABELS).with_format("torch")
+    batches = list(torch.utils.data.DataLoader(dataset, batch_size=16))
+    for name in (*DEGREES, "identity", "attributes"):
+        column = torch.cat([batch[name] for batch in batches])
+        assert not column.is_floating_point()
+        assert column.tolist() == [row[name] for row in expected]
+    for name in ("attribute", "mode", "direction", "value", "target"):
+        column = torch.cat([batch["request_labels"][name] for batch in batches])
+        assert column.tolist() == [row["request_labels"][name] for row in expected]
+
+
+@pytest.mark.parametrize("config, way", [("hq_256", streamed), ("hq_512", prepared), ("standard", prepared)])
+def test_whole_rows_are_collated_over_an_epoch(config, way, demo, tmp_path):
+    """With nothing but torch's own collate; the demo lacks what the real release lacks."""
+    torch = pytest.importorskip("torch")
+    truth = demo.splits("standard" if config == "standard" else "hq")
+    rows = [row for split in ANNOTATED for row in truth[split]]
+    assert sum(row["attribute_captions"]["beard"] == "" for row in rows) > len(rows) / 4
+    assert config != "standard" or sum(row["hq_file_name"] == "" for row in rows) > len(rows) / 2
+    for split, dataset in way(demo.root, config, tmp_path).items():
+        seen = []
+        for batch in torch.utils.data.DataLoader(dataset.with_format("torch").shuffle(seed=1), batch_size=4):
+            seen += batch["file_name"]
+            assert batch["image"].shape[0] == len(batch["file_name"]) == len(batch["caption"])
+        assert sorted(seen) == sorted(row["file_name"] for row in truth[split]), split
+
+
+def nulls(value):
+    """How many None are in a row, at any depth."""
+    if isinstance(value, (dict, list)):
+        return sum(map(nulls, value.values() if isinstance(value, dict) else value))
+    return int(value is None)
+
+
+@pytest.mark.parametrize("config", ["hq", "standard"])
+def test_no_column_is_null(config, demo, copy, tmp_path):
+    """Neither in the whole release, nor without any text or counterpart: the columns are there, and empty."""
+    for role in ("captions", "requests", "requests_txt", "request_labels"):
+        at(copy, f"{config}_{role}").unlink()
+    if config == "standard":
+        at(copy, "mapping").unlink()
+    for root in (demo.root, copy):
+        for dataset in prepared(root, config, tmp_path).values():
+            for row in dataset.remove_columns(["image"]):
+                assert not nulls(row), row["file_name"]
+                texts = [row["caption"], row["request"], *row["attribute_captions"].values()]
+                texts += [row["hq_file_name"]] if config == "standard" else []
+                assert root != copy or (set(texts), {*row["request_labels"].values()}) == ({""}, {-1})
+
+
+@pytest.mark.parametrize("config", ["hq", "standard"])
+def test_every_class_label_of_an_annotated_row_has_a_name(config, demo, tmp_path):
+    found = prepared(demo.root, config, tmp_path)
+    directions = set()
+    for split in ANNOTATED:
+        dataset = found[split].remove_columns(["image"])
+        features, labels = dataset.features, dataset.features["request_labels"]
+        for row in dataset:
+            assert all(features[name].int2str(row[name]) in DEGREES[name] for name in DEGREES)
+            asked = {name: labels[name].int2str(row["request_labels"][name]) for name in ("mode", "direction")}
+            assert (asked["direction"] == "none") == (asked["mode"] == "target")
+            directions.add(asked["direction"])
+            assert features["attributes"].feature.int2str(row["attributes"][0]) in ("no", "yes")
+    assert directions == {"none", "negative", "positive"}
+    # No class has one member for want of a label; the demo's rows twice, since it has few of each degree.
+    train = found["train"].remove_columns(["image"])
+    twice = datasets.concatenate_datasets([train, train])
+    parts = twice.train_test_split(test_size=0.5, stratify_by_column="smiling", seed=0)
+    assert sorted(parts["train"]["smiling"]) == sorted(parts["test"]["smiling"]) == sorted(train["smiling"])
+
+
+def test_a_request_that_leaves_its_direction_out(copy):
+    """As the release's own files do: `attribute`, `request_mode` and `target_score` are the keys seen in them."""
+    asked = json.loads(at(copy, "hq_request_labels").read_bytes())
+    seen = ("attribute", "request_mode", "target_score")
+    kept = {key: {name: entry.get(name) for name in seen} for key, entry in asked.items()}
+    edit(copy, "hq_request_labels", lambda data: json.dumps(kept).encode())
+    for row in index_of(copy).table.select(["file_name", "request_labels"]).to_pylist():
+        assert row["request_labels"]["direction"] == (0 if row["file_name"] in asked else -1)
+        assert row["request_labels"]["value"] == -1
+
+
+def test_the_mask_classes_lie_beside_the_card(built):
+    """As the segmentation examples of transformers read them."""
+    found = json.loads((built / "id2label.json").read_bytes())
+    assert {int(index): name for index, name in found.items()} == dict(enumerate(MASK_CLASSES))
+    assert (found["0"], found["13"], found["18"], len(found)) == ("background", "hair", "cloth", 19)
