@@ -1,27 +1,34 @@
-"""What is fuzzed. A target takes any bytes; an exception other than a ReleaseError, or a false answer, is a find."""
+"""What is fuzzed, and by whom it is judged.
+
+A target takes any bytes. An exception other than a ReleaseError is a find, and so is a value where plain Python, json,
+zipfile or Pillow find another one in the same bytes. That a reader refuses what they take is none.
+"""
 
 import io
 import json
 import os
+import re
 import struct
 import tempfile
+import zipfile
 import zlib
 from pathlib import Path
 
-from conversion.release import captions, texts
-from conversion.release.captions import read_json
+import numpy as np
+from PIL import Image
+
+from conversion.release.captions import REQUEST_FIELDS, read_json
 from conversion.release.errors import ReleaseError
-from conversion.release.finding import Release
-from conversion.release.images import decode_image, resize_image
-from conversion.release.masks import mask_indices, palette_mask, resize_mask, resize_part
+from conversion.release.finding import READERS, Release
+from conversion.release.images import check_image, decode_image, resize_image
+from conversion.release.masks import mask_indices, resize_part, sized_mask, sized_part
 from conversion.release.members import find_members
 from conversion.release.official import FILES
-from conversion.release.vocabulary import HQ, MASK_COLORS, STANDARD
+from conversion.release.vocabulary import ATTRIBUTES, HQ, MASK_COLORS, PARTS, RELEASE_NAMES, STANDARD
 from conversion.release.zips import read_members
 from tests import making
 
 TARGETS = {}
-SIDES = (16, 512)
 
 
 def target(function):
@@ -30,71 +37,209 @@ def target(function):
 
 
 def sound(read, *arguments):
-    """What a reader says, or None where it refuses; a refusal is one printable line."""
+    """What a reader says, or None where it refuses; a refusal can be printed."""
     try:
         return read(*arguments)
     except ReleaseError as error:
-        assert str(error).isprintable(), str(error)
+        assert str(error).replace("\n", "").isprintable(), str(error)  # a mask's message has two lines of Python
         return None
 
 
-def _text_target(name, subsets):
-    read = getattr(captions if hasattr(captions, name) else texts, name)
+# --------------------------------------------------------------------------------------------------------------- lists
 
+NOTHING = ("", "none", "null", "nan", "na", "n/a", "-1")
+DEGREE_PLACES = {name.lower(): place for place, pair in enumerate(RELEASE_NAMES.items()) for name in pair}
+PLACES = {"labels": DEGREE_PLACES, "attributes": {name: place for place, name in enumerate(ATTRIBUTES)}}
+
+
+def told(text):
+    return "" if not isinstance(text, str) or text.strip().lower() in NOTHING else text
+
+
+def plain(word):
+    return re.sub("[ -]", "_", word.strip().lower()) if isinstance(word, str) else word
+
+
+def rows_by_hand(kind, data):
+    """{file number: values} that a list says, [] for a file name alone; None where there are commas or quotes in it."""
+    text = data.decode("utf-8-sig")
+    if set(text) & set(',;"') and kind != "requests_txt":
+        return None
+    rows, order = {}, None
+    for line in filter(None, (line.strip(" \t\r") for line in text.split("\n"))):
+        key, *words = re.split("[ \t]+", line, maxsplit=kind == "requests_txt")
+        number = re.fullmatch("([0-9]+)[.]jpg", words[1] if kind == "mapping" and len(words) > 1 else key)
+        if kind == "requests_txt":
+            rows[int(number[1])] = told(words[0]) if words else ""
+        elif kind == "mapping" and number:
+            rows[int(key)] = [int(number[1])]
+        elif number:
+            rows[int(number[1])] = [value_by_hand(kind, word) for word in words]
+        elif len(words) >= 4 and kind in PLACES:
+            names = [key, *words][-len(set(PLACES[kind].values())) :]
+            order = np.argsort([PLACES[kind][plain(name) if kind == "labels" else name] for name in names])
+    return rows if order is None else {n: [values[at] for at in order] if values else [] for n, values in rows.items()}
+
+
+def value_by_hand(kind, word):
+    if kind == "attributes" and word in ("-1", "0", "1"):
+        return int(word == "1")
+    return -1 if word.lower() in NOTHING else int(word)
+
+
+def list_target(kind):
     def run(data):
-        for subset in subsets:
-            sound(read, data, "file", *subset)
+        for subset in (HQ,) if kind in ("mapping", "requests_txt") else (HQ, STANDARD):
+            found = sound(READERS[{"mapping": "mapping"}.get(kind, f"{subset.name}_{kind}")], data, "file", subset)
+            rows = rows_by_hand(kind, data) if found else None
+            if rows is None:
+                continue
+            if kind == "requests_txt":
+                check_texts(found[0]["request"], rows)
+                continue
+            table = found[0].reshape(len(found[0]), -1)
+            for number, values in rows.items():
+                assert table[number].tolist() == (values or [-1] * table.shape[1]), "read otherwise than by str.split"
+            assert (table[:, 0] >= 0).sum() == found[1] <= len(rows), "rows out of nothing"
 
-    TARGETS[name.removeprefix("read_")] = run
+    TARGETS[kind] = run
 
 
-for _name in ("degrees", "attributes", "identity"):
-    _text_target(f"read_{_name}", [(HQ,), (STANDARD,)])
-for _name in ("captions", "requests", "requests_txt", "request_labels"):  # a list as long as the subset each
-    _text_target(f"read_{_name}", [(HQ,)])
-for _name in ("mapping", "partition"):
-    _text_target(f"read_{_name}", [()])
+for _kind in ("labels", "attributes", "identity", "mapping", "requests_txt"):
+    list_target(_kind)
 
 
 @target
-def read_json(data):
-    """The standard library is asked too: what one takes the other takes, and says the same."""
-    found = sound(read_json, data, "file")
-    twice = False
+def partition(data):
+    sound(READERS["partition"], data, "file", STANDARD)
+
+
+def check_texts(found, expected):
+    """Holds an Arrow array of texts by file number against {file number: text}."""
+    found = {number: text for number, text in enumerate(found.to_pylist()) if text}
+    assert found == {number: text for number, text in expected.items() if text}, "other texts than plain Python finds"
+
+
+# ---------------------------------------------------------------------------------------------------------------- JSON
+
+
+def by_json(data):
+    """(what the standard library reads, whether a key says two things); None for no JSON in UTF-8."""
+    twice = []
 
     def pairs(entries):
-        nonlocal twice
-        twice = twice or len({key for key, _ in entries}) < len(entries)
+        last = {key: json.dumps(value, sort_keys=True) for key, value in entries}
+        twice.extend(key for key, value in entries if json.dumps(value, sort_keys=True) != last[key])
         return dict(entries)
 
-    encoding = json.detect_encoding(data)
-    if encoding.startswith("utf-32"):  # which nobody has
-        return
     try:
-        expected = json.loads(data.decode(encoding), object_pairs_hook=pairs)
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=pairs), bool(twice)
     except (ValueError, RecursionError):
-        assert found is None, "not JSON, and read"
-        return
-    if not isinstance(expected, dict):
-        assert found is None, "no object, and read"
-    elif not twice:
-        assert repr(found) == repr(expected), "read otherwise than by the standard library"
-
-
-_folder = tempfile.TemporaryDirectory(prefix="celeba-dialog-fuzz-")
+        return None
 
 
 @target
-def zip_finder(data):
-    """A zip of any name: found, listed and read to the end."""
-    path = Path(_folder.name) / "zip" / "image.zip"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    release = sound(Release, path.parent)
-    for role, sources in release.sources.items() if release else ():
-        members = sound(find_members, release, role)
-        if members:
-            sound(read_members, members.places, [source.path for source in sources])
+def read_json_file(data):
+    """What the standard library does not take, and a key that says two things, is refused; the rest reads the same."""
+    found, expected = sound(read_json, data, "file"), by_json(data)
+    if expected is None or expected[1] or not isinstance(expected[0], dict):
+        assert found is None, "no JSON object, or a key that says two things, and read"
+    elif found is not None:
+        assert repr(found) == repr(expected[0]), "read otherwise than by the standard library"
+
+
+def json_target(kind, expect):
+    def run(data):
+        found = sound(READERS[f"hq_{kind}"], data, "file", HQ)
+        if found is None:
+            return
+        entries = by_json(data)[0]
+        for column, values in found[0].items():
+            expected = {int(key[:-4]): expect(column, entry) for key, entry in entries.items()}
+            if values.type == "string":
+                check_texts(values, expected)
+            else:
+                found_codes = {n: code for n, code in enumerate(values.to_pylist()) if code >= 0}
+                assert found_codes == {n: code for n, code in expected.items() if code >= 0}, column
+
+    TARGETS[kind] = run
+
+
+def caption(column, entry):
+    entry = entry if isinstance(entry, dict) else {}
+    each = entry.get("attribute_wise_captions")
+    if column == "caption":
+        return told(entry.get("overall_caption"))
+    return told(each.get(RELEASE_NAMES[column]) if isinstance(each, dict) else None)
+
+
+def request_label(column, entry):
+    entry = {plain(key): value for key, value in entry.items()} if isinstance(entry, dict) else {}
+    if column == "text":
+        return told(entry.get("text"))
+    codes = {}
+    for name, (key, words) in REQUEST_FIELDS.items():
+        value = entry.get(key)
+        codes[name] = words.get(plain(value), -1) if type(value) in (str, int) else -1
+    if column == "direction" and codes[column] < 0 and max(codes.values()) >= 0:
+        return 0
+    return codes[column]
+
+
+json_target("captions", caption)
+json_target("requests", lambda column, text: told(text))
+json_target("request_labels", request_label)
+
+
+# ---------------------------------------------------------------------------------------------------------------- zips
+
+_folder = tempfile.TemporaryDirectory(prefix="celeba-dialog-fuzz-")
+NAMES = {
+    "hq_images": r"(?i)0*([0-9]{1,5})[.]jpe?g",
+    "hq_masks": r"(?i)0*([0-9]{1,5})[.]png",
+    "hq_parts": rf"(?i)0*([0-9]{{1,5}})_({'|'.join(PARTS)})[.]png",
+}
+HIDDEN = re.compile(r"(^|[/\\])([.](?![.]?([/\\]|$))|__MACOSX[/\\])")
+
+
+def by_zipfile(path, role):
+    """{(number, part): bytes} of the images of a role; None where zipfile does not read all of them."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = {}
+            for info in archive.infolist():
+                match = re.fullmatch(NAMES[role], re.split(r"[/\\]", info.filename)[-1])
+                if match and not HIDDEN.search(info.filename):
+                    part = PARTS.index(match[2].lower()) if role == "hq_parts" else -1
+                    found[int(match[1]), part] = archive.read(info)
+            return found
+    except Exception:  # whatever: it refuses
+        return None
+
+
+def zip_target(role):
+    path = Path(_folder.name) / role / FILES[role].name
+
+    def run(data):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        release = sound(Release, path.parent)
+        found = sound(find_members, release, role)
+        if not found or role not in release.sources:
+            return
+        images = sound(read_members, found.places, [str(path)])
+        expected = by_zipfile(path, role)
+        if images is None or expected is None:
+            return
+        ours = dict(zip(zip(found.numbers.tolist(), found.parts.tolist()), images))
+        assert ours.items() <= expected.items(), "other images than in zipfile"
+        assert ours == expected or release.notes, "fewer images than in zipfile, without a word"
+
+    TARGETS[f"zip_of_{role}"] = run
+
+
+for _role in NAMES:
+    zip_target(_role)
 
 
 @target
@@ -106,21 +251,42 @@ def search(data):
         (folder / name).write_bytes(data)
     release = sound(Release, folder)
     for role in release.sources if release else ():
-        sound(release.text, role)
+        sound(release.read, role)
+
+
+# -------------------------------------------------------------------------------------------------------------- images
+
+ORIENTATION = 0x0112
+
+
+def by_pillow(data, form):
+    """(mode, size, whether it is turned, palette, pixels); None where Pillow does not read it."""
+    try:
+        with Image.open(io.BytesIO(data), formats=[form]) as image:
+            turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
+            pixels = np.array(image)
+            return image.mode, image.size, turned, image.getpalette() or [], pixels
+    except Exception:  # whatever: it refuses
+        return None
 
 
 @target
 def mask(data):
     """As it is, and with its checksums made right, so that what they guard is reached."""
-    for mask in (data, with_right_checksums(data)):
-        indices = sound(mask_indices, mask, "0.png")
-        again = sound(palette_mask, mask, "0.png")
-        if indices is not None:
-            assert indices.ndim == 2 and indices.dtype == "uint8" and indices.max(initial=0) < 19
-            assert (mask_indices(again, "0.png") == indices).all()
-        for side in SIDES:
-            sound(resize_mask, mask, side, "0.png")
-            sound(resize_part, mask, side, "0.png")
+    official = [value for color in MASK_COLORS.values() for value in color]
+    for png in (data, with_right_checksums(data)):
+        indices, part = sound(mask_indices, png, "0.png"), sound(sized_part, png, None, "0.png")
+        taken = sound(sized_mask, png, None, "0.png")
+        expected = by_pillow(png, "PNG")
+        for size in (16, 512):
+            sound(sized_mask, png, size, "0.png")
+            sound(resize_part, png, size, "0.png")
+        if expected is None:
+            continue
+        mode, size, turned, palette, pixels = expected
+        assert indices is None or (mode == "P" and (indices == pixels).all()), "other classes than Pillow's"
+        assert taken is None or (mode, size, turned, palette[:57]) == ("P", (512, 512), False, official), "no such mask"
+        assert part is None or (mode in ("1", "L", "RGB") and size == (512, 512) and not turned), "no such part mask"
 
 
 def with_right_checksums(data):
@@ -138,60 +304,75 @@ def with_right_checksums(data):
 
 @target
 def jpeg(data):
-    image = sound(decode_image, data, "0.jpg")
+    own, image, expected = sound(check_image, data, [256], HQ, "0.jpg"), sound(decode_image, data, "0.jpg"), None
     if image is not None:
-        assert image.mode == "RGB"
         resize_image(image, 16)
+        expected = by_pillow(data, "JPEG")
+    if own and expected:
+        mode, size, turned, _, _ = expected
+        assert (mode, size, turned) == ("RGB", own, False), "no such JPEG"
+
+
+# --------------------------------------------------------------------------------------------------------------- seeds
 
 
 def seeds():
     """{target: [bytes]} to start from: the files of a tiny demo, and small files of every form."""
-    from PIL import Image
-
     with tempfile.TemporaryDirectory() as folder:
         root = os.path.join(folder, "demo")
         truth = making.write_release(root, hq=3, standard=3)
-        paths = {role: Path(root) / file.path for role, file in FILES.items()}
-        files = {role: path.read_bytes() for role, path in paths.items() if path.exists()}  # of lists, only train's
+        files = {role: path.read_bytes() for role, file in FILES.items() if (path := Path(root) / file.path).exists()}
     found = {name: [] for name in TARGETS}
-    found["degrees"] = [files["hq_labels"], files["standard_labels"], files["labels_train"]]
-    found["attributes"] = [files["hq_attributes"], files["standard_attributes"]]
-    found["identity"] = [files["hq_identity"], files["standard_identity"]]
+    for kind in ("labels", "attributes", "identity", "requests_txt", "captions", "requests", "request_labels"):
+        found[kind] = [files[f"hq_{kind}"], files[f"standard_{kind}"]]
+    found["labels"].append(files["labels_train"])
     found["mapping"] = [files["mapping"]]
     found["partition"] = [files["partition"]]
-    for kind in ("captions", "requests", "requests_txt", "request_labels"):
-        found[kind] = [files[f"hq_{kind}"], files[f"standard_{kind}"]]
-    found["read_json"] = [files["hq_request_labels"], b'{"a": [1, -2.5e3, true, null, "\\u00e9\\ud83d\\ude00"]}']
+    found["read_json_file"] = [files["hq_request_labels"], b'{"a": [1, -2.5e3, true, null, "\\u00e9\\ud83d\\ude00"]}']
+    found["read_json_file"] += [
+        b'{"a": 1, "b": {"c": "\\":", "c": "\\":"}, "a": 1}',
+        b'{"a" : {"":0, "" :0},"b":"\\\\"}',
+    ]
     found["search"] = [files["hq_captions"], files["standard_labels"], files["mapping"], b"<!DOCTYPE html><html>"]
-    found["zip_finder"] = [files["hq_images"], files["hq_masks"][:3000] + files["hq_masks"][-600:], _small_zip()]
-    image = Image.new("P", (9, 7), 13)
+    found["zip_of_hq_images"] = [small_zip(0), small_zip(8), small_zip(0, True), small_zip(8, True)]
+    masks = {f"mask/{number}.png": b"\x89PNG" + b"%d" % number for number in range(5)}
+    parts = {f"0/0000{n}_{part}.png": b"\x89PNG" + part.encode() * 9 for n in range(2) for part in PARTS[:3]}
+    found["zip_of_hq_masks"] = [zip_of(masks, 0), zip_of(masks, 8)]
+    found["zip_of_hq_parts"] = [zip_of(parts, 0), zip_of(parts, 8), zip_of(parts, 0, True)]
+    with Image.open(io.BytesIO(truth["hq"][0]["image"]["bytes"])) as face:
+        face = face.resize((256, 256))
+    turned = Image.Exif()
+    turned[ORIENTATION] = 6
+    found["jpeg"] = [saved(face, "JPEG"), saved(face, "JPEG", exif=turned), saved(face.convert("L"), "JPEG")]
+    found["jpeg"] += [saved(face.resize((512, 512)), "JPEG", quality=20), saved(face, "JPEG", progressive=True)]
+    image = Image.fromarray(np.indices((512, 512)).sum(0).astype(np.uint8) // 32 % 19)
     image.putpalette([value for color in MASK_COLORS.values() for value in color])
-    for other in (
-        image,
-        image.convert("RGB"),
-        Image.new("L", (4, 4), 3),
-        Image.new("1", (4, 4)),
-        image.convert("RGBA"),
-    ):
-        found["mask"].append(_saved(other, "PNG"))
-    found["mask"].append(_saved(image, "PNG", transparency=3, gamma=0.5, dpi=(72, 72)))
-    found["jpeg"] = [truth["hq"][0]["image"]["bytes"], _saved(Image.new("L", (8, 8)), "JPEG", progressive=True)]
+    found["mask"] = [
+        saved(image, "PNG"),
+        saved(image, "PNG", exif=turned),
+        saved(image, "PNG", transparency=3, dpi=(72, 72)),
+    ]
+    found["mask"] += [saved(image.convert("RGB").resize((9, 9)), "PNG"), saved(image.resize((9, 9)), "PNG")]
+    found["mask"] += [saved(Image.new(mode, (512, 512)), "PNG") for mode in ("L", "1", "RGBA")]
     return found
 
 
-def _saved(image, form, **options):
+def saved(image, form, **options):
     file = io.BytesIO()
     image.save(file, form, **options)
     return file.getvalue()
 
 
-def _small_zip():
-    import zipfile
-
+def zip_of(entries, method, wide=False):
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name in ("image/0.jpg", "__MACOSX/._0.jpg", "5380.jpg"):
-            with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
-                member.write(b"\xff\xd8\xff")
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, data in entries.items():
+            with archive.open(zipfile.ZipInfo(name), "w", force_zip64=wide) as member:
+                member.write(data)
         archive.comment = b"comment"
     return file.getvalue()
+
+
+def small_zip(method, wide=False):
+    names = ("image/0.jpg", "image/1.jpg", "__MACOSX/._0.jpg", "image/5380.jpg")
+    return zip_of({name: b"\xff\xd8\xff" + name.encode() * 9 for name in names}, method, wide)

@@ -179,6 +179,7 @@ for path, name in zip(sys.argv[1::2], sys.argv[2::2]):
 """
 
 
+@pytest.mark.trials
 def test_memory_is_bounded_whatever_is_in_a_text_file(tmp_path):
     """JSON takes twenty times its size at most, and its marks are counted before; other text takes fifteen times."""
     arguments = []

@@ -3,12 +3,13 @@
 import io
 import os
 import re
+import resource
 import struct
 import zipfile
 
 import fsspec
 import pytest
-from releases import deflated, images_in, jpeg, raw_zip, run
+from releases import deflated, images_in, jpeg, raw_zip
 
 from conversion.release.errors import (
     ChangedReleaseError,
@@ -337,5 +338,10 @@ def test_a_folder_of_more_images_than_files_may_be_open(tmp_path):
     (tmp_path / "image").mkdir()
     for number in range(90):
         (tmp_path / "image" / f"{number}.jpg").write_bytes(JPEG)
-    code = "sys.path.insert(0, 'tests'); from releases import images_in; print(len(images_in(sys.argv[1])))"
-    assert int(run(code, tmp_path, RLIMIT_NOFILE=48)) == 90
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 16, hard))
+    try:
+        assert len(images_in(tmp_path)) == 90
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
