@@ -322,12 +322,6 @@ def test_neither_release_nor_built_folder(tmp_path, draw):
     assert "no such folder. Give a built folder" in message and "or a release" in message
 
 
-@pytest.mark.parametrize("png, says", [("no/folder/sheet.png", "no folder"), ("sheet.jpg", "end in .png")])
-def test_a_picture_that_cannot_be(demo, tmp_path, capsys, png, says):
-    assert command_line.main(["preview", str(demo.root), str(tmp_path / png)]) == 2
-    assert says in capsys.readouterr().err
-
-
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(demo, tmp_path, capsys, monkeypatch):
     png = tmp_path / "sheet.png"
     png.write_bytes(b"old")
