@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 from datasets import load_dataset_builder
-from pictures import in_folder, opened, renamed, resized, saved, take, write, zip_of_names
+from pictures import in_folder, opened, renamed, resized, saved, take, write
 from releases import at, index_of, members, pack, raw_zip, read, unpack
 
 import celeba_dialog
@@ -133,11 +133,6 @@ def two_images_of_one_number(root):
     write(root / "image", [*entries, ("05380.jpg", entries[0][1])])
 
 
-@refused("hq", FormatError, "image/: 30000.jpg is no image of the hq subset", "0.jpg to 29999.jpg")
-def a_number_beyond_the_last(root):
-    write(root / "image", [*take(root, "hq_images"), ("30000.jpg", b"\xff\xd8")])
-
-
 @refused("standard", FormatError, "img_align_celeba.zip: 000000.jpg is no image of the standard subset")
 def a_standard_image_of_number_0(root):
     entries = take(root, "standard_images")
@@ -154,13 +149,6 @@ def a_stray_image(root):
 def a_mapping_that_is_cut_off(root):
     lines = at(root, "mapping").read_text().splitlines(keepends=True)
     at(root, "mapping").write_text("".join(lines[:10]))
-
-
-@refused("hq", MissingFileError, "10msPsx1Fouh5h8m8LoSaPTh9R4dv_mLG", "0.9 MB", "celeba-dialog fetch", "image_list.txt")
-def images_and_captions_only(root):
-    for role in FILES:
-        if role not in ("hq_images", "hq_captions"):
-            at(root, role).unlink()
 
 
 @refused("standard", MissingFileError, "img_align_celeba_png/: 90 PNG copies, not read: the official images are JPEGs")
@@ -227,12 +215,6 @@ def pieces_of_an_archive(root):
     at(root, "standard_images").unlink()
     for index in range(1, 4):
         (root / f"img_celeba.7z.{index:03d}").write_bytes(b"7z\xbc\xaf")
-
-
-@refused("hq", DamagedFileError, "image.zip: the last piece of a zip in several", "zip -s 0 image.zip --out whole.zip")
-def the_last_volume_of_a_split_archive(root):
-    at(root, "hq_images").rename(root / "image.z01")
-    (root / "image.zip").write_bytes(b"PK\5\6\2\0\2\0" + b"\1\0\x18\0" + bytes(10))
 
 
 @refused("hq", MissingFileError, "a folder that `build` wrote, not the official files", 'load_dataset("')
@@ -364,39 +346,6 @@ def test_a_text_that_is_encrypted_in_a_zip(copy):
     (copy / "texts.zip").write_bytes(raw_zip([{"name": name, "data": data, "flags": 1}]))
     with pytest.raises(DamagedFileError, match=rf"texts\.zip: {name}: encrypted in this zip"):
         read(copy, "hq")
-
-
-@pytest.mark.parametrize("role", ["hq_images", "hq_captions", "mapping"])
-def test_a_pointer_of_git_lfs(role, copy):
-    at(copy, role).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n")
-    with pytest.raises(DamagedFileError, match="Git LFS.*git lfs pull"):
-        read(copy, "hq")
-
-
-def test_a_member_that_the_directory_calls_otherwise(copy):
-    """A few bits of a zip's directory, by which a part mask would be served under another image."""
-    path = at(copy, "hq_parts")
-    names = {os.path.basename(name) for name, _ in members(path)}
-    skins = [name for name in sorted(names) if "_skin" in name]
-    one = next(name for name in sorted(names) for skin in skins if skin[:5] + name[5:] not in names)
-    other = next(skin[:5] + one[5:] for skin in skins if skin[:5] + one[5:] not in names)
-    data = path.read_bytes()
-    place = data.rindex(one.encode())
-    path.write_bytes(data[:place] + other.encode() + data[place + len(one) :])
-    with pytest.raises(DamagedFileError, match=rf"{other} in the directory of the zip is .*{one} where its bytes lie"):
-        read(copy, "hq_parts")
-
-
-@pytest.mark.parametrize("count", [None, 9])
-def test_a_zip_of_macos_with_more_members_than_its_count_can_say(count, tmp_path):
-    """Its Archive Utility writes no zip64, and their number modulo 65,536."""
-    names = [f"{number:06d}.jpg" for number in range(1, 70_001)]
-    zip_of_names(tmp_path / "img_align_celeba.zip", names, count)
-    if count == 9:
-        with pytest.raises(DamagedFileError, match="lists 70,000 members, and its end record says 9"):
-            find_members(Release(tmp_path), "standard_images")
-    else:
-        assert find_members(Release(tmp_path), "standard_images").numbers.tolist() == list(range(1, 70_001))
 
 
 # -------------------------------------------------------------------------------------------------- told by the loader

@@ -1,6 +1,5 @@
 """The release in every form that people have it: whatever is changed on disk, its rows are still the truth."""
 
-import contextlib
 import io
 import json
 import os
@@ -314,22 +313,12 @@ def texts_in_zips(root):
 
 @form
 def macos(root):
-    """Zips made by the Finder, and what it leaves in folders."""
+    """Zips made by the Finder, and what it leaves in folders; more of it than a glance at the end of a zip reads."""
     for role in ZIPS:
-        entries = []
-        for name, data in members(at(root, role)):
-            entries += [(name, data), ("__MACOSX/" + os.path.dirname(name) + "/._" + os.path.basename(name), b"\0\5")]
-        pack(at(root, role), [*entries, ("image/.DS_Store", b"x"), ("__MACOSX/0.jpg", b"x"), ("__MACOSX/1.png", b"x")])
-        (at(root, role).parent / ".DS_Store").write_bytes(b"x")
-        (at(root, role).parent / ("._" + at(root, role).name)).write_bytes(b"\0\5")
-
-
-@form
-def members_of_macos_at_the_end(root):
-    """More of them than fit in the part of the directory that a glance at the zip reads."""
-    for role in ZIPS:
-        others = [(f"__MACOSX/a rather long name for a folder/._{number}.jpg", b"") for number in range(1200)]
+        others = [(f"__MACOSX/a rather long name for a folder/._{number}.jpg", b"\0\5") for number in range(1200)]
+        others += [("image/.DS_Store", b"x"), ("__MACOSX/0.jpg", b"x"), ("__MACOSX/1.png", b"x")]
         pack(at(root, role), members(at(root, role)) + others)
+        write(at(root, role).parent, [(".DS_Store", b"x"), ("._" + at(root, role).name, b"\0\5")])
 
 
 @form
@@ -384,44 +373,15 @@ def streamed_zips(root):
         at(root, role).write_bytes(pipe.data.getvalue())
 
 
-@form
-def zip64_with_data_in_front(root):
-    """Every size, offset and count in 64 bits, as in zips beyond 4 GB."""
-    with contextlib.ExitStack() as stack:
-        for name in ("ZIP64_LIMIT", "ZIP_FILECOUNT_LIMIT"):
-            stack.callback(setattr, zipfile, name, getattr(zipfile, name))
-            setattr(zipfile, name, -1)
-        for role in ZIPS:
-            pack(at(root, role), members(at(root, role)), zipfile.ZIP_DEFLATED)
-            data = at(root, role).read_bytes()
-            assert b"PK\x06\x06" in data and struct.pack("<L", 0xFFFFFFFF) in data
-            if role != "hq_masks":
-                at(root, role).write_bytes(b"#!/bin/sh\n" * 1000 + data)
-
-
 # ------------------------------------------------------------------------------------------------------------ texts
-
-
-def _rows_as(separator):
-    return lambda data: "".join(separator.join(line.split()) + "\n" for line in data.decode().splitlines()).encode()
-
-
-def _lists(root):
-    """The roles of the texts in columns."""
-    return [role for role in TEXTS if at(root, role).suffix == ".txt" and not role.endswith("_txt")]
-
-
-@form
-def texts_of_windows(root):
-    for role in TEXTS:
-        edit(root, role, lambda data: b"\xef\xbb\xbf" + re.sub(rb"\r?\n", b"\r\n", b"\n \t\n" + data) + b"\r\n\t\n")
 
 
 @form
 def texts_as_short_as_can_be(root):
     """No headers, counts, repeated blanks and last line end; JSON in one line."""
-    for role in _lists(root):
-        edit(root, role, _rows_as(" "))
+    for role in TEXTS:
+        if at(root, role).suffix == ".txt" and not role.endswith("_txt"):
+            edit(root, role, lambda data: re.sub(rb"[ \t]+", b" ", data))
     for role in ("mapping", "hq_labels", "standard_labels", "hq_attributes", "standard_attributes"):
         edit(root, role, lambda data: data.split(b"\n", 1)[1])
     for role in ("hq_attributes", "standard_attributes"):
@@ -430,24 +390,6 @@ def texts_as_short_as_can_be(root):
         edit(root, role, lambda data: data.replace(b"\r\n", b"\n").rstrip())
         if at(root, role).suffix == ".json":
             edit(root, role, lambda data: json.dumps(json.loads(data), separators=(",", ":")).encode())
-
-
-@form
-def texts_with_more_than_usual(root):
-    """Headers, counts, tabs, blank lines, and rows that stand twice and agree."""
-    for role in ("hq_labels", "standard_labels"):
-        edit(root, role, lambda data: data.replace(b"img_name", b"", 1))
-        edit(root, role, lambda data: str(data.count(b"\n") - 1).encode() + b"\n" + data)
-    for role in ("hq_identity", "standard_identity"):
-        edit(root, role, lambda data: b"image_id identity\n" + data)
-    for role in ("hq_identity", "mapping", "hq_requests_txt"):
-        edit(root, role, lambda data: data + data.split(b"\n")[3] + b"\n")
-    for role in _lists(root):
-        edit(root, role, _rows_as("\t"))
-    for role in TEXTS:
-        if at(root, role).suffix == ".txt":
-            edit(root, role, lambda data: re.sub(rb"(\r?\n)", rb"\t \1\n", data))
-    edit(root, "hq_requests", lambda data: data.replace(b"{", b"{" + data.split(b"\n")[1], 1))
 
 
 @form
@@ -494,42 +436,17 @@ def kaggle(root):
         entries.append((FILES[role].name.replace(".txt", ".csv"), text.encode()))
         at(root, role).unlink()
     pack(root / "archive.zip", [*entries, ("list_bbox_celeba.csv", b"image_id,x_1\n")], zipfile.ZIP_DEFLATED)
-    for role in ("hq_labels", "hq_attributes", "hq_identity", "mapping", "standard_labels"):
-        at(root, role).with_suffix(".csv").write_text(_commas(at(root, role).read_text()))
-        at(root, role).unlink()
-
-
-def _unlabeled(filler):
-    """The image that nobody labelled has a row or entry of fillers in every file."""
-    words = [filler] if filler else []
-    entry = {"": "", "-1": -1, "None": None}[filler]
-
-    def fill(root, subset, name):
-        edit(root, f"{subset}_labels", lambda data: data + " ".join([name, *words * 5]).encode() + b"\n")
-        edit(root, f"{subset}_requests_txt", lambda data: data + " ".join([name, *words]).encode() + b"\n")
-        entries = {"captions": entry if filler else {"overall_caption": ""}, "request_labels": entry if filler else {}}
-        for kind, value in (entries | {"requests": entry}).items():
-            change_json(root, f"{subset}_{kind}", lambda all, value=value: all | {name: value})
-
-    def change(root):
-        fill(root, "hq", UNLABELED_HQ)
-        fill(root, "standard", UNLABELED)
-        at(root, "hq_requests").unlink()
-
-    change.__name__ = f"unlabeled_row_of_{filler or 'nothing'}"
-    return change
-
-
-FORMS += [_unlabeled(filler) for filler in ("", "-1", "None")]
 
 
 @form
-def unlabeled_entry_is_null_inside(root):
-    nothing = {"attribute_wise_captions": dict.fromkeys(RELEASE_NAMES.values()), "overall_caption": None}
-    change_json(root, "hq_captions", lambda entries: entries | {UNLABELED_HQ: nothing})
-    change_json(root, "standard_captions", lambda entries: entries | {UNLABELED: {"attribute_wise_captions": None}})
-    labels = dict.fromkeys(("request_mode", "attribute", "score_change_direction", "score_change_value"))
-    change_json(root, "hq_request_labels", lambda entries: entries | {UNLABELED_HQ: labels})
+def rows_and_entries_of_fillers(root):
+    """For the image that nobody labelled."""
+    for subset, name, filler in (("hq", UNLABELED_HQ, "-1"), ("standard", UNLABELED, "None")):
+        row = " ".join([name, *[filler] * 5]).encode() + b"\n"
+        edit(root, f"{subset}_labels", lambda data, row=row: data + row)
+        nothing = {"attribute_wise_captions": dict.fromkeys(RELEASE_NAMES.values()), "overall_caption": None}
+        for kind, value in (("captions", nothing), ("requests", ""), ("request_labels", {}), ("requests", None)):
+            change_json(root, f"{subset}_{kind}", lambda all, name=name, value=value: all | {name: value})
 
 
 @pytest.mark.parametrize("change", FORMS, ids=lambda function: function.__name__)

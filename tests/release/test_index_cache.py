@@ -1,7 +1,6 @@
 """The index of a release: never that of another state of it, a damaged or a planted one, and nobody waits for ever."""
 
 import contextlib
-import json
 import os
 import random
 import subprocess
@@ -103,58 +102,6 @@ def test_a_stream_that_is_older_than_its_release(left, copy, demo, tmp_path):
         else:
             assert left != "nowhere"
             assert found == [row["file_name"] for row in demo.splits("standard")[split]][: len(found)]
-
-
-WORKERS = """
-import json, sys
-import celeba_dialog
-from conversion.release.finding import Release
-from celeba_dialog import CelebADialog
-from torch.utils.data import DataLoader
-
-if __name__ == "__main__":
-    root, cache, new = sys.argv[1:]
-    stream = CelebADialog(config_name="standard", data_dir=root, cache_dir=cache).as_streaming_dataset()
-    found = {}
-    with open(new, "rb") as file:
-        data = file.read()
-    path = Release(root).sources["standard_images"][0].path
-    with open(path, "wb") as file:
-        file.write(data)
-    CelebADialog(config_name="standard", data_dir=root, cache_dir=cache).as_streaming_dataset()
-    for split, rows in stream.items():
-        loader = DataLoader(
-            rows.select_columns(["file_name"]), batch_size=None, num_workers=2, multiprocessing_context="spawn"
-        )
-        try:
-            found[split] = [row["file_name"] for row in loader]
-        except Exception as error:
-            found[split] = str(error)
-    print(json.dumps(found))
-"""
-
-
-@pytest.mark.trials
-def test_nor_in_spawned_workers(copy, demo, tmp_path):
-    pytest.importorskip("torch")
-    whole = tmp_path / "whole.zip"
-    pack(whole, members(at(copy, "standard_images")))
-    some_of_train(copy, 6)
-    (tmp_path / "train.py").write_text(WORKERS)
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, tmp_path / "train.py", copy, tmp_path / "cache", whole],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    for split, found in json.loads(done.stdout).items():
-        if isinstance(found, str):
-            # torch now and then tells of a worker that ended with an error before it tells the error.
-            assert "the release changed since this dataset was made" in found or "exited unexpectedly" in found, found
-        else:
-            assert set(found) <= {row["file_name"] for row in demo.splits("standard")[split]}
 
 
 def test_a_release_that_changes_while_its_index_is_made(copy, tmp_path, monkeypatch):
