@@ -228,8 +228,12 @@ def zip_target(role):
         if not found or role not in release.sources:
             return
         images = sound(read_members, found.places, [str(path)])
+        if images is None:
+            return
+        for name, data in zip(found.places.field("name").to_pylist(), images):
+            assert name.encode() in data, "an image under the name of another"
         expected = by_zipfile(path, role)
-        if images is None or expected is None:
+        if expected is None:
             return
         ours = dict(zip(zip(found.numbers.tolist(), found.parts.tolist()), images))
         assert ours.items() <= expected.items(), "other images than in zipfile"
@@ -326,6 +330,9 @@ def seeds():
     for kind in ("labels", "attributes", "identity", "requests_txt", "captions", "requests", "request_labels"):
         found[kind] = [files[f"hq_{kind}"], files[f"standard_{kind}"]]
     found["labels"].append(files["labels_train"])
+    found["labels"].append(b"0.jpg 0 1 2 3 4\n1.jpg -1 -1 -1 -1 -1\n2.jpg\n3.jpg None None nan N/A null\n")
+    found["requests_txt"].append(b"0.jpg\tMake it longer.\n1.jpg None\n2.jpg\n3.jpg\t n/a\n4.jpg\tNone of it.\n")
+    found["requests"].append(b'{"0.jpg": "A", "1.jpg": null, "2.jpg": " None ", "3.jpg": "-1", "4.jpg": -1}')
     found["mapping"] = [files["mapping"]]
     found["partition"] = [files["partition"]]
     found["read_json_file"] = [files["hq_request_labels"], b'{"a": [1, -2.5e3, true, null, "\\u00e9\\ud83d\\ude00"]}']
@@ -334,9 +341,10 @@ def seeds():
         b'{"a" : {"":0, "" :0},"b":"\\\\"}',
     ]
     found["search"] = [files["hq_captions"], files["standard_labels"], files["mapping"], b"<!DOCTYPE html><html>"]
-    found["zip_of_hq_images"] = [small_zip(0), small_zip(8), small_zip(0, True), small_zip(8, True)]
-    masks = {f"mask/{number}.png": b"\x89PNG" + b"%d" % number for number in range(5)}
-    parts = {f"0/0000{n}_{part}.png": b"\x89PNG" + part.encode() * 9 for n in range(2) for part in PARTS[:3]}
+    images = ["image/0.jpg", "image/1.jpg", "__MACOSX/._0.jpg", "image/5380.jpg"]
+    found["zip_of_hq_images"] = [zip_of(images, method, wide) for method in (0, 8) for wide in (False, True)]
+    masks = [f"mask/{number}.png" for number in range(5)]
+    parts = [f"0/0000{number}_{part}.png" for number in range(2) for part in PARTS[:3]]
     found["zip_of_hq_masks"] = [zip_of(masks, 0), zip_of(masks, 8)]
     found["zip_of_hq_parts"] = [zip_of(parts, 0), zip_of(parts, 8), zip_of(parts, 0, True)]
     with Image.open(io.BytesIO(truth["hq"][0]["image"]["bytes"])) as face:
@@ -363,16 +371,12 @@ def saved(image, form, **options):
     return file.getvalue()
 
 
-def zip_of(entries, method, wide=False):
+def zip_of(names, method, wide=False):
+    """A zip of members that hold their own names, by which an image under another's name is found out."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:
-        for name, data in entries.items():
+        for name in names:
             with archive.open(zipfile.ZipInfo(name), "w", force_zip64=wide) as member:
-                member.write(data)
+                member.write(name.encode() * 9)
         archive.comment = b"comment"
     return file.getvalue()
-
-
-def small_zip(method, wide=False):
-    names = ("image/0.jpg", "image/1.jpg", "__MACOSX/._0.jpg", "image/5380.jpg")
-    return zip_of({name: b"\xff\xd8\xff" + name.encode() * 9 for name in names}, method, wide)

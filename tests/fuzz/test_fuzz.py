@@ -11,14 +11,15 @@ def start():
     return seeds()
 
 
-SLOW = {"search": 300, "mask": 1000, "attributes": 1000, "zip_of_hq_masks": 1000, "zip_of_hq_parts": 1000}
+INPUTS = dict.fromkeys(TARGETS, 1000) | {"read_json_file": 5000, "zip_of_hq_images": 2000, "jpeg": 1500}
+INPUTS |= dict.fromkeys(["search", "mask", "attributes", "captions", "requests", "request_labels"], 500)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore::UserWarning")  # Pillow's
 @pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.trials)])
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_is_found(name, times, start, monkeypatch, tmp_path):
-    inputs = SLOW.get(name, 2000) * times
+    inputs = INPUTS[name] * times
     monkeypatch.setattr("tests.fuzz.__main__.CASES", tmp_path)
     for seed in start[name]:
         TARGETS[name](seed)
