@@ -30,7 +30,7 @@ TO_USE := .venv/to-use-$(MODULES).stamp
 TO_WORK := .venv/to-work-on-$(MODULES).stamp
 
 $(TO_USE): pyproject.toml requirements.txt | $(IN_VENV)
-	$(IN_VENV) -m pip install -qq -e .
+	$(IN_VENV) -m pip install -qq -e '.[look]'
 	@touch $@
 
 $(TO_WORK): pyproject.toml requirements.txt requirements-dev.txt | $(IN_VENV)
