@@ -293,14 +293,6 @@ def test_loader_workers(workers, start, stream):
     assert sorted(row["file_name"] for batch in loader for row in batch) == expected
 
 
-def test_loader_workers_on_a_prepared_dataset(demo, tmp_path):
-    data = pytest.importorskip("torch.utils.data")
-    dataset = undecoded(prepared(demo.root, "hq_256", tmp_path)["train"])
-    loader = data.DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=list, shuffle=True)
-    found = sorted(int(row["file_name"][:-4]) for batch in loader for row in batch)
-    assert found == [int(row["file_name"][:-4]) for row in demo.splits("hq")["train"]]
-
-
 @pytest.mark.parametrize(("config", "nodes"), [("standard", 2), ("standard", 8), ("hq", 4)])
 def test_nodes(config, nodes, demo, stream, tmp_path):
     dataset, expected = stream
@@ -313,25 +305,11 @@ def test_nodes(config, nodes, demo, stream, tmp_path):
     assert max(map(len, shares)) - min(map(len, shares)) <= 2, "nobody waits long for another"
 
 
-def test_nodes_with_workers(stream):
-    data = pytest.importorskip("torch.utils.data")
+def test_shuffle(stream):
     dataset, expected = stream
-    found = []
-    for rank in range(2):
-        share = split_dataset_by_node(dataset, rank, 2)
-        loader = data.DataLoader(share, batch_size=None, num_workers=2, multiprocessing_context="fork", timeout=240)
-        found += [row["file_name"] for row in loader]
-    assert sorted(found) == expected
-
-
-@pytest.mark.parametrize("buffer", [1, 10, 1000])
-def test_shuffle(buffer, stream):
-    dataset, expected = stream
-    shuffled = dataset.shuffle(seed=3, buffer_size=buffer)
+    shuffled = dataset.shuffle(seed=3, buffer_size=10)
     first = names(shuffled)
-    assert sorted(first) == expected and first != expected
-    assert names(shuffled) == first
-    assert names(dataset.shuffle(seed=4, buffer_size=buffer)) != first
+    assert sorted(first) == expected and first != expected and names(shuffled) == first
     shuffled.set_epoch(1)
     again = names(shuffled)
     assert sorted(again) == expected and again != first
@@ -359,22 +337,6 @@ def test_prepared_by_several_processes(demo, tmp_path, same_rows):
 # ------------------------------------------------------------------------------------------------------- in training
 
 LABELS = [*DEGREES, "attributes", "identity", "request_labels"]
-
-
-@pytest.mark.parametrize("form, way", [("numpy", prepared), ("torch", streamed)])
-def test_formats(form, way, demo, tmp_path):
-    pytest.importorskip("torch")
-    rows = list(way(demo.root, "hq", tmp_path)["validation"].with_format(form))
-    for row, other in zip(rows, demo.splits("hq")["validation"], strict=True):
-        pixels = np.asarray(Image.open(io.BytesIO(other["image"]["bytes"])))
-        found = np.asarray(row["image"])
-        assert np.array_equal(found if form == "numpy" else found.transpose(1, 2, 0), pixels)
-        indices = np.asarray(Image.open(io.BytesIO(other["mask"]["bytes"])))
-        assert np.array_equal(np.asarray(row["mask"]).reshape(512, 512), indices)
-        assert [int(row[name]) for name in DEGREES] == [other[name] for name in DEGREES]
-        assert np.asarray(row["attributes"]).tolist() == other["attributes"]
-        assert {name: int(value) for name, value in row["request_labels"].items()} == other["request_labels"]
-        assert row["caption"] == other["caption"]
 
 
 @pytest.mark.parametrize("way", [prepared, streamed])

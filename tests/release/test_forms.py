@@ -22,436 +22,365 @@ from conversion.release.vocabulary import ATTRIBUTES, DEGREES, HQ, RELEASE_NAMES
 UNLABELED_HQ, UNLABELED = "5380.jpg", "039459.jpg"
 DRIVE = "20230401T120000Z-001.zip"
 
-# Each takes the root of a copy and changes it. It returns None, or another root, or the paths of what is left aside
-# as a set, or those of what is named and not read as a list.
-FORMS = []
 
-
-def form(function):
-    FORMS.append(function)
-    return function
-
-
-# ------------------------------------------------------------------------------------------------------ where files lie
-
-
-@form
-def official(root):
-    pass
-
-
-@form
-def flat(root):
-    for path in [path for path in root.rglob("*") if path.is_file()]:
-        path.rename(root / path.name)
-    for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
-        folder.rmdir()
-
-
-@form
-def unpacked_in_place(root):
-    for role in ZIPS:
-        unpack(root, role, at(root, role).parent)
-
-
-@form
-def unpacked_beside_the_zips(root):
-    for role in ZIPS:
-        with zipfile.ZipFile(at(root, role)) as archive:
-            archive.extractall(at(root, role).parent)
-
-
-@form
-def half_unpacked(root):
-    """The zip holds the first images, the folder that it is unpacked into the others and some of the first."""
-    path = at(root, "hq_images")
-    entries = members(path)
-    write(path.parent, entries[5:])
-    pack(path, entries[:9])
-
-
-@form
-def renamed_folders_far_below(root):
-    hq = (root / HQ.folder).rename(root / "celebADialogHQ")
-    (hq / "text").rename(hq / "text_hq")
-    (hq / "identity").rename(hq / "metadata")
-    (hq / "metadata" / "identity_CelebA-HQ.txt").rename(hq / "metadata" / "identity_hq.txt")
-    (root / "a" / "b c" / "d").mkdir(parents=True)
-    standard = (root / STANDARD.folder).rename(root / "a" / "b c" / "d" / "img")
-    for name, folder in (("list_attr_celeba.txt", "Anno"), ("list_eval_partition.txt", "Eval")):
-        (standard / folder).mkdir()
-        (standard / name).rename(standard / folder / name)
-    return Path(root.rename(root.with_name("Größe 顔\u202f\xa0'x' (1)")))
-
-
-@form
-def images_as_in_the_datasets_they_come_from(root):
-    write(root / "CelebAMask-HQ" / "CelebA-HQ-img", take(root, "hq_images"))
-    write(root / "CelebA" / "Img" / "img_align_celeba", take(root, "standard_images"))
-
-
-@form
-def part_masks_in_any_folder(root):
-    """They are known by their own names."""
-    write(root / "parts" / "hair and all", take(root, "hq_parts"))
-
-
-@form
-def part_masks_in_two_folders(root):
-    """Those of official name serve, though the others have other pixels."""
-    entries = take(root, "hq_parts")
-    write(root / "Parts of mine", [(name, b"x") for name, _ in entries[:9]])
-    write(root / "CelebAMask-HQ-mask-anno", entries)
-    return {"Parts of mine/"}
-
-
-@form
-def other_files_around(root):
-    for name in ("list_bbox_celeba.txt", "list_landmarks_align_celeba.txt", "notes.txt", "config.json", "Thumbs.db"):
-        (root / STANDARD.folder / name).write_bytes(b"000001.jpg 1 2 3 4\n")
-    hidden = (".git", f"{HQ.folder}/.ipynb_checkpoints", "__MACOSX", "$RECYCLE.BIN/S-1", "#recycle/a")
-    for folder in (*hidden, "System Volume Information"):
-        (root / folder).mkdir(parents=True)
-        for name in ("combined_annotation.txt", "captions.json", "3.jpg", "000003.jpg"):
-            (root / folder / name).write_bytes(b"000003.jpg of another time")
-    (root / "image_sizes.txt").write_text("0.jpg 1024 1024\n")
-    pack(root / "code.zip", [("main.py", b"print()"), ("figure.jpg", b"x")])
-    for name in ("preview.png", "celeba_000001.jpg", "photos/20240131.jpg", "photos/IMG_0001.jpg"):
-        write(root, [(name, b"x")])
-    (root / "class_mapping.txt").write_text("0 cat\n1 dog\n")
-    (root / "image_list.txt").write_text("0.jpg\n1.jpg\n")
-    (root / "requirements.txt").write_text("torch\n")
-
-
-@form
-def working_copies(root):
-    """Of any experiment below the root."""
-    images = [(os.path.basename(name), data) for name, data in members(at(root, "standard_images"))]
-    faces = [(f"{number}.jpg", images[0][1]) for number in range(64)]
-    small = [(name, resized(data, (64, 64))) for name, data in images]
-    write(root / "results" / "samples", faces)
-    write(root / "results" / "epoch 3" / "images", faces)
-    write(root / "celeba_64", small)
-    pack(root / "celeba_64.zip", in_folder(small, "celeba_64"))
-    masks = [(os.path.basename(name), data) for name, data in members(at(root, "hq_masks"))]
-    write(root / "results" / "masks", [*masks[1:], ("29998.png", masks[0][1])])
-    (root / "captions_blip.json").write_text('{"0.jpg": {"overall_caption": "a photo of a face"}}')
-    (root / "list_attr_celeba.csv").write_bytes(at(root, "standard_attributes").read_bytes().replace(b" ", b","))
-    folders = {"celeba_64/", "results/samples/", "results/epoch 3/images/", "results/masks/"}
-    return folders | {"celeba_64.zip: celeba_64/", "captions_blip.json", "list_attr_celeba.csv"}
-
-
-@form
-def linked_folders(root):
-    """The parts lie elsewhere, two links make circles, and the root is a link itself."""
-    elsewhere = root.with_name("elsewhere")
-    elsewhere.mkdir()
-    for folder in (HQ.folder, STANDARD.folder):
-        (root / folder).rename(elsewhere / folder)
-        (root / folder).symlink_to(elsewhere / folder)
-    (elsewhere / HQ.folder / "up").symlink_to(root)
-    (elsewhere / HQ.folder / "self").symlink_to(".")
-    root.with_name("link").symlink_to(root)
-    return root.with_name("link")
-
-
-@form
-def linked_files(root):
-    root.with_name("elsewhere").mkdir()
-    for role in FILES:
-        at(root, role).rename(root.with_name("elsewhere") / role)
-        at(root, role).symlink_to(root.with_name("elsewhere") / role)
-
-
-@form
-def links_to_nothing_and_pipes(root):
-    """Opening a pipe would wait for ever."""
-    for name, target in (("loop", "loop"), ("ping", "pong"), ("pong", "ping"), ("nothing", "/nowhere")):
-        (root / name).symlink_to(target)
-    (root / HQ.folder / "image (1).zip").symlink_to("image (1).zip")
-    (root / "captions.json").symlink_to("/nowhere/captions.json")
-    for name in ("request.json", "img_align_celeba.zip", "4.jpg"):
-        os.mkfifo(root / name)
-
-
-# ------------------------------------------------------------------------------------------------------------ names
-
-
-@form
-def renamed_by_a_browser(root):
-    for role, file in FILES.items():
-        stem, _, kind = file.name.rpartition(".")
-        at(root, role).rename(at(root, role).with_name(f"{stem} (1).{kind}" if role in ZIPS else f"{stem}(2).{kind}"))
-
-
-@form
-def names_with_other_separators_and_additions(root):
-    for role, name in (
-        ("mapping", "CelebA HQ to CelebA mapping.txt"),
-        ("hq_labels", "combined-annotation-hq (1).txt"),
-        ("hq_attributes", "CelebAMask_HQ_attribute_anno copy.txt"),
-        ("hq_captions", "captions-hq.json.txt"),
-        ("standard_attributes", "list_attr_celeba.txt.txt"),
-        ("standard_labels", "COMBINED_ANNOTATION.TXT"),
-        ("hq_images", "Image 2.zip"),
-        ("hq_parts", "CelebAMask_HQ_mask_anno-1.zip"),
-        ("standard_images", "img-align-celeba - Copy (2).ZIP"),
-    ):
-        at(root, role).rename(root / name)
-
-
-@form
-def hq_texts_named_as_the_standard_ones(root):
-    names = (("hq_captions", "captions"), ("hq_requests", "request"), ("hq_labels", "combined_annotation"))
-    for role, name in names:
-        at(root, role).rename(at(root, role).with_name(name + at(root, role).suffix))
-
-
-@form
-def two_copies_of_everything(root):
-    for role, file in FILES.items():
-        data = at(root, role).read_bytes()
-        write(root / "backup", [(file.path, data if role in ZIPS else data.replace(b"\r\n", b"\n"))])
-
-
-@form
-def padded_numbers_in_zips(root):
-    for role, digits in (("hq_images", 5), ("hq_masks", lambda number: number % 6), ("hq_parts", 0)):
-        pack(at(root, role), renamed(members(at(root, role)), digits))
-
-
-@form
-def padded_numbers_in_folders(root):
-    """Those of HQ as long as the standard ones, which have none."""
-    write(root / "CelebA-HQ-img", renamed(take(root, "hq_images"), 6))
-    write(root / "CelebAMask-HQ-mask-color-palette", renamed(take(root, "hq_masks"), 8))
-    write(root / "img_align_celeba", renamed(take(root, "standard_images"), 0))
-
-
-@form
-def padded_numbers_beside_the_others(root):
-    """Two copies of each image, in one folder."""
-    entries = take(root, "hq_images")
-    write(root / "image", entries + renamed(entries, 5))
-
-
-@form
-def other_endings(root):
-    for role, ending in (("hq_images", ".JPEG"), ("standard_images", ".jpeg")):
-        pack(at(root, role), [(name.replace(".jpg", ending), data) for name, data in members(at(root, role))])
-    write(root / "CELEBAMASK-HQ-MASK-COLOR-PALETTE", [(name.upper(), data) for name, data in take(root, "hq_masks")])
-    write(root / "Image copy", [(name.upper(), data) for name, data in take(root, "hq_images")])
-
-
-# ------------------------------------------------------------------------------------------------------ zips of people
-
-
-@form
-def celebamask_hq_as_one_zip(root):
-    """As CelebAMask-HQ comes, and the texts of CelebA-Dialog beside it."""
-    entries = in_folder(take(root, "hq_images"), "CelebAMask-HQ/CelebA-HQ-img")
-    for name, data in take(root, "hq_parts"):
-        entries.append((f"CelebAMask-HQ/CelebAMask-HQ-mask-anno/{int(name[:5]) // 2000}/{name}", data))
-    for role in ("mapping", "hq_attributes"):
-        entries.append((f"CelebAMask-HQ/{FILES[role].name}", at(root, role).read_bytes()))
-        at(root, role).unlink()
-    pack(root / "CelebAMask-HQ.zip", [*entries, ("CelebAMask-HQ/README.txt", b"Read me.")], zipfile.ZIP_DEFLATED)
-
-
-@form
-def everything_in_one_zip_with_working_copies(root):
-    for role in ZIPS:
-        unpack(root, role, at(root, role).parent)
-    images = sorted((root / STANDARD.folder / "img_align_celeba").iterdir())
-    entries = [(f"celeba_64/{path.name}", resized(path.read_bytes(), (64, 64))) for path in images]
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and path.name != "README.txt":
-            entries.append((path.relative_to(root).as_posix(), path.read_bytes()))
-            path.unlink()
-    pack(root / "celeba dialog.zip", entries, zipfile.ZIP_DEFLATED)
-    return {"celeba dialog.zip: celeba_64/"}
-
-
-@form
-def drive_zips_of_folders(root):
-    """Google Drive zips what is selected; of more than 2 GB it makes several zips."""
-    entries = in_folder(take(root, "hq_images"), "image")
-    pack(root / f"image-{DRIVE}", entries[:10])
-    pack(root / "image-20230401T120000Z-002 (1).zip", entries[10:])
-    texts = [f"hq_{kind}" for kind in ("captions", "requests", "requests_txt", "request_labels")]
-    pack(root / f"text-{DRIVE}", [(f"text/{FILES[role].name}", at(root, role).read_bytes()) for role in texts])
-    for role in texts:
-        at(root, role).unlink()
-
-
-@form
-def drive_zip_that_was_unpacked_and_kept(root):
-    with zipfile.ZipFile(root / f"CelebA-Dialog (HQ)-{DRIVE}", "w") as archive:
-        for role in ("hq_images", "hq_masks", "mapping"):
-            archive.write(at(root, role), FILES[role].path)
-
-
-@form
-def parts_of_a_zip(root):
-    entries = in_folder(take(root, "hq_images"), "image")
-    for index in range(3):
-        pack(root / f"image-{index + 1:03d}.zip", entries[index::3])
-
-
-@form
-def texts_in_zips(root):
-    for subset in (HQ, STANDARD):
-        roles = [role for role in TEXTS if FILES[role].subset == subset.name]
-        entries = [(FILES[role].path, at(root, role).read_bytes()) for role in roles]
-        pack(root / f"{subset.name} texts.zip", entries, zipfile.ZIP_DEFLATED)
-        for role in roles:
-            at(root, role).unlink()
-
-
-# ------------------------------------------------------------------------------------------------------- zips of tools
-
-
-@form
-def macos(root):
-    """Zips made by the Finder, and what it leaves in folders; more of it than a glance at the end of a zip reads."""
-    for role in ZIPS:
-        others = [(f"__MACOSX/a rather long name for a folder/._{number}.jpg", b"\0\5") for number in range(1200)]
-        others += [("image/.DS_Store", b"x"), ("__MACOSX/0.jpg", b"x"), ("__MACOSX/1.png", b"x")]
-        pack(at(root, role), members(at(root, role)) + others)
-        write(at(root, role).parent, [(".DS_Store", b"x"), ("._" + at(root, role).name, b"\0\5")])
-
-
-@form
-def members_in_any_order_and_folder(root):
-    """Deflated, with members for folders, comments, data in front, and a directory in another order."""
-    fronts = ("", "/", "/abs/olute/", "../../../", "C:\\Users\\me\\", "a/b/c/d/", "..\\..\\", "./", "été/")
-    for role in ZIPS:
-        entries = members(at(root, role))
-        random.Random(1).shuffle(entries)  # noqa: S311
-        entries = [(fronts[i % len(fronts)] + os.path.basename(name), data) for i, (name, data) in enumerate(entries)]
-        pack(at(root, role), [("image/", b""), *entries, ("image/0.jpg/", b"")], zipfile.ZIP_DEFLATED)
-        with zipfile.ZipFile(at(root, role), "a") as archive:
-            archive.filelist.reverse()
-            archive.comment = b"made by hand " * 5000
-            for info in archive.filelist:
-                info.comment = b"a face"
-        at(root, role).write_bytes(b"#!/bin/sh\nexit 1\n" * 1000 + at(root, role).read_bytes())
-
-
-@form
-def extra_fields_longer_than_expected(root):
-    """The local header's extra field is known to itself alone."""
-    for role in ZIPS:
-        with zipfile.ZipFile(at(root, role)) as archive:
-            entries = [(info, archive.read(info)) for info in archive.infolist()]
-        with zipfile.ZipFile(at(root, role), "w") as archive:
-            for info, data in entries:
-                info.extra = struct.pack("<HH", 0xCAFE, 300) + b"x" * 300
-                archive.writestr(info, data)
-
-
-@form
-def streamed_zips(root):
-    """Sizes after the data, as a zip written to a pipe has them; those of HQ with local headers of 64 bits."""
-
-    class Pipe(io.RawIOBase):
-        def __init__(self):
-            self.data = io.BytesIO()
-
-        def writable(self):
-            return True
-
-        def write(self, data):
-            return self.data.write(data)
-
-    for role in ZIPS:
-        pipe, entries = Pipe(), members(at(root, role))
-        with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in entries:
-                with archive.open(name, "w", force_zip64=role == "hq_images") as member:
-                    member.write(data)
-        at(root, role).write_bytes(pipe.data.getvalue())
-
-
-# ------------------------------------------------------------------------------------------------------------ texts
-
-
-@form
-def texts_as_short_as_can_be(root):
-    """No headers, counts, repeated blanks and last line end; JSON in one line."""
-    for role in TEXTS:
-        if at(root, role).suffix == ".txt" and not role.endswith("_txt"):
-            edit(root, role, lambda data: re.sub(rb"[ \t]+", b" ", data))
-    for role in ("mapping", "hq_labels", "standard_labels", "hq_attributes", "standard_attributes"):
-        edit(root, role, lambda data: data.split(b"\n", 1)[1])
-    for role in ("hq_attributes", "standard_attributes"):
-        edit(root, role, lambda data: re.sub(rb"-1(?=\s)", b"0", data))
-    for role in TEXTS:
-        edit(root, role, lambda data: data.replace(b"\r\n", b"\n").rstrip())
-        if at(root, role).suffix == ".json":
-            edit(root, role, lambda data: json.dumps(json.loads(data), separators=(",", ":")).encode())
-
-
-@form
-def columns_in_another_order(root):
-    """The header says which is which."""
-    for role in ("hq_labels", "standard_labels", "hq_attributes", "standard_attributes"):
-        order = list(range(len(RELEASE_NAMES) if role.endswith("labels") else len(ATTRIBUTES)))
-        random.Random(2).shuffle(order)  # noqa: S311
-        lines = []
-        for line in at(root, role).read_text().splitlines():
-            words = line.split()
-            if len(words) >= len(order):
-                words = words[: len(words) - len(order)] + [words[len(words) - len(order) :][i] for i in order]
-            lines.append(" ".join(words) + "\n")
-        at(root, role).write_text("".join(lines))
-
-
-@form
-def texts_that_stand_in_for_others(root):
-    """Three lists of degrees, requests as text, progressive GAN's list in place of the mapping."""
-    for role in ("standard_labels", "hq_requests", "standard_requests"):
-        at(root, role).unlink()
-    rows = [line.split() for line in at(root, "mapping").read_text().splitlines()[1:]]
-    at(root, "mapping").unlink()
-    lines = [f"{' '.join(row)} {'0' * 32} {'f' * 32}\n" for row in rows]
-    (root / "image_list.txt").write_text("idx orig_idx orig_file proc_md5 final_md5\n" + "".join(lines))
-
-
-def _commas(text):
+def commas(text):
     return "".join(",".join(line.split()) + "\n" for line in text.splitlines())
 
 
-@form
-def kaggle(root):
-    """Its archive of CelebA: the images twice in a folder of their name, and the lists as CSV with a header."""
-    entries = in_folder(take(root, "standard_images"), "img_align_celeba/img_align_celeba")
-    headers = {
-        "standard_attributes": lambda text: "image_id," + _commas(text.split("\n", 1)[1]),
-        "partition": lambda text: "image_id,partition\n" + _commas(text),
-        "standard_identity": lambda text: "image_id,identity\n" + _commas(text),
-    }
-    for role, change in headers.items():
-        text = change(at(root, role).read_text())
-        entries.append((FILES[role].name.replace(".txt", ".csv"), text.encode()))
-        at(root, role).unlink()
-    pack(root / "archive.zip", [*entries, ("list_bbox_celeba.csv", b"image_id,x_1\n")], zipfile.ZIP_DEFLATED)
+class Forms:
+    """Each takes the root of a copy and changes it. Returns None, or another root, or the set of what is left aside."""
+
+    def official(root):
+        pass
+
+    def flat(root):
+        for path in [path for path in root.rglob("*") if path.is_file()]:
+            path.rename(root / path.name)
+        for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
+            folder.rmdir()
+
+    def unpacked_in_place(root):
+        for role in ZIPS:
+            unpack(root, role, at(root, role).parent)
+
+    def unpacked_beside_the_zips(root):
+        for role in ZIPS:
+            with zipfile.ZipFile(at(root, role)) as archive:
+                archive.extractall(at(root, role).parent)
+
+    def half_unpacked(root):
+        """The zip holds the first images, the folder that it is unpacked into the others and some of the first."""
+        path = at(root, "hq_images")
+        entries = members(path)
+        write(path.parent, entries[5:])
+        pack(path, entries[:9])
+
+    def renamed_folders_far_below(root):
+        hq = (root / HQ.folder).rename(root / "celebADialogHQ")
+        (hq / "text").rename(hq / "text_hq")
+        (hq / "identity").rename(hq / "metadata")
+        (hq / "metadata" / "identity_CelebA-HQ.txt").rename(hq / "metadata" / "identity_hq.txt")
+        (root / "a" / "b c" / "d").mkdir(parents=True)
+        standard = (root / STANDARD.folder).rename(root / "a" / "b c" / "d" / "img")
+        for name, folder in (("list_attr_celeba.txt", "Anno"), ("list_eval_partition.txt", "Eval")):
+            (standard / folder).mkdir()
+            (standard / name).rename(standard / folder / name)
+        return Path(root.rename(root.with_name("Größe 顔\u202f\xa0'x' (1)")))
+
+    def images_as_in_the_datasets_they_come_from(root):
+        write(root / "CelebAMask-HQ" / "CelebA-HQ-img", take(root, "hq_images"))
+        write(root / "CelebA" / "Img" / "img_align_celeba", take(root, "standard_images"))
+
+    def part_masks_in_any_folder(root):
+        """They are known by their own names."""
+        write(root / "parts" / "hair and all", take(root, "hq_parts"))
+
+    def part_masks_in_two_folders(root):
+        """Those of official name serve, though the others have other pixels."""
+        entries = take(root, "hq_parts")
+        write(root / "Parts of mine", [(name, b"x") for name, _ in entries[:9]])
+        write(root / "CelebAMask-HQ-mask-anno", entries)
+        return {"Parts of mine/"}
+
+    def other_files_around(root):
+        for name in (
+            "list_bbox_celeba.txt",
+            "list_landmarks_align_celeba.txt",
+            "notes.txt",
+            "config.json",
+            "Thumbs.db",
+        ):
+            (root / STANDARD.folder / name).write_bytes(b"000001.jpg 1 2 3 4\n")
+        hidden = (".git", f"{HQ.folder}/.ipynb_checkpoints", "__MACOSX", "$RECYCLE.BIN/S-1", "#recycle/a")
+        for folder in (*hidden, "System Volume Information"):
+            (root / folder).mkdir(parents=True)
+            for name in ("combined_annotation.txt", "captions.json", "3.jpg", "000003.jpg"):
+                (root / folder / name).write_bytes(b"000003.jpg of another time")
+        (root / "image_sizes.txt").write_text("0.jpg 1024 1024\n")
+        pack(root / "code.zip", [("main.py", b"print()"), ("figure.jpg", b"x")])
+        for name in ("preview.png", "celeba_000001.jpg", "photos/20240131.jpg", "photos/IMG_0001.jpg"):
+            write(root, [(name, b"x")])
+        (root / "class_mapping.txt").write_text("0 cat\n1 dog\n")
+        (root / "image_list.txt").write_text("0.jpg\n1.jpg\n")
+        (root / "requirements.txt").write_text("torch\n")
+
+    def working_copies(root):
+        """Of any experiment below the root."""
+        images = [(os.path.basename(name), data) for name, data in members(at(root, "standard_images"))]
+        faces = [(f"{number}.jpg", images[0][1]) for number in range(64)]
+        small = [(name, resized(data, (64, 64))) for name, data in images]
+        write(root / "results" / "samples", faces)
+        write(root / "results" / "epoch 3" / "images", faces)
+        write(root / "celeba_64", small)
+        pack(root / "celeba_64.zip", in_folder(small, "celeba_64"))
+        masks = [(os.path.basename(name), data) for name, data in members(at(root, "hq_masks"))]
+        write(root / "results" / "masks", [*masks[1:], ("29998.png", masks[0][1])])
+        (root / "captions_blip.json").write_text('{"0.jpg": {"overall_caption": "a photo of a face"}}')
+        (root / "list_attr_celeba.csv").write_bytes(at(root, "standard_attributes").read_bytes().replace(b" ", b","))
+        folders = {"celeba_64/", "results/samples/", "results/epoch 3/images/", "results/masks/"}
+        return folders | {"celeba_64.zip: celeba_64/", "captions_blip.json", "list_attr_celeba.csv"}
+
+    def linked_folders(root):
+        """The parts lie elsewhere, two links make circles, and the root is a link itself."""
+        elsewhere = root.with_name("elsewhere")
+        elsewhere.mkdir()
+        for folder in (HQ.folder, STANDARD.folder):
+            (root / folder).rename(elsewhere / folder)
+            (root / folder).symlink_to(elsewhere / folder)
+        (elsewhere / HQ.folder / "up").symlink_to(root)
+        (elsewhere / HQ.folder / "self").symlink_to(".")
+        root.with_name("link").symlink_to(root)
+        return root.with_name("link")
+
+    def linked_files(root):
+        root.with_name("elsewhere").mkdir()
+        for role in FILES:
+            at(root, role).rename(root.with_name("elsewhere") / role)
+            at(root, role).symlink_to(root.with_name("elsewhere") / role)
+
+    def links_to_nothing_and_pipes(root):
+        """Opening a pipe would wait for ever."""
+        for name, target in (("loop", "loop"), ("ping", "pong"), ("pong", "ping"), ("nothing", "/nowhere")):
+            (root / name).symlink_to(target)
+        (root / HQ.folder / "image (1).zip").symlink_to("image (1).zip")
+        (root / "captions.json").symlink_to("/nowhere/captions.json")
+        for name in ("request.json", "img_align_celeba.zip", "4.jpg"):
+            os.mkfifo(root / name)
+
+    # names
+
+    def renamed_by_a_browser(root):
+        for role, file in FILES.items():
+            stem, _, kind = file.name.rpartition(".")
+            at(root, role).rename(
+                at(root, role).with_name(f"{stem} (1).{kind}" if role in ZIPS else f"{stem}(2).{kind}")
+            )
+
+    def names_with_other_separators_and_additions(root):
+        for role, name in (
+            ("mapping", "CelebA HQ to CelebA mapping.txt"),
+            ("hq_labels", "combined-annotation-hq (1).txt"),
+            ("hq_attributes", "CelebAMask_HQ_attribute_anno copy.txt"),
+            ("hq_captions", "captions-hq.json.txt"),
+            ("standard_attributes", "list_attr_celeba.txt.txt"),
+            ("standard_labels", "COMBINED_ANNOTATION.TXT"),
+            ("hq_images", "Image 2.zip"),
+            ("hq_parts", "CelebAMask_HQ_mask_anno-1.zip"),
+            ("standard_images", "img-align-celeba - Copy (2).ZIP"),
+        ):
+            at(root, role).rename(root / name)
+
+    def hq_texts_named_as_the_standard_ones(root):
+        names = (("hq_captions", "captions"), ("hq_requests", "request"), ("hq_labels", "combined_annotation"))
+        for role, name in names:
+            at(root, role).rename(at(root, role).with_name(name + at(root, role).suffix))
+
+    def two_copies_of_everything(root):
+        for role, file in FILES.items():
+            data = at(root, role).read_bytes()
+            write(root / "backup", [(file.path, data if role in ZIPS else data.replace(b"\r\n", b"\n"))])
+
+    def padded_numbers_in_zips(root):
+        for role, digits in (("hq_images", 5), ("hq_masks", lambda number: number % 6), ("hq_parts", 0)):
+            pack(at(root, role), renamed(members(at(root, role)), digits))
+
+    def padded_numbers_in_folders(root):
+        """Those of HQ as long as the standard ones, which have none."""
+        write(root / "CelebA-HQ-img", renamed(take(root, "hq_images"), 6))
+        write(root / "CelebAMask-HQ-mask-color-palette", renamed(take(root, "hq_masks"), 8))
+        write(root / "img_align_celeba", renamed(take(root, "standard_images"), 0))
+
+    def padded_numbers_beside_the_others(root):
+        """Two copies of each image, in one folder."""
+        entries = take(root, "hq_images")
+        write(root / "image", entries + renamed(entries, 5))
+
+    def other_endings(root):
+        for role, ending in (("hq_images", ".JPEG"), ("standard_images", ".jpeg")):
+            pack(at(root, role), [(name.replace(".jpg", ending), data) for name, data in members(at(root, role))])
+        write(
+            root / "CELEBAMASK-HQ-MASK-COLOR-PALETTE", [(name.upper(), data) for name, data in take(root, "hq_masks")]
+        )
+        write(root / "Image copy", [(name.upper(), data) for name, data in take(root, "hq_images")])
+
+    # zips of people
+
+    def celebamask_hq_as_one_zip(root):
+        """As CelebAMask-HQ comes, and the texts of CelebA-Dialog beside it."""
+        entries = in_folder(take(root, "hq_images"), "CelebAMask-HQ/CelebA-HQ-img")
+        for name, data in take(root, "hq_parts"):
+            entries.append((f"CelebAMask-HQ/CelebAMask-HQ-mask-anno/{int(name[:5]) // 2000}/{name}", data))
+        for role in ("mapping", "hq_attributes"):
+            entries.append((f"CelebAMask-HQ/{FILES[role].name}", at(root, role).read_bytes()))
+            at(root, role).unlink()
+        pack(root / "CelebAMask-HQ.zip", [*entries, ("CelebAMask-HQ/README.txt", b"Read me.")], zipfile.ZIP_DEFLATED)
+
+    def everything_in_one_zip_with_working_copies(root):
+        for role in ZIPS:
+            unpack(root, role, at(root, role).parent)
+        images = sorted((root / STANDARD.folder / "img_align_celeba").iterdir())
+        entries = [(f"celeba_64/{path.name}", resized(path.read_bytes(), (64, 64))) for path in images]
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and path.name != "README.txt":
+                entries.append((path.relative_to(root).as_posix(), path.read_bytes()))
+                path.unlink()
+        pack(root / "celeba dialog.zip", entries, zipfile.ZIP_DEFLATED)
+        return {"celeba dialog.zip: celeba_64/"}
+
+    def drive_zips_of_folders(root):
+        """Google Drive zips what is selected; of more than 2 GB it makes several zips."""
+        entries = in_folder(take(root, "hq_images"), "image")
+        pack(root / f"image-{DRIVE}", entries[:10])
+        pack(root / "image-20230401T120000Z-002 (1).zip", entries[10:])
+        texts = [f"hq_{kind}" for kind in ("captions", "requests", "requests_txt", "request_labels")]
+        pack(root / f"text-{DRIVE}", [(f"text/{FILES[role].name}", at(root, role).read_bytes()) for role in texts])
+        for role in texts:
+            at(root, role).unlink()
+
+    def drive_zip_that_was_unpacked_and_kept(root):
+        with zipfile.ZipFile(root / f"CelebA-Dialog (HQ)-{DRIVE}", "w") as archive:
+            for role in ("hq_images", "hq_masks", "mapping"):
+                archive.write(at(root, role), FILES[role].path)
+
+    def parts_of_a_zip(root):
+        entries = in_folder(take(root, "hq_images"), "image")
+        for index in range(3):
+            pack(root / f"image-{index + 1:03d}.zip", entries[index::3])
+
+    def texts_in_zips(root):
+        for subset in (HQ, STANDARD):
+            roles = [role for role in TEXTS if FILES[role].subset == subset.name]
+            entries = [(FILES[role].path, at(root, role).read_bytes()) for role in roles]
+            pack(root / f"{subset.name} texts.zip", entries, zipfile.ZIP_DEFLATED)
+            for role in roles:
+                at(root, role).unlink()
+
+    # zips of tools
+
+    def macos(root):
+        """Zips made by the Finder, and what it leaves; more of it than a glance at the end of a zip reads."""
+        for role in ZIPS:
+            others = [(f"__MACOSX/a rather long name for a folder/._{number}.jpg", b"\0\5") for number in range(1200)]
+            others += [("image/.DS_Store", b"x"), ("__MACOSX/0.jpg", b"x"), ("__MACOSX/1.png", b"x")]
+            pack(at(root, role), members(at(root, role)) + others)
+            write(at(root, role).parent, [(".DS_Store", b"x"), ("._" + at(root, role).name, b"\0\5")])
+
+    def members_in_any_order_and_folder(root):
+        """Deflated, with members for folders, comments, data in front, and a directory in another order."""
+        fronts = ("", "/", "/abs/olute/", "../../../", "C:\\Users\\me\\", "a/b/c/d/", "..\\..\\", "./", "été/")
+        for role in ZIPS:
+            entries = members(at(root, role))
+            random.Random(1).shuffle(entries)  # noqa: S311
+            entries = [
+                (fronts[i % len(fronts)] + os.path.basename(name), data) for i, (name, data) in enumerate(entries)
+            ]
+            pack(at(root, role), [("image/", b""), *entries, ("image/0.jpg/", b"")], zipfile.ZIP_DEFLATED)
+            with zipfile.ZipFile(at(root, role), "a") as archive:
+                archive.filelist.reverse()
+                archive.comment = b"made by hand " * 5000
+                for info in archive.filelist:
+                    info.comment = b"a face"
+            at(root, role).write_bytes(b"#!/bin/sh\nexit 1\n" * 1000 + at(root, role).read_bytes())
+
+    def extra_fields_longer_than_expected(root):
+        """The local header's extra field is known to itself alone."""
+        for role in ZIPS:
+            with zipfile.ZipFile(at(root, role)) as archive:
+                entries = [(info, archive.read(info)) for info in archive.infolist()]
+            with zipfile.ZipFile(at(root, role), "w") as archive:
+                for info, data in entries:
+                    info.extra = struct.pack("<HH", 0xCAFE, 300) + b"x" * 300
+                    archive.writestr(info, data)
+
+    def streamed_zips(root):
+        """Sizes after the data, as a zip written to a pipe has them; those of HQ with local headers of 64 bits."""
+
+        class Pipe(io.RawIOBase):
+            def __init__(self):
+                self.data = io.BytesIO()
+
+            def writable(self):
+                return True
+
+            def write(self, data):
+                return self.data.write(data)
+
+        for role in ZIPS:
+            pipe, entries = Pipe(), members(at(root, role))
+            with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, data in entries:
+                    with archive.open(name, "w", force_zip64=role == "hq_images") as member:
+                        member.write(data)
+            at(root, role).write_bytes(pipe.data.getvalue())
+
+    # texts
+
+    def texts_as_short_as_can_be(root):
+        """No headers, counts, repeated blanks and last line end; JSON in one line."""
+        for role in TEXTS:
+            if at(root, role).suffix == ".txt" and not role.endswith("_txt"):
+                edit(root, role, lambda data: re.sub(rb"[ \t]+", b" ", data))
+        for role in ("mapping", "hq_labels", "standard_labels", "hq_attributes", "standard_attributes"):
+            edit(root, role, lambda data: data.split(b"\n", 1)[1])
+        for role in ("hq_attributes", "standard_attributes"):
+            edit(root, role, lambda data: re.sub(rb"-1(?=\s)", b"0", data))
+        for role in TEXTS:
+            edit(root, role, lambda data: data.replace(b"\r\n", b"\n").rstrip())
+            if at(root, role).suffix == ".json":
+                edit(root, role, lambda data: json.dumps(json.loads(data), separators=(",", ":")).encode())
+
+    def columns_in_another_order(root):
+        """The header says which is which."""
+        for role in ("hq_labels", "standard_labels", "hq_attributes", "standard_attributes"):
+            order = list(range(len(RELEASE_NAMES) if role.endswith("labels") else len(ATTRIBUTES)))
+            random.Random(2).shuffle(order)  # noqa: S311
+            lines = []
+            for line in at(root, role).read_text().splitlines():
+                words = line.split()
+                if len(words) >= len(order):
+                    words = words[: len(words) - len(order)] + [words[len(words) - len(order) :][i] for i in order]
+                lines.append(" ".join(words) + "\n")
+            at(root, role).write_text("".join(lines))
+
+    def texts_that_stand_in_for_others(root):
+        """Three lists of degrees, requests as text, progressive GAN's list in place of the mapping."""
+        for role in ("standard_labels", "hq_requests", "standard_requests"):
+            at(root, role).unlink()
+        rows = [line.split() for line in at(root, "mapping").read_text().splitlines()[1:]]
+        at(root, "mapping").unlink()
+        lines = [f"{' '.join(row)} {'0' * 32} {'f' * 32}\n" for row in rows]
+        (root / "image_list.txt").write_text("idx orig_idx orig_file proc_md5 final_md5\n" + "".join(lines))
+
+    def kaggle(root):
+        """Its archive of CelebA: the images twice in a folder of their name, and the lists as CSV with a header."""
+        entries = in_folder(take(root, "standard_images"), "img_align_celeba/img_align_celeba")
+        headers = {
+            "standard_attributes": lambda text: "image_id," + commas(text.split("\n", 1)[1]),
+            "partition": lambda text: "image_id,partition\n" + commas(text),
+            "standard_identity": lambda text: "image_id,identity\n" + commas(text),
+        }
+        for role, change in headers.items():
+            text = change(at(root, role).read_text())
+            entries.append((FILES[role].name.replace(".txt", ".csv"), text.encode()))
+            at(root, role).unlink()
+        pack(root / "archive.zip", [*entries, ("list_bbox_celeba.csv", b"image_id,x_1\n")], zipfile.ZIP_DEFLATED)
+
+    def rows_and_entries_of_fillers(root):
+        """For the image that nobody labelled."""
+        for subset, name, filler in (("hq", UNLABELED_HQ, "-1"), ("standard", UNLABELED, "None")):
+            row = " ".join([name, *[filler] * 5]).encode() + b"\n"
+            edit(root, f"{subset}_labels", lambda data, row=row: data + row)
+            nothing = {"attribute_wise_captions": dict.fromkeys(RELEASE_NAMES.values()), "overall_caption": None}
+            for kind, value in (("captions", nothing), ("requests", ""), ("request_labels", {}), ("requests", None)):
+                change_json(root, f"{subset}_{kind}", lambda all, name=name, value=value: all | {name: value})
 
 
-@form
-def rows_and_entries_of_fillers(root):
-    """For the image that nobody labelled."""
-    for subset, name, filler in (("hq", UNLABELED_HQ, "-1"), ("standard", UNLABELED, "None")):
-        row = " ".join([name, *[filler] * 5]).encode() + b"\n"
-        edit(root, f"{subset}_labels", lambda data, row=row: data + row)
-        nothing = {"attribute_wise_captions": dict.fromkeys(RELEASE_NAMES.values()), "overall_caption": None}
-        for kind, value in (("captions", nothing), ("requests", ""), ("request_labels", {}), ("requests", None)):
-            change_json(root, f"{subset}_{kind}", lambda all, name=name, value=value: all | {name: value})
+FORMS = {name: form for name, form in vars(Forms).items() if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("change", FORMS, ids=lambda function: function.__name__)
-def test_forms(change, demo, copy, same_rows):
-    result = change(copy)
+@pytest.mark.parametrize("name", FORMS)
+def test_forms(name, demo, copy, same_rows):
+    result = FORMS[name](copy)
     root = result if isinstance(result, Path) else copy
     for config in ("hq_parts", "standard"):
         same_rows(read(root, config), demo.rows(config), config)
@@ -580,7 +509,7 @@ def test_rows_of_what_is_there(change, demo, copy, same_rows):
 
 
 def test_nothing_is_written_and_nothing_extracted(copy, tmp_path, monkeypatch):
-    members_in_any_order_and_folder(copy)
+    Forms.members_in_any_order_and_folder(copy)
 
     def found():
         return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in tmp_path.rglob("*")}
