@@ -10,7 +10,7 @@ import duckdb
 import polars
 from datasets import load_dataset_builder
 
-from conversion.release.vocabulary import ATTRIBUTES
+from celeba_dialog import ATTRIBUTES
 
 TRAIN = "celeba_dialog/standard/train-*.parquet"
 

@@ -13,12 +13,12 @@ import torch
 from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset
 from transformers import Trainer, TrainingArguments
 
-from conversion.release.vocabulary import ATTRIBUTES
+from celeba_dialog import ATTRIBUTES
 
 
 def with_attribute(dataset, name):
     """The dataset with one of the forty attributes as a column. `cast_column` would do too, and copy all images."""
-    values = [row[ATTRIBUTES.index(name)] for row in dataset["attributes"]]
+    values = [row[ATTRIBUTES.index(name)] for row in dataset["attributes"][:]]
     column = Dataset.from_dict({name: values}, Features({name: ClassLabel(names=["no", "yes"])}))
     return concatenate_datasets([dataset, column], axis=1)
 

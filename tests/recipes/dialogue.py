@@ -13,7 +13,7 @@ import torch
 from datasets import load_dataset
 from trl import SFTConfig, SFTTrainer
 
-from conversion.release.vocabulary import DEGREE_MEANINGS
+from celeba_dialog import DEGREE_MEANINGS
 
 
 def wanted(request, degree):

@@ -1,15 +1,15 @@
-"""Classification with timm, whose reader takes the name of the folder, and a column as the target.
+"""Classification with timm, whose reader takes the name of a folder, and a column as the target.
 
     python timm_reader.py
 
-reads the built folder celeba_dialog/ of the working directory, its default config. The same names are those of timm's
-own script: `train.py --dataset hfds/celeba_dialog --target-key smiling --num-classes 6`.
+reads one config of the built folder celeba_dialog/ of the working directory. The same names are those of timm's own
+script: `train.py --dataset hfds/celeba_dialog/hq_256 --target-key smiling --num-classes 6`.
 """
 
 import timm
 import torch
 
-dataset = timm.data.create_dataset("hfds/celeba_dialog", root=None, split="train", target_key="smiling")
+dataset = timm.data.create_dataset("hfds/celeba_dialog/hq_256", root=None, split="train", target_key="smiling")
 loader = timm.data.create_loader(
     dataset,
     input_size=(3, 64, 64),
