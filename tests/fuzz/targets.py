@@ -267,6 +267,8 @@ def by_pillow(data, form):
     """(mode, size, whether it is turned, palette, pixels); None where Pillow does not read it."""
     try:
         with Image.open(io.BytesIO(data), formats=[form]) as image:
+            if max(image.size) > 4096:
+                return None
             turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
             pixels = np.array(image)
             return image.mode, image.size, turned, image.getpalette() or [], pixels

@@ -11,8 +11,8 @@ def start():
     return seeds()
 
 
-INPUTS = dict.fromkeys(TARGETS, 1000) | {"read_json_file": 5000, "zip_of_hq_images": 2000, "jpeg": 1500}
-INPUTS |= dict.fromkeys(["search", "mask", "attributes", "captions", "requests", "request_labels"], 500)
+INPUTS = dict.fromkeys(TARGETS, 1000) | {"read_json_file": 5000, "zip_of_hq_images": 2000}
+INPUTS |= dict.fromkeys(["mask", "attributes", "captions", "requests", "request_labels"], 500) | {"search": 100}
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore::UserWarning")  # Pillow's

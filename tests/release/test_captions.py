@@ -73,7 +73,7 @@ def says_two_things(text):
 @given(
     st.lists(st.tuples(KEYS, OBJECTS), max_size=5).map(Pairs),
     st.sampled_from([":", ": ", " :", "\t:", "\n : "]),
-    examples=300,
+    examples=150,
 )
 def test_a_key_that_stands_twice(value, colon):
     """The same again is passed over, anything else is refused, wherever it stands and whatever else has a colon."""

@@ -11,11 +11,12 @@ from releases import PALETTE, TEXTS, ZIPS, at, chunk, edit, images_of, index_of,
 
 from conversion.release.errors import ConflictError, DamagedFileError, FormatError, MissingFileError
 from conversion.release.finding import Release
-from conversion.release.images import decode_image
+from conversion.release.images import check_image, decode_image
 from conversion.release.masks import mask_indices, sized_mask
 from conversion.release.members import find_members
 from conversion.release.official import FILES
 from conversion.release.table import read_index
+from conversion.release.vocabulary import HQ
 
 QUOTA_PAGE = (
     b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>"
@@ -225,6 +226,19 @@ def test_odd_chunks_end_in_an_error_of_ours_or_in_none(kind, content):
             assert sized_mask(mask, size, "0.png").startswith(b"\x89PNG")
         except FormatError as error:
             assert re.match(r"0\.png: (the PNG cannot be decoded|its EXIF says)", str(error))
+
+
+def test_what_stands_before_the_pixels_is_bounded():
+    """64 MB of empty segments or chunks took many seconds each to walk through."""
+    for jpeg_of in (b"\xff\xe0\0\2" * (1 << 24), b"\xff" * (1 << 26), b"\xff\xe0\xff\xff".ljust(65_537) * 1024):
+        with pytest.raises(
+            FormatError, match=r"^0\.jpg: the JPEG cannot be decoded: more than 262,144 bytes stand before"
+        ):
+            check_image(b"\xff\xd8" + jpeg_of, [None], HQ, "0.jpg")
+    for kind in (b"tEXt", b"IDAT", b"prIV"):
+        mask = png(512, 512, 8, 3, b"", chunk(kind, b"") * (1 << 20))
+        with pytest.raises(FormatError, match=r"^0\.png: the PNG cannot be decoded: it has more than 1,000 chunks"):
+            sized_mask(mask, None, "0.png")
 
 
 def test_pillows_own_limit_stays_on():

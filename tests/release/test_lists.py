@@ -61,7 +61,12 @@ def test_degrees_come_back(data, subset, headed):
 
 
 @given(
-    st.data(), SUBSETS, st.sampled_from([("-1", "1"), ("0", "1")]), st.booleans(), st.sampled_from([[], ["image_id"]])
+    st.data(),
+    SUBSETS,
+    st.sampled_from([("-1", "1"), ("0", "1")]),
+    st.booleans(),
+    st.sampled_from([[], ["image_id"]]),
+    examples=25,
 )
 def test_attributes_come_back(data, subset, words, counted, named):
     rows = data.draw(table(subset, 40, st.integers(0, 1)))

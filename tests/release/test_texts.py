@@ -273,6 +273,23 @@ def test_what_the_quick_way_leaves_to_the_other(data):
     assert texts._plain_rows(data, "file", 2, "[.]jpg$", 0) is None
 
 
+TAKEN = [
+    b"  0.jpg 1\n1.jpg 2\n",
+    b"\xef\xbb\xbf0.jpg 5\n",
+    b"\xef\xbb\xbf2\nim id\n0.jpg 5\n1.jpg -1",
+    b"0.jpg\t5 \r\n",
+]
+
+
+@pytest.mark.parametrize("data", TAKEN)
+def test_what_the_quick_way_reads_as_the_other_does(data):
+    quick, other = (
+        asked(way, data, 2, *rest)
+        for way, rest in ((texts._plain_rows, ("[.]jpg$", 0)), (texts._any_rows, ("a number", "[.]jpg$", 0, True, 0)))
+    )
+    assert quick == other and not isinstance(other, str)
+
+
 @pytest.mark.parametrize("name", ["degrees", "attributes", "identity", "mapping", "partition"])
 def test_the_quick_way_reads_the_official_lists(name, monkeypatch):
     monkeypatch.setattr(texts, "_any_rows", None)

@@ -111,9 +111,9 @@ def many(count):
     return body + directory, len(directory), len(body)
 
 
-@pytest.mark.parametrize("count", [70_000, 65_536])
-def test_a_count_that_is_wrapped(count, tmp_path):
+def test_a_count_that_is_wrapped(tmp_path):
     """As macOS's Archive Utility writes it, which knows no zip64: 70,000 members are 4,464."""
+    count = 70_000
     data, length, start = many(count)
     end = struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, count % 65536, count % 65536, length, start, 0)
     (tmp_path / "img_align_celeba.zip").write_bytes(data + end)
