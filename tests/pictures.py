@@ -1,5 +1,6 @@
 """Pictures for tests: made by Pillow, taken apart and put together by hand."""
 
+import functools
 import io
 import os
 import re
@@ -30,6 +31,7 @@ def resized(data, size, form="JPEG"):
     return saved(opened(data).convert("RGB").resize(size), form)
 
 
+@functools.cache
 def lanczos(data, side):
     """What a JPEG has to be at another size, made by Pillow alone."""
     small = opened(data).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)

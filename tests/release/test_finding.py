@@ -151,6 +151,11 @@ def a_mapping_that_is_cut_off(root):
     at(root, "mapping").write_text("".join(lines[:10]))
 
 
+@refused("hq", MissingFileError, "10msPsx1Fouh5h8m8LoSaPTh9R4dv_mLG", "0.9 MB", "celeba-dialog fetch", "image_list.txt")
+def images_without_a_mapping(root):
+    at(root, "mapping").unlink()
+
+
 @refused("standard", MissingFileError, "img_align_celeba_png/: 90 PNG copies, not read: the official images are JPEGs")
 def png_copies_of_standard_images(root):
     write(root / "img_align_celeba_png", as_png(take(root, "standard_images")))
