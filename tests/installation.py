@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TOP = (
     ".ci",
     ".gitignore",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
     "LICENSE",
     "MANIFEST.in",
     "Makefile",

@@ -1,13 +1,14 @@
 """From `pip install` to training and publication, as a user does it: in a folder that is not the clone.
 
 Run by tox in clean environments, each with the wheel and what it asks for, on every Python; by plain pytest in an
-environment that borrows its other packages from this one.
+environment that borrows its other packages from this one. There most are trials: test_readme.py runs the commands.
 """
 
 import importlib.util
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import urllib.request
@@ -19,7 +20,6 @@ import clusters
 import installation
 import pytest
 from commands import tree
-from hub import Hub
 from installation import ROOT
 from PIL import Image
 
@@ -91,6 +91,7 @@ def test_nothing_of_the_clone_is_there(run, installed):
         assert run(*command, "--help").stdout.startswith("usage: celeba-dialog ")
 
 
+@pytest.mark.trials
 def test_check_verify_and_preview(run, built, home):
     run("celeba-dialog", "check", RELEASE)
     run("celeba-dialog", "verify", BUILT, RELEASE)
@@ -107,6 +108,31 @@ def test_fetch_shows_the_agreement(run, tmp_path):
     assert "Nothing was downloaded." in said
 
 
+UNPACKED = """
+import sys
+import celeba_dialog
+from datasets import load_dataset
+
+builder = celeba_dialog.CelebADialog(config_name="hq", data_dir=sys.argv[1])
+builder.download_and_prepare()
+celeba_dialog.register()
+one, other = builder.as_dataset(split="train"), load_dataset("celeba_dialog", "hq", data_dir=sys.argv[1], split="train")
+assert one["file_name"][:] == other["file_name"][:] and one[0]["image"].size == (1024, 1024)
+print(celeba_dialog.__file__, sys.modules["celeba_dialog_conversion.release.official"].__file__)
+"""
+
+
+def test_the_wheel_unpacked_beside_a_training_script(run, wheel, release, tmp_path):
+    """By the line of the README, for where nothing can be installed."""
+    (line,) = re.findall(r"`(python -m zipfile -e celeba_dialog-.*?)`", (ROOT / "README.md").read_text())
+    shutil.copy(wheel, tmp_path)
+    run(*line.split(), cwd=tmp_path)
+    (tmp_path / "train.py").write_text(UNPACKED)
+    for path in run("python", "train.py", release, cwd=tmp_path).stdout.split():
+        assert Path(path).is_relative_to(tmp_path)
+
+
+@pytest.mark.trials
 def test_the_clone_builds_the_same_bytes(built, release, tmp_path):
     """The card included: its texts lie elsewhere where they are installed."""
     building.build(release, tmp_path / BUILT, workers=1)
@@ -136,6 +162,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.trials
 def test_load_dataset(run, built, truth):
     found = json.loads(run("python", "-c", LOAD, RELEASE).stdout)
     for way in ("folder", "release"):
@@ -180,6 +207,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.trials
 def test_spawned_workers(run, release, home, truth):
     (home / "spawn.py").write_text(SPAWN)
     found = json.loads(run("python", "spawn.py", RELEASE).stdout)
@@ -201,6 +229,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.trials
 def test_a_build_by_spawned_workers(run, built, tmp_path):
     """On systems that cannot fork, a job comes to its worker by the name of its module, which in a clone is another."""
     (tmp_path / "build.py").write_text(SPAWNED_BUILD)
@@ -214,6 +243,7 @@ def cluster(installed, folder, *lacking):
     return clusters.cluster(installed / "python", folder, environment, lacking=lacking)
 
 
+@pytest.mark.trials
 @pytest.mark.skipif(not importlib.util.find_spec("distributed"), reason="an environment without the extra `dask`")
 def test_a_build_by_a_cluster(run, built, installed, tmp_path):
     with cluster(installed, tmp_path) as address:
@@ -221,6 +251,7 @@ def test_a_build_by_a_cluster(run, built, installed, tmp_path):
     assert tree(tmp_path / BUILT) == tree(built)
 
 
+@pytest.mark.trials
 @pytest.mark.skipif(not importlib.util.find_spec("distributed"), reason="an environment without the extra `dask`")
 def test_a_cluster_that_lacks_the_package(run, release, installed, tmp_path):
     with cluster(installed, tmp_path, "celeba_dialog_conversion") as address:
@@ -231,9 +262,9 @@ def test_a_cluster_that_lacks_the_package(run, release, installed, tmp_path):
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("uvicorn"), reason="an environment without the extra `browse`")
-def test_browse_goes_up_and_down(built, installed, home):
+def test_browse_goes_up_and_down(release, installed, home):
     with subprocess.Popen(  # noqa: S603
-        [str(installed / "celeba-dialog"), "browse", BUILT, "--port", "0"],
+        [str(installed / "celeba-dialog"), "browse", RELEASE, "--port", "0"],
         cwd=home,
         env=installation.environment(installed, home),
         stdin=subprocess.DEVNULL,
@@ -253,18 +284,6 @@ def test_browse_goes_up_and_down(built, installed, home):
     assert process.returncode == 0, said
 
 
-def test_push_to_a_hub(run, built):
-    with Hub() as hub:
-        online = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token(owner="my-lab"), "HF_HUB_OFFLINE": "0"}
-        online |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
-        run("celeba-dialog", "push", BUILT, "my-lab/celeba_dialog", **online)
-        assert hub.repositories["my-lab/celeba_dialog"].private is True
-        pushed = hub.files("my-lab/celeba_dialog")
-    assert pushed == {
-        path.relative_to(built).as_posix(): path.read_bytes() for path in built.rglob("*") if path.is_file()
-    }
-
-
 # Runs a command as if some modules were not installed.
 WITHOUT = """
 import sys
@@ -274,12 +293,12 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.trials
 @pytest.mark.parametrize(
     ("module", "extra", "words"),
     [
         ("gdown", "fetch", ["fetch", "elsewhere", "--accept-agreement"]),
         ("distributed", "dask", ["build", RELEASE, "elsewhere", "--dask=tcp://127.0.0.1:1"]),
-        ("matplotlib", "look", ["preview", RELEASE, "statistics.png", "--stats"]),
         ("duckdb", "look", ["preview", RELEASE, "sheet.png", "--where", "Male"]),
         ("starlette", "browse", ["browse", RELEASE]),
         ("uvicorn", "browse", ["browse", RELEASE]),
@@ -291,12 +310,14 @@ def test_a_command_says_what_it_lacks(run, release, module, extra, words):
     assert re.search(rf'pip install .*"{module}\S*"', said)
 
 
+@pytest.mark.trials
 def test_no_extra_is_needed_for_most(run, release, tmp_path):
-    lacking = "distributed,duckdb,gdown,matplotlib,starlette,torch,uvicorn"
+    lacking = "distributed,duckdb,gdown,starlette,torch,uvicorn"
     run("python", "-c", WITHOUT, lacking, "build", RELEASE, tmp_path / BUILT, "--workers=1")
     for words in (
         ["check", RELEASE],
         ["verify", tmp_path / BUILT, RELEASE],
         ["preview", RELEASE, tmp_path / "sheet.png"],
+        ["preview", RELEASE, tmp_path / "statistics.png", "--stats"],
     ):
         run("python", "-c", WITHOUT, lacking, *words)
