@@ -53,7 +53,7 @@ def shell(installed, home):
 
 @pytest.fixture(scope="module")
 def used(shell, home):
-    """The home folder after the commands of the README, as they stand there; a demo is in place of what `fetch` brings."""
+    """The home folder after the commands of the README, as they stand there; a demo stands for what `fetch` brings."""
     with hub.Hub() as the_hub:
         online = {"HF_ENDPOINT": the_hub.endpoint, "HF_TOKEN": the_hub.token(owner="my-lab"), "HF_HUB_OFFLINE": "0"}
         online |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}

@@ -1,4 +1,4 @@
-"""An attribute by its name, by the lines of the recipe for classification: on every version of `datasets`, and no copies."""
+"""An attribute by its name, as the recipe for classification does it: on every version of `datasets`, and no copies."""
 
 import ast
 import json
