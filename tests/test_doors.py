@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from datasets.distributed import split_dataset_by_node
 from doors import undecoded
+from making import write_release
 from pictures import lanczos
 from PIL import Image
 from releases import at, edit, index_of, members, pack
