@@ -13,13 +13,14 @@ from .fetch import registry
 from .release.errors import CelebADialogError
 from .release.finding import READERS, Release
 from .release.images import check_image, decode_image
+from .release.index import index_key, open_index
 from .release.looking import Source
 from .release.masks import sized_mask, sized_part
 from .release.members import Members, find_members
-from .release.missing import taken_roles, unlisted_lines
+from .release.missing import short_lines, taken_roles, unlisted_lines
 from .release.official import CHECKSUMS, FILES, without
 from .release.rows import check_first
-from .release.table import Index, read_index
+from .release.table import Index
 from .release.vocabulary import DEGREES, MASK_SIDE, SUBSETS, UNLABELED, Subset
 from .release.zips import member_names, read_members
 from .runtime import files, pool
@@ -47,11 +48,14 @@ def examine(release: Release, deep: bool = False) -> Report:
     damaged_images: with `deep` a list of lines, else None.
     """
     lines, members = {}, {}
+    indexes, faults = _open_indexes(release)
+    counts: dict[str, int] = {}  # of texts, as far as they were read for the indexes
+    for index in indexes.values():
+        counts |= index.counts | (index.copies or {})
     for role in files.progress(FILES, total=len(FILES), desc="check", unit="files"):
-        lines[role], found = _examine_file(release, role)
+        lines[role], found = _examine_file(release, role, counts)
         if found:
             members[role] = found
-    indexes, faults = _read_indexes(release)
     _mark_needed(release, lines)
     refused = {name: _refusal(release, name, indexes, faults, lines) for name in CONFIGS}
     damaged = _decode_all(release, members) if deep else None
@@ -73,8 +77,11 @@ def examine(release: Release, deep: bool = False) -> Report:
     }
 
 
-def _examine_file(release: Release, role: str) -> tuple[Line, Members | None]:
-    """(entry of the report's "files", Members of images or None) of one official file."""
+def _examine_file(release: Release, role: str, counts: Mapping[str, int]) -> tuple[Line, Members | None]:
+    """(entry of the report's "files", Members of images or None) of one official file.
+
+    `counts` are those of the files that were read already.
+    """
     sources, members = release.sources.get(role, []), None
     line: Line = {"role": role, "file": FILES[role].path, "official": release.expected(role), "state": "missing"}
     line |= {"found": [release.source_name(source) for source in sources], "count": None, "note": "", "next": ""}
@@ -82,7 +89,7 @@ def _examine_file(release: Release, role: str) -> tuple[Line, Members | None]:
         if not line["official"]:  # a very small demo may lack a split
             line["count"] = 0
         elif sources and role in READERS:
-            _, line["count"] = release.read(role)
+            line["count"] = counts[role] if role in counts else release.read(role)[1]
         elif sources:
             members = find_members(release, role)
             line["count"] = len(members.numbers)
@@ -110,12 +117,12 @@ def _lacking(release: Release, config: str, lines: Mapping[str, Line]) -> list[s
     return [FILES[role].path for role in taken if lines[role]["state"] != "complete"]
 
 
-def _read_indexes(release: Release) -> tuple[dict[str, Index], dict[str, CelebADialogError]]:
+def _open_indexes(release: Release) -> tuple[dict[str, Index], dict[str, CelebADialogError]]:
     """({subset: Index}, {subset: the CelebADialogError for which it has none})."""
     indexes, faults = {}, {}
     for subset in SUBSETS:
         try:
-            indexes[subset] = read_index(release, subset)
+            indexes[subset] = open_index(index_key(release, subset), release, compare=True)
         except CelebADialogError as error:
             faults[subset] = error
     return indexes, faults
@@ -124,7 +131,7 @@ def _read_indexes(release: Release) -> tuple[dict[str, Index], dict[str, CelebAD
 def _notes(release: Release, members: Mapping[str, Members], indexes: Mapping[str, Index]) -> dict[str, list[str]]:
     """{"notes": on what is not read, "left_aside": on copies beside the official files}, a list of texts each."""
     notes = [*release.notes, *(note for found in members.values() for note in found.notes)]
-    unlisted = [line for index in indexes.values() for line in unlisted_lines(index)]
+    unlisted = [line for index in indexes.values() for line in (*short_lines(index), *unlisted_lines(index))]
     return {
         "notes": unlisted + [str(note) for note in notes if not note.aside],
         "left_aside": [str(note) for note in notes if note.aside],

@@ -44,9 +44,9 @@ class Job:
 
 
 def open_indexes(release: Release, configs: Iterable[str], fresh: bool = False) -> dict[tuple[str, bool], Index]:
-    """{family: Index} of some configs; `fresh` ones are read from the official files, whatever is in the cache."""
+    """{family: Index} of some configs, held against all files; `fresh` ones are read anew, whatever is in the cache."""
     return {
-        (subset, parts): open_index(index_key(release, subset, parts), release, fresh=fresh)
+        (subset, parts): open_index(index_key(release, subset, parts), release, fresh=fresh, compare=True)
         for subset, parts in dict.fromkeys(family(name) for name in configs)
     }
 

@@ -18,10 +18,11 @@ from .table import Index
 from .vocabulary import ATTRIBUTES, DEGREES, HQ, STANDARD, SUBSETS
 
 
-def compare_copies(release: Release, subset: str, index: Index) -> None:
+def compare_copies(release: Release, subset: str, index: Index) -> dict[str, int]:
     """Compares the files of a subset that an Index was not made from with what it says.
 
-    Raises ConflictError where they differ. One that cannot be read is left aside, with a warning.
+    Returns {role: rows or entries of its file}. Raises ConflictError where they differ. A file that cannot be read is
+    left aside, with a warning.
     """
     table, other = index.table, "standard" if subset == "hq" else "hq"
     own = table["number"].to_numpy()
@@ -29,12 +30,14 @@ def compare_copies(release: Release, subset: str, index: Index) -> None:
     degrees = np.column_stack([table[name].to_numpy() for name in DEGREES])
     attributes = pc.list_flatten(table["attributes"]).to_numpy().reshape(-1, len(ATTRIBUTES))
     identities = table["identity"].to_numpy()
+    counts: dict[str, int] = {}
     for role in ANNOTATIONS[subset]:
         if role in index.counts or role not in release.sources:
             continue
-        found = _read(release, role)
-        if found is None:
+        found, count = _read(release, role)
+        if count is None:
             continue
+        counts[role] = count
         if role.endswith("_requests_txt"):
             _compare_requests(release, f"{subset}_requests", role, table, found["request"])
         elif role.startswith("labels_"):
@@ -43,16 +46,17 @@ def compare_copies(release: Release, subset: str, index: Index) -> None:
             _compare(release, "attributes", f"{subset}_attributes", own, attributes, role, found, theirs)
         elif role == f"{other}_identity":
             _compare(release, "identities", f"{subset}_identity", own, identities, role, found, theirs)
+    return counts
 
 
-def _read(release: Release, role: str) -> Any:
+def _read(release: Release, role: str) -> tuple[Any, int | None]:
     try:
-        return release.read(role)[0]
+        return release.read(role)
     except ConflictError:
         raise
     except ReleaseError as error:
         logger.warning(f"{error} It is left aside, because another file says the same.")
-        return None
+        return None, None
     finally:
         pa.default_memory_pool().release_unused()  # what splitting a text took, before the next one is read
 

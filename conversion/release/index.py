@@ -86,11 +86,10 @@ def open_index(key: IndexKey, release: Release | None = None, fresh: bool = Fals
             while len(indexes) >= KEPT_INDEXES:
                 del indexes[next(iter(indexes))]
             indexes[key] = not fresh and load_index(key) or _make_index(key, release, fresh)
-        if compare and not indexes[key].compared:
-            release = release or Release(key.root)
-            compare_copies(release, key.subset, indexes[key])
+        if compare and indexes[key].copies is None:
+            counts = compare_copies(release or check_unchanged(key), key.subset, indexes[key])
             table = indexes[key].table
-            table = table.replace_schema_metadata({**table.schema.metadata, b"compared": json.dumps(True)})
+            table = table.replace_schema_metadata({**table.schema.metadata, b"copies": json.dumps(counts)})
             with contextlib.suppress(OSError):  # said when the index was made
                 keep_index(key, table)
             indexes[key] = Index.of(table)

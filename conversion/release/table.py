@@ -46,7 +46,7 @@ class Index(NamedTuple):
     expected: dict[str, int]  # role -> how many there are of these in a whole release
     unlisted: dict[str, int]  # role -> images that this file of degrees should list and does not: it was cut off
     short: dict[str, list[Any]]  # role of images -> [how many are not there, of how many, the name of the first]
-    compared: bool  # whether the files that only repeat what others say were compared, see `copies`
+    copies: dict[str, int] | None  # role -> the same of files that only repeat what others say; None: not compared
     digest: str  # of the state of the release, see `Release.digest`
 
     @classmethod
@@ -93,7 +93,7 @@ def read_index(release: Release, subset: str, parts: bool = False) -> Index:
         "expected": {role: release.expected(role) for role in counts},
         "unlisted": unlisted,
         "short": _shortages(texts, numbers, columns, roles, release),
-        "compared": False,
+        "copies": None,
         "digest": release.digest(roles_of(subset, parts)),
     }
     metadata = {key: json.dumps(value) for key, value in facts.items()}

@@ -203,7 +203,7 @@ def test_two_files_that_differ(case, copy):
     """The loader reads one of the two; whoever compares names both."""
     config, role, change, other, says = CONFLICTS[case]
     edit(copy, role, change)
-    assert read_index(Release(copy), config).compared is False
+    assert read_index(Release(copy), config).copies is None
     message = refused(copy, config, compared)
     assert FILES[role].name in message and FILES[other].name in message
     assert re.search(says, message), message

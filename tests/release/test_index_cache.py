@@ -173,12 +173,12 @@ def test_so_many_indexes_are_kept_and_no_more(tiny, tmp_path):
 def test_fresh_and_compared(copy, tmp_path):
     """What check, build and verify ask of an index is kept with it, and asked once."""
     key = key_of(copy, tmp_path)
-    assert open_index(key).compared is False
-    assert open_index(key, compare=True).compared is True
-    assert forgotten(open_index, key).compared is True
+    assert open_index(key).copies is None
+    assert open_index(key, compare=True).copies is not None
+    assert forgotten(open_index, key).copies is not None
     made = os.stat(key.path)
-    assert open_index(key, compare=True).compared and os.stat(key.path) == made
-    assert open_index(key, fresh=True).compared is False
+    assert open_index(key, compare=True).copies is not None and os.stat(key.path) == made
+    assert open_index(key, fresh=True).copies is None
     assert os.stat(key.path).st_ino != made.st_ino
     edit(copy, "labels_train", lambda data: data.replace(b" 0 ", b" 1 ", 1))
     key = key_of(copy, tmp_path)

@@ -53,7 +53,7 @@ def test_the_splits_are_those_of_the_truth(demo):
         expected = {split: [row["file_name"] for row in rows] for split, rows in demo.splits(subset).items()}
         assert {split: names(index, split) for split in index.splits} == expected
         assert [split for split, rows in expected.items() if len(rows) == 1] == ["unlabeled"]
-        assert (index.short, index.unlisted, index.missing, index.compared) == ({}, {}, [], False)
+        assert (index.short, index.unlisted, index.missing, index.copies) == ({}, {}, [], None)
 
 
 @pytest.mark.parametrize("filler", [None, b"-1", b"None"])
