@@ -46,7 +46,7 @@ def release(scale, cache):
 
 def write(root, scale):
     """Write a release below `root`, about 4.6 GB at scale 1."""
-    pool = demo.entries(people.cast(POOL[HQ], POOL[STANDARD], 0), 0, HQ.side[0])
+    pool = demo.entries(people.cast(POOL[HQ], POOL[STANDARD], 0), 0)
     numbers = file_numbers(scale)
     standard = _standard(pool["standard"], numbers)
     entries = {"hq": _hq(pool["hq"], numbers, standard), "standard": standard}

@@ -7,6 +7,8 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import shutil
+import subprocess
 import sys
 import threading
 import types
@@ -41,6 +43,17 @@ def build_folder(release, configs, workers, out):
 def rows_of(manifest):
     """How many rows a built folder has, of all configs."""
     return sum(split["rows"] for entry in manifest["configs"].values() for split in entry["splits"].values())
+
+
+def command(*words):
+    """A command in a process of its own, its start included. The last word is the path that measure.run gives."""
+    yield
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "conversion", *map(str, words[:-1])], capture_output=True, text=True
+    )
+    if done.returncode and words[0] != "check":  # which says how much of the official release is not there
+        raise RuntimeError(done.stderr)
+    yield 1
 
 
 def download_and_prepare(release, config, out):
@@ -146,6 +159,90 @@ def mds_hq(release, out):
     yield rows
 
 
+def imagefolder(release, subset, out):
+    """The `imagefolder` of `datasets`, then to_parquet: images unpacked, captions and degrees in a metadata.jsonl."""
+    yield
+    folder = os.path.join(out, "images")
+    with zipfile.ZipFile(_path(release, f"{subset}_images")) as images:
+        images.extractall(folder)
+        names = {os.path.basename(name): name for name in images.namelist()}
+    with open(_path(release, f"{subset}_captions"), encoding="utf-8") as file:
+        captions = json.load(file)
+    with open(_path(release, f"{subset}_labels"), encoding="utf-8") as file:
+        columns, *degrees = (line.split() for line in file)
+    with open(os.path.join(folder, "metadata.jsonl"), "w", encoding="utf-8") as file:
+        for name, *row in degrees:
+            row = dict(zip(columns[1:], map(int, row)), file_name=names[name], text=captions[name]["overall_caption"])
+            file.write(json.dumps(row) + "\n")
+    dataset = datasets.load_dataset("imagefolder", data_dir=folder, split="train", cache_dir=os.path.join(out, "cache"))
+    dataset.to_parquet(os.path.join(out, "train.parquet"))
+    yield len(dataset)
+
+
+def torchvision_folder(release, folder):
+    """The standard images as torchvision's CelebA needs them. It reads boxes and landmarks too, so there are some."""
+    folder = os.path.join(folder, "celeba")
+    os.makedirs(folder)
+    with zipfile.ZipFile(_path(release, "standard_images")) as images:
+        images.extractall(folder)
+        names = [os.path.basename(name) for name in images.namelist()]
+    for role in ("standard_attributes", "standard_identity", "partition"):
+        shutil.copy(_path(release, role), folder)
+    for name, values in (("bbox", 4), ("landmarks_align", 10)):
+        lines = [str(len(names)), " ".join(f"column_{value}" for value in range(values))]
+        lines += [f"{image}{' 1' * values}" for image in names]
+        with open(os.path.join(folder, f"list_{name}_celeba.txt"), "w") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+def _torchvision(folder):
+    from torchvision.datasets import CelebA
+    from torchvision.transforms import PILToTensor
+
+    class Unchecked(CelebA):
+        """Of files that are not the official ones."""
+
+        def _check_integrity(self):
+            return True
+
+    return Unchecked(folder, split="train", transform=PILToTensor())
+
+
+def torchvision_first_row(folder, out):
+    """The first row of train from torchvision's CelebA, unpacked before."""
+    import torchvision.datasets  # noqa: F401
+
+    yield
+    _torchvision(folder)[0]
+    yield 1
+
+
+def torchvision_loader(folder, workers, out):
+    """Images of train as tensors in batches, by torchvision's CelebA, unpacked before."""
+    yield from _batches(_torchvision(folder), workers, 0)
+
+
+def stream_loader(release, workers, out):
+    """The same from the zip, by our builder."""
+    builder = celeba_dialog.CelebADialog(config_name="standard", data_dir=release)
+    stream = builder.as_streaming_dataset("train").select_columns(["image", "attributes"]).with_format("torch")
+    yield from _batches(stream, workers, "image")
+
+
+def parquet_loader(folder, workers, out):
+    """The same from the built folder, prepared by `datasets`."""
+    dataset = datasets.load_dataset(folder, "standard", split="train").select_columns(["image", "attributes"])
+    yield from _batches(dataset.with_format("torch"), workers, "image")
+
+
+def _batches(dataset, workers, images):
+    import torch
+
+    loader = torch.utils.data.DataLoader(dataset, batch_size=64, num_workers=workers)
+    yield
+    yield sum(len(batch[images]) for batch in loader)
+
+
 def _import_all():
     """Makes `datasets` import what it imports with the first stream: torch, where that is installed."""
     datasets.Dataset.from_dict({"a": [1]}).to_iterable_dataset()
@@ -153,7 +250,7 @@ def _import_all():
 
 def stream_release(release, config, out):
     """Train from the release, images undecoded, the annotations read before."""
-    open_index(index_key(Release(release), config))
+    open_index(index_key(Release(release), *celeba_dialog.family(config)))
     _import_all()
     yield
     builder = celeba_dialog.CelebADialog(config_name=config, data_dir=release)
