@@ -174,10 +174,11 @@ def test_fresh_and_compared(copy, tmp_path):
     """What check, build and verify ask of an index is kept with it, and asked once."""
     key = key_of(copy, tmp_path)
     assert open_index(key).copies is None
-    assert open_index(key, compare=True).copies is not None
-    assert forgotten(open_index, key).copies is not None
+    copies = open_index(key, compare=True).copies
+    assert (copies["partition"], copies["labels_train"], "standard_labels" in copies) == (90, 69, False)
+    assert forgotten(open_index, key).copies == copies
     made = os.stat(key.path)
-    assert open_index(key, compare=True).copies is not None and os.stat(key.path) == made
+    assert open_index(key, compare=True).copies == copies and os.stat(key.path) == made
     assert open_index(key, fresh=True).copies is None
     assert os.stat(key.path).st_ino != made.st_ino
     edit(copy, "labels_train", lambda data: data.replace(b" 0 ", b" 1 ", 1))
