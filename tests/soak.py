@@ -20,11 +20,7 @@ _home = tempfile.TemporaryDirectory(prefix="celeba-dialog-soak-")
 os.environ["HF_HOME"] = _home.name
 
 import datasets  # noqa: E402
-from commands import (
-    Commands,  # noqa: E402
-    read_splits,  # noqa: E402
-    tree,  # noqa: E402
-)
+from commands import Commands, read_splits, tree  # noqa: E402
 from conftest import Demo  # noqa: E402
 from doors import undecoded  # noqa: E402
 from making import write_release  # noqa: E402
