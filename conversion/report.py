@@ -176,11 +176,25 @@ def _checksum_note(release: Release, role: str, sources: list[Source]) -> str:
     """Whether a file is the published one, in words; "" where that cannot be said."""
     if role not in CHECKSUMS or len(sources) != 1 or not sources[0].is_file or release.demo:
         return ""
-    size, md5 = CHECKSUMS[role]
-    if sources[0].size != size:
-        return "another copy than the published one: its size differs"
-    right = files.checksum(sources[0].path, "md5") == md5
-    return "as published" if right else f"of the published size, but its MD5 is not {md5}"
+    size, md5, _ = CHECKSUMS[role]
+    if size and sources[0].size != size:
+        return f"differs from the published file: {sources[0].size:,} bytes, expected {size:,}"
+    found = files.checksum(sources[0].path, "md5")
+    return "as published" if found == md5 else f"differs from the published file: its MD5 is {found}, expected {md5}"
+
+
+def sums(release: Release) -> list[str]:
+    """The SHA-256 and size of every official file of a release, a line each as `sha256sum` writes them."""
+    lines = []
+    for role in files.progress(FILES, total=len(FILES), desc="sums", unit="files"):
+        for source in release.sources.get(role, []):
+            if source.is_file:
+                digest = files.checksum(source.path)
+                known = role in CHECKSUMS and CHECKSUMS[role].sha256
+                note = "as published" if digest == known else "differs from the published file" if known else ""
+                size = f"{source.size:,} bytes" + (f", {note}" if note else "")
+                lines += [f"# {FILES[role].path}: {size}", f"{digest}  {release.shown(source.path)}"]
+    return lines
 
 
 # ----------------------------------------------------------------------------------------------------- every image

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from conversion.fetch import registry
-from conversion.release.official import CHECKSUMS, FILES
+from conversion.release.official import CHECKSUMS, FILES, Sums
 
 CONTENT_HOST = "https://drive.usercontent.google.com"
 
@@ -233,7 +233,7 @@ def hold(drive, contents, monkeypatch):
         monkeypatch.setitem(registry.REMOTES, role, remote._replace(about=len(data)))
         monkeypatch.setitem(FILES, role, file._replace(total=held(data, file.name)))
         if role in CHECKSUMS:
-            monkeypatch.setitem(CHECKSUMS, role, (len(data), hashlib.md5(data).hexdigest()))  # noqa: S324
+            monkeypatch.setitem(CHECKSUMS, role, Sums(len(data), hashlib.md5(data).hexdigest()))  # noqa: S324
         id = remote.id or f"1-{role:_<31}"
         drive.files[id] = data
         drive.folders.setdefault(remote.folder, []).append((file.name, id))

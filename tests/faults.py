@@ -23,7 +23,7 @@ import traceback
 from pathlib import Path
 
 from conversion.release.finding import code_digest
-from conversion.release.official import CHECKSUMS, FILES
+from conversion.release.official import CHECKSUMS, FILES, Sums
 
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
@@ -225,7 +225,7 @@ def as_official(counts, sizes, folder):
         FILES[role] = FILES[role]._replace(total=count)
         registry.REMOTES[role] = registry.REMOTES[role]._replace(about=sizes[role][0])
         if role in CHECKSUMS:
-            CHECKSUMS[role] = tuple(sizes[role])
+            CHECKSUMS[role] = Sums(*sizes[role][:2])
     without_pauses(folder)
 
 
@@ -269,11 +269,6 @@ def limit(name, value, folder):
     import resource
 
     resource.setrlimit(getattr(resource, name), (value, value))
-
-
-def cgroup(path, folder):
-    """Goes on in a control group."""
-    (Path(path) / "cgroup.procs").write_text(str(os.getpid()))
 
 
 def one_cpu(folder):

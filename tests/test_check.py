@@ -14,10 +14,11 @@ from PIL import Image
 from releases import PALETTE, at, change_json, edit, index_of, members, pack
 
 from celeba_dialog import CONFIGS
+from conversion.__main__ import main
 from conversion.parquet import command as build
 from conversion.release.errors import CelebADialogError
 from conversion.release.finding import Release
-from conversion.release.official import CHECKSUMS, FILES, roles_of
+from conversion.release.official import CHECKSUMS, FILES, Sums, roles_of
 from conversion.release.table import read_index
 from conversion.release.vocabulary import SUBSETS
 from conversion.report import as_text, examine
@@ -287,14 +288,26 @@ def test_published_checksums(partial, monkeypatch):
     release = partial
     monkeypatch.setitem(FILES, "hq_attributes", FILES["hq_attributes"]._replace(total=4))
     data = at(release, "hq_attributes").read_bytes()
+    md5, differs = hashlib.md5(data, usedforsecurity=False).hexdigest(), "differs from the published file: "
     cases = {
-        (len(data), hashlib.md5(data, usedforsecurity=False).hexdigest()): "as published",
-        (len(data), "0" * 32): f"of the published size, but its MD5 is not {'0' * 32}",
-        (len(data) + 1, "0" * 32): "another copy than the published one: its size differs",
+        (len(data), md5): "as published",
+        (0, md5): "as published",  # of a size that is not known
+        (len(data), "0" * 32): f"{differs}its MD5 is {md5}, expected {'0' * 32}",
+        (len(data) + 1, md5): f"{differs}{len(data):,} bytes, expected {len(data) + 1:,}",
     }
     for published, note in cases.items():
-        monkeypatch.setitem(CHECKSUMS, "hq_attributes", published)
+        monkeypatch.setitem(CHECKSUMS, "hq_attributes", Sums(*published))
         assert lines_of(examine(Release(release)))["hq_attributes"]["note"] == note
+
+
+def test_sums_are_those_of_sha256sum(partial, capsys):
+    assert main(["check", str(partial), "--sums"]) == 0
+    printed = capsys.readouterr().out
+    told = dict(reversed(line.split("  ", 1)) for line in printed.splitlines() if not line.startswith("#"))
+    assert len(told) >= 10
+    for path, digest in told.items():
+        assert hashlib.sha256((partial / path).read_bytes()).hexdigest() == digest
+    assert "report yours" in printed.splitlines()[-1]
 
 
 # ----------------------------------------------------------------------------------------------------------------- deep

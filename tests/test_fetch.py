@@ -275,7 +275,7 @@ def test_every_file_of_the_release_has_a_source_and_a_link():
 def test_the_real_files_pass():
     found = Release(str(REAL)).sources
     for role in ("hq_attributes", "standard_attributes", "standard_identity"):
-        size, _ = CHECKSUMS[role]
+        size = CHECKSUMS[role].size
         (source,) = [source for source in found[role] if source.size == size and "releases" not in source.path]
         alone = Release(os.path.dirname(source.path))
         assert count_in_source(alone, source, FILES[role], FILES[role].path) == FILES[role].total

@@ -11,7 +11,7 @@ from ..release.finding import READERS, Release
 from ..release.looking import Source
 from ..release.members import find_members
 from ..release.names import DRIVE_ZIP
-from ..release.official import CHECKSUMS, FILES, OfficialFile
+from ..release.official import CHECKSUMS, FILES, OfficialFile, Sums
 from ..runtime import files
 from ..runtime.files import say
 
@@ -95,7 +95,7 @@ def count_in_source(release: Release, source: Source | None, file: OfficialFile,
         if source.role != file.role:
             raise DamagedFileError(f"it is {FILES[source.role].what}.")
         if source.is_file and file.role in CHECKSUMS:
-            _refuse_other_bytes(source.path, *CHECKSUMS[file.role])
+            _refuse_other_bytes(source.path, CHECKSUMS[file.role])
         return _count(release, file, [source])
     except ReleaseError as error:
         finding = str(error).removeprefix(f"{release.source_name(source)}: " if source else "")
@@ -112,14 +112,15 @@ def _count(release: Release, file: OfficialFile, sources: list[Source]) -> int:
     return len(find_members(alone, file.role).numbers)
 
 
-def _refuse_other_bytes(path: str, size: int, expected: str) -> None:
+def _refuse_other_bytes(path: str, expected: Sums) -> None:
     """Raises DamagedFileError where a file does not have the published size and MD5."""
-    if os.path.getsize(path) != size:
-        raise DamagedFileError(f"it has {os.path.getsize(path):,} bytes, and the official file {size:,}.")
+    size = os.path.getsize(path)
+    if expected.size and size != expected.size:
+        raise DamagedFileError(f"it has {size:,} bytes, and the official file {expected.size:,}.")
     with files.progress(total=size, desc=f"MD5 of {os.path.basename(path)}", unit="B", unit_scale=True) as bar:
         found = files.checksum(path, "md5", bar.update)
-    if found != expected:
-        raise DamagedFileError(f"its MD5 is {found}, and that of the official file {expected}.")
+    if found != expected.md5:
+        raise DamagedFileError(f"its MD5 is {found}, and that of the official file {expected.md5}.")
 
 
 def refuse_drive_zips(out: str) -> None:

@@ -29,21 +29,23 @@ REMOTES = {
     "hq_masks": Remote(HQ_MASK_FOLDER, 300_000_000, "1q2DWtGA1h4NcS1Az4OX-5sbLXsGWJZWq"),
     "hq_parts": Remote(HQ_MASK_FOLDER, 1_000_000_000, "1MUYHw-IGP5FHy0yJzgvXNZojlcnCq7IE"),
     "hq_labels": Remote(HQ_LABEL_FOLDER, 600_000, "1oscEGdTfvBqohlagtp9dfgduGOfgXZxx"),
-    "hq_attributes": Remote(HQ_LABEL_FOLDER, CHECKSUMS["hq_attributes"][0], "1QvfDVRW7W3-MOCro1EPdnhuXnQ1STOGG"),
+    "hq_attributes": Remote(HQ_LABEL_FOLDER, CHECKSUMS["hq_attributes"].size, "1QvfDVRW7W3-MOCro1EPdnhuXnQ1STOGG"),
     "hq_captions": Remote(HQ_TEXT_FOLDER, 25_000_000, "1tKgZfjpr9BZWpIS6ikGbSSACdt9NTlkg"),
     "hq_requests": Remote(HQ_TEXT_FOLDER, 3_000_000),
     "hq_requests_txt": Remote(HQ_TEXT_FOLDER, 3_000_000),
     "hq_request_labels": Remote(HQ_TEXT_FOLDER, 8_000_000),
     "hq_identity": Remote(HQ_FOLDER, 500_000, "1yd0bfYkcQ9_BqIxhjyjZ6UHgNVg7n63V"),
     "mapping": Remote(HQ_FOLDER, 1_000_000, MAPPING_ID),
-    "standard_images": Remote(STANDARD_IMAGE_FOLDER, CHECKSUMS["standard_images"][0], "0B7EVK8r0v71pZjFTYXZWM3FlRnM"),
+    "standard_images": Remote(STANDARD_IMAGE_FOLDER, CHECKSUMS["standard_images"].size, "0B7EVK8r0v71pZjFTYXZWM3FlRnM"),
     "standard_labels": Remote(STANDARD_FOLDER, 5_000_000, "1wZcVEjJ5LwP1Ciuc3j_RFw9Vcusj4UEU"),
     "labels_train": Remote(STANDARD_FOLDER, 4_000_000),
     "labels_validation": Remote(STANDARD_FOLDER, 500_000),
     "labels_test": Remote(STANDARD_FOLDER, 500_000),
-    "standard_attributes": Remote(STANDARD_FOLDER, CHECKSUMS["standard_attributes"][0], "0B7EVK8r0v71pblRyaVFSWGxPY0U"),
+    "standard_attributes": Remote(
+        STANDARD_FOLDER, CHECKSUMS["standard_attributes"].size, "0B7EVK8r0v71pblRyaVFSWGxPY0U"
+    ),
     "standard_identity": Remote(
-        STANDARD_FOLDER, CHECKSUMS["standard_identity"][0], "1_ee_0u7vcNLOfNLegJRHmolfH5ICW-XS"
+        STANDARD_FOLDER, CHECKSUMS["standard_identity"].size, "1_ee_0u7vcNLOfNLegJRHmolfH5ICW-XS"
     ),
     "partition": Remote(STANDARD_FOLDER, 3_000_000, "0B7EVK8r0v71pY0NSMzRuSXJEVkk"),
     "standard_captions": Remote(STANDARD_CAPTION_FOLDER, 170_000_000, "1ndtYb3tlopQhpBYUHpBpVPYBFbz9-kb_"),

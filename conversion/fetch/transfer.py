@@ -153,7 +153,7 @@ def _free_name(path: str) -> str:
 def _receive(file: OfficialFile, replaced: Replaced, id: str, staged: str, drive: "Drive") -> bool:
     """Downloads a file to `staged`. Returns whether the server told where it ends."""
     estimate = 3 * REMOTES[file.role].about + (1 << 20)  # `about` is rough
-    most = CHECKSUMS[file.role][0] if file.role in CHECKSUMS else estimate
+    most = (CHECKSUMS[file.role].size if file.role in CHECKSUMS else 0) or estimate
     with files.progress(desc=file.name, unit="B", unit_scale=True) as bar:
 
         def progress(done: int, total: int | None) -> None:

@@ -72,12 +72,31 @@ FILES = {
 }
 PARTS_PER_FOLDER = 2000  # N // 2000 is the folder of a part mask
 
-# Role -> (bytes, MD5) of the one file that everybody got. For the other files none was ever published.
+
+class Sums(NamedTuple):
+    """What is known of the bytes of an official file."""
+
+    size: int  # in bytes; 0 where it is not known
+    md5: str
+    sha256: str = ""  # empty where it is not known
+
+
+# Role -> the Sums of the one file that everybody got: as published, or as two people reported them alike after
+# `check --sums`. For the other files none is known so far.
 CHECKSUMS = {
-    "standard_images": (1443490838, "00d2c5bc6d35e252742224ab0c1e8fcb"),
-    "standard_attributes": (26721026, "75e246fa4810816ffd6ee81facbd244c"),
-    "standard_identity": (3424458, "32bd1bd63d3c78cd57e08160ec5ed1e2"),
-    "hq_attributes": (3622218, "e7da4d70ec96681fadb894c63912dcfd"),
+    "standard_images": Sums(
+        1443490838,
+        "00d2c5bc6d35e252742224ab0c1e8fcb",
+        "46fb89443c578308acf364d7d379fe1b9efb793042c0af734b6112e4fd3a8c74",
+    ),
+    "standard_attributes": Sums(
+        26721026,
+        "75e246fa4810816ffd6ee81facbd244c",
+        "f0e5da289d5ccf75ffe8811132694922b60f2af59256ed362afa03fefba324d0",
+    ),
+    "standard_identity": Sums(3424458, "32bd1bd63d3c78cd57e08160ec5ed1e2"),
+    "hq_attributes": Sums(3622218, "e7da4d70ec96681fadb894c63912dcfd"),
+    "partition": Sums(0, "d32c9cbf5e040fd4025c592c306e6668"),
 }
 
 # Where the one file lies without which nobody can use the HQ images.
