@@ -397,22 +397,6 @@ def test_a_worker_that_is_killed(small, commands, tmp_path):
     assert done.status == 0, done.text
 
 
-@pytest.mark.parametrize("out", ["~/out/", "release/deep/er/out"])
-def test_ways_to_write_a_path(out, small, commands, tmp_path):
-    """Relative, in the home folder, with a slash at the end, and below the release: found again and unchanged."""
-    shutil.copytree(small, tmp_path / "release")
-    place = tmp_path / out.replace("~", "home")
-    options = {"cwd": tmp_path, "environment": {"HOME": str(tmp_path / "home")}, "faults": [PLAIN]}
-    done = commands.run("build", "release", out, "--allow-incomplete", **options)
-    assert done.status == 0, done.text
-    before = stamps(place)
-    assert len(before) > 5
-    done = commands.run("build", "./release/", out, "--allow-incomplete", **options)
-    assert done.status == 0, done.text
-    assert stamps(place) == before
-    assert commands.run("verify", out, "release", **options).status == 0
-
-
 def test_a_zip_that_serves_several_roles_is_hashed_once(tmp_path, monkeypatch):
     path = tmp_path / "CelebAMask-HQ.zip"
     path.write_bytes(b"images and masks")

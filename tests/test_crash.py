@@ -593,23 +593,6 @@ def test_a_release_that_cannot_be_read(command, name, world, nobodys):
 # --------------------------------------------------------------------------------------------------- names and machines
 
 
-LONG_NAME = "x" * 200
-NAMES = ["späte Gäste, 顔", "a b'c\"d$(e) %41+&", "/".join([LONG_NAME] * 4)]
-
-
-@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
-def test_names_of_folders(name, world, tmp_path):
-    release = tmp_path / name / "release"
-    release.parent.mkdir(parents=True)
-    release.symlink_to(world.small)
-    out = tmp_path / name / "celeba_dialog"
-    done = world.build(out, release=release)
-    assert done.status == 0, done.text
-    assert shards(tree(out)) == shards(world.good)
-    done = world.verify(out, release=release)
-    assert done.status == 0, done.text
-
-
 def test_a_name_that_is_no_text(world, tmp_path):
     """Bytes that are no UTF-8: refused in so many words, since `datasets` cannot pass them on."""
     out = tmp_path / os.fsdecode(b"not\xffUTF-8") / "celeba_dialog"

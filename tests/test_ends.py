@@ -94,14 +94,6 @@ def test_a_stream_that_is_not_there(name, number, what, lines, run):
 
 
 @pytest.mark.parametrize("what, status", [("broken pipe", 141), ("/dev/full", 1)])
-def test_a_long_result_that_cannot_be_printed(what, status, small, run):
-    """More than fits into the buffer of standard output."""
-    done = run(["check", small, "--json"], ("stream", 1, what))
-    assert done.status == status
-    assert done.text == ("" if status == 141 else f"{ERROR}Standard output: No space left on device.\n")
-
-
-@pytest.mark.parametrize("what, status", [("broken pipe", 141), ("/dev/full", 1)])
 def test_help_that_cannot_be_printed(what, status, run):
     done = run(["build", "--help"], ("stream", 1, what))
     assert done.status == status
@@ -129,12 +121,6 @@ def test_an_encoding_without_arrows(encoding, small, run, tmp_path):
     assert done.text.startswith(f"{ERROR}{tmp_path}/sp")
     assert "no such folder" in done.text
     assert "\\u9854" in done.text
-
-
-def test_no_escapes_reach_the_terminal(run, tmp_path):
-    done = run(["check", tmp_path / "\x1b[2J\x07evil\r"])
-    one_line(done, 1, "evil", "no such folder")
-    assert done.text.rstrip("\n").isprintable()
 
 
 # ----------------------------------------------------------------------------------------------------- folders and URLs
@@ -423,15 +409,6 @@ def test_a_reader_that_goes_away(unbuffered, small):
     done = begin(["-m", "conversion", "check", small], environment=environment, output=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, b"")
-
-
-def test_started_in_a_folder_that_is_gone(small, tmp_path):
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    program = f"import os, runpy; os.rmdir({str(gone)!r}); runpy.run_module('conversion', run_name='__main__')"
-    done = begin(["-c", program, "check", small], cwd=gone)
-    assert done.returncode == 1
-    assert done.stderr.decode() == f"{ERROR}The working folder: It is not there any more: change to another.\n"
 
 
 # ----------------------------------------------------------------------------------------------------- the command line

@@ -199,13 +199,6 @@ def test_a_row_too_few_or_too_many(missing, folder, small):
     assert f"{TRAIN}: {told} rows, expected {count}" in found
 
 
-def test_a_manifest_that_counts_wrong(folder, small):
-    rows = pq.ParquetFile(folder / TRAIN).metadata.num_rows
-    correct(folder, TRAIN, rows=rows + 1)
-    (found,) = problems(folder, small)
-    assert found == f"manifest.json: hq, splits, train, shards, 0, rows: {rows + 1}, expected {rows}"
-
-
 def test_a_shard_that_is_cut_off(folder, small):
     data = (folder / TRAIN).read_bytes()
     for length in (0, 3, len(data) // 2, len(data) - 1):
