@@ -11,11 +11,11 @@ def start():
     return seeds()
 
 
-INPUTS = dict.fromkeys(TARGETS, 500) | {"read_json_file": 5000, "zip_of_hq_images": 1500, "jpeg": 1500, "search": 100}
+INPUTS = dict.fromkeys(TARGETS, 100) | {"read_json_file": 1000, "zip_of_hq_images": 300, "jpeg": 300, "search": 20}
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore::UserWarning")  # Pillow's
-@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.trials)])
+@pytest.mark.parametrize("times", [1, pytest.param(25, marks=pytest.mark.trials)])
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_is_found(name, times, start, monkeypatch, tmp_path):
     inputs = INPUTS[name] * times
