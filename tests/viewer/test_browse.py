@@ -28,7 +28,6 @@ from types import SimpleNamespace
 import datasets
 import numpy as np
 import pytest
-from making import write_release
 from PIL import Image
 
 import celeba_dialog
@@ -41,11 +40,11 @@ from conversion.viewer import server as web
 pytest_plugins = ["building"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-# Nothing but the page: no sandbox for root, no look-ups of its own, and one name that points to this machine.
+# Nothing but the page: no sandbox for root, no look-ups of its own.
 CHROMIUM_OPTIONS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
-).split() + ["--host-resolver-rules=MAP evil.example 127.0.0.1"]
+).split()
 
 
 @contextlib.contextmanager
@@ -188,13 +187,12 @@ def test_a_row_in_full(config, server, demo):
             assert body == part["mask"]["bytes"]
 
 
-def test_thumbnails_are_small_and_show_the_image(tmp_path):
-    rows = write_release(str(tmp_path / "release"), hq=2, standard=4)["hq"]  # 1024 pixels, as the official ones
-    with serving(tmp_path / "release") as server:
-        body = ask(server, "thumbnail", config="hq", position=1)[2]
-    picture = Image.open(io.BytesIO(body))
+def test_thumbnails_are_small_and_show_the_image(server, demo):
+    picture = Image.open(io.BytesIO(ask(server, "thumbnail", config="hq", position=1)[2]))
     assert picture.size == (256, 256)
-    expected = Image.open(io.BytesIO(rows[1]["image"]["bytes"])).resize((256, 256), Image.Resampling.BOX)
+    image = Image.open(io.BytesIO(demo.rows("hq")[1]["image"]["bytes"]))
+    assert image.size == (1024, 1024)  # as the official ones
+    expected = image.resize((256, 256), Image.Resampling.BOX)
     assert np.abs(np.asarray(picture, int) - np.asarray(expected, int)).mean() < 4
 
 
@@ -218,8 +216,7 @@ def unregistered(monkeypatch):
     monkeypatch.setattr(datasets.inspect, "dataset_module_factory", datasets.inspect.dataset_module_factory)
 
 
-@pytest.mark.parametrize("kind", ["built", "release"])
-@pytest.mark.parametrize("config", ["hq", "standard"])
+@pytest.mark.parametrize("kind, config", [("built", "hq"), ("release", "standard")])
 def test_the_code_selects_the_row(kind, config, server, demo, unregistered):
     with serving(demo.root) if kind == "release" else contextlib.nullcontext(server) as server:
         for position in (0, len(demo.rows(config)) - 1, len(demo.rows(config)) - 4):
@@ -470,11 +467,6 @@ def test_ipv6(demo):
         assert refused(server, headers={})
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "nonsense"])
-def test_there_is_nothing_to_change(server, method):
-    assert ask(server, "facts", method=method)[0] == 405
-
-
 def test_an_unexpected_fault_is_one_line(server, monkeypatch, capsys):
     said = []
     monkeypatch.setattr(web.files, "say", said.append)
@@ -532,10 +524,6 @@ def wait_for(what):
     pytest.fail("waited in vain")
 
 
-def image(server, position):
-    return ask(server, "image", config="hq", position=position)[0]
-
-
 HALF = b"GET /facts HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
 
 
@@ -546,12 +534,20 @@ def many_masks(server):
 
 
 def test_clients_that_do_not_read_keep_nobody_out(demo):
-    """Nor do those that send nothing or half a request; and Ctrl+C ends all at once."""
+    """Nor do those that send nothing, half a request or nonsense; and Ctrl+C ends all at once, and nothing is printed
+    of what was asked for."""
     with contextlib.ExitStack() as stack, running(demo.root) as (_, server):  # which ends before they are closed
+        for sent in (b"nonsense\r\n\r\n", b"GET /?token=x HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01"):
+            with socket.create_connection(("127.0.0.1", port_of(server))) as connection:
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
         for sent in (b"", HALF, *[many_masks(server)] * 30):
             stack.enter_context(socket.create_connection(("127.0.0.1", port_of(server)))).sendall(sent)
         with concurrent.futures.ThreadPoolExecutor(6) as threads:  # as a browser
-            assert set(threads.map(functools.partial(image, server), [*range(6)] * 4)) == {200}
+            image = functools.partial(ask, server, "image", config="hq")
+            assert {status for status, _, _ in threads.map(lambda at: image(position=at), [*range(6)] * 4)} == {200}
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system keeps such connections")
@@ -577,17 +573,6 @@ def test_ends_although_a_condition_is_being_answered(demo, monkeypatch):
         assert interrupted.is_set()
 
 
-def test_what_was_asked_for_is_not_printed(demo):
-    with running(demo.root) as (process, server):  # which compares all that is printed
-        assert image(server, 0) == 200
-        for request in (b"nonsense\r\n\r\n", b"GET /?token=x HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01"):
-            with socket.create_connection(("127.0.0.1", port_of(server))) as connection:
-                connection.sendall(request)
-                connection.shutdown(socket.SHUT_WR)
-                while connection.recv(65536):
-                    pass
-
-
 def test_no_other_page_may_load_from_here(server):
     for path in ("", "facts", "nothing", f"?token={token(server)}", "?token=x"):
         _, headers, _ = ask(server, path)
@@ -597,26 +582,16 @@ def test_no_other_page_may_load_from_here(server):
         assert headers["Access-Control-Allow-Origin"] is None
 
 
-@pytest.mark.parametrize(
-    "path, query",
-    [
-        ("row", {}),
-        ("row", {"config": "nothing"}),
-        ("row", {"config": "hq", "position": "x"}),
-        ("row", {"config": "hq", "position": 24}),
-        ("row", {"config": "hq", "position": -1}),
-        ("search", {"config": "hq", "start": -1}),
-        ("mask", {"config": "standard", "position": 0}),
-        ("part", {"config": "hq", "position": 0, "part": 0}),
-        ("part", {"config": "hq_parts", "position": 0, "part": 18}),
-        ("nothing", {"config": "hq"}),
-        ("labels", {"config": "hq"}),
-        ("../conversion/viewer/browse.py", {}),
-        ("manifest.json", {"config": "hq"}),
-    ],
-)
-def test_addresses_that_are_none(server, path, query):
-    assert ask(server, path, **query)[0] == 404
+NOT_THERE = """row row?config=nothing row?config=hq&position=x row?config=hq&position=24 row?config=hq&position=-1
+search?config=hq&start=-1 mask?config=standard&position=0 part?config=hq&position=0&part=0
+part?config=hq_parts&position=0&part=18 nothing?config=hq labels?config=hq ../conversion/viewer/browse.py
+manifest.json?config=hq""".split()
+
+
+def test_there_is_nothing_else_and_nothing_to_change(server):
+    assert {path: ask(server, path)[0] for path in NOT_THERE} == dict.fromkeys(NOT_THERE, 404)
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "nonsense"):
+        assert ask(server, "facts", method=method)[0] == 405
 
 
 def test_a_damaged_image_says_which(copy):
@@ -656,11 +631,6 @@ def test_ports(demo, monkeypatch):
 def test_an_address_that_cannot_be(demo, capsys, options, status, says):
     assert command_line.main(["browse", str(demo.root), *options]) == status
     assert says in capsys.readouterr().err
-
-
-def test_nothing_to_show(tmp_path, capsys):
-    assert command_line.main(["browse", str(tmp_path)]) == 1
-    assert "neither a built folder" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------------- the page
@@ -714,16 +684,13 @@ def names(page):
     return page.locator("#gallery button span").all_text_contents()
 
 
-def test_page_shows_the_gallery(page, demo):
-    assert names(page) == [row["file_name"] for row in demo.rows("hq")]
+def test_filters_change_the_gallery(page, demo):
+    rows = demo.rows("hq")
+    assert names(page) == [row["file_name"] for row in rows]
     assert page.text_content("#count") == "24 of 24 rows"
     page.wait_for_function(
         "() => [...document.querySelectorAll('#gallery img')].slice(0, 6).every(i => i.naturalWidth > 0)"
     )
-
-
-def test_filters_change_the_gallery(page, demo):
-    rows = demo.rows("hq")
     press(page, "smiling 4")
     press(page, "smiling 5")
     assert names(page) == [row["file_name"] for row in rows if row["smiling"] >= 4]
@@ -779,13 +746,13 @@ def test_config_and_own_conditions(page, demo):
     assert page.text_content("#note") == "No row meets these conditions."
     assert page.text_content("#count") == "0 of 90 rows"
     assert page.text_content("#problem") == ""
-
-
-def test_scrolling_brings_the_other_rows(page, demo):
-    change(page, lambda: page.select_option("#config", "standard"))
-    page.evaluate("() => { document.querySelector('main').scrollTop = 1e6; }")
+    change(page, lambda: page.click("#reset"))
+    page.evaluate("() => { document.querySelector('main').scrollTop = 1e6; }")  # which brings the other rows
     page.wait_for_function("() => document.querySelectorAll('#gallery button').length === 90")
-    assert names(page) == [row["file_name"] for row in demo.rows("standard")]
+    assert names(page) == [row["file_name"] for row in rows]
+
+
+SHOWN = "name => document.querySelector('#bar h2').textContent === name"
 
 
 def painted(page):
@@ -819,18 +786,14 @@ def test_a_click_shows_the_row_with_its_mask(page, demo):
     page.click("#all")
     page.uncheck('#classes input[name="skin"]')
     assert ((painted(page)[..., 3] > 0) == (mask > 1)).all()
-    page.click("#next")  # which keeps the choice
-    page.wait_for_function(
-        "name => document.querySelector('#bar h2').textContent === name", arg=demo.rows("hq")[5]["file_name"]
-    )
-    page.wait_for_selector("#mask", state="visible")
+    page.click("#next")
+    page.wait_for_function(SHOWN, arg=demo.rows("hq")[5]["file_name"])
+    page.wait_for_selector("#mask", state="visible")  # still
     page.click("#overlay")
     assert not page.is_visible("#mask")
 
 
-@pytest.mark.parametrize("scheme, paper", [("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 29)")])
-def test_a_narrow_window_folds_the_filters_and_cuts_nothing(page, scheme, paper):
-    page.emulate_media(color_scheme=scheme)
+def test_a_narrow_window_folds_the_filters_and_cuts_nothing(page):
     assert page.is_visible("#filters")
     page.set_viewport_size({"width": 390, "height": 800})
     assert not page.is_visible("#filters")
@@ -845,8 +808,10 @@ def test_a_narrow_window_folds_the_filters_and_cuts_nothing(page, scheme, paper)
     page.click("#overlay")
     page.wait_for_selector("#mask", state="visible")
     assert page.evaluate(wide) == []
-    for element in ("body", "dialog", "#bar"):
-        assert page.evaluate("e => getComputedStyle(document.querySelector(e)).backgroundColor", element) == paper
+    for scheme, paper in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 29)")):
+        page.emulate_media(color_scheme=scheme)
+        for element in ("body", "dialog", "#bar"):
+            assert page.evaluate("e => getComputedStyle(document.querySelector(e)).backgroundColor", element) == paper
 
 
 def test_from_row_to_row(page, demo):
@@ -860,9 +825,7 @@ def test_from_row_to_row(page, demo):
         (lambda: keys.press("ArrowRight"), 22),
     ):
         step()
-        page.wait_for_function(
-            "name => document.querySelector('#bar h2').textContent === name", arg=rows[index]["file_name"]
-        )
+        page.wait_for_function(SHOWN, arg=rows[index]["file_name"])
     keys.press("Escape")
     page.wait_for_selector("dialog", state="hidden")
 
@@ -896,87 +859,6 @@ def test_texts_are_no_html(chromium, copy):
         assert attack in page.text_content("#detail")
         assert page.title() == "CelebA-Dialog"
         page.close()
-
-
-# -------------------------------------------------------------------------------------------- the page, from elsewhere
-
-ATTACK = """<!doctype html><a href="{front}">look</a><script>
-const tried = (name, made) => new Promise((done) => {{
-  made.onload = () => done(`${{name}} loaded`);
-  made.onerror = () => done(`${{name}} refused`);
-  document.body.append(made);
-}});
-const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
-const read = (name, options) => fetch("{front}facts", options).then(
-  (answer) => `${{name}} ${{answer.type}} ${{answer.status}}`, () => `${{name}} refused`);
-onload = async () => {{
-  window.found = await Promise.all([
-    tried("image", make("img", {{src: "{front}image?config=hq&position=0"}})),
-    tried("script", make("script", {{src: "{front}facts"}})),
-    read("fetch", {{credentials: "include"}}),
-    read("blind", {{credentials: "include", mode: "no-cors"}}),
-  ]);
-}};
-</script><body><iframe src="{front}"></iframe>"""
-
-
-class Elsewhere(http.server.BaseHTTPRequestHandler):
-    """Another server of this machine, whose page wants to read this one's answers."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(self.server.page.encode())
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(params=["127.0.0.1", "localhost"])
-def elsewhere(request, server):
-    """The address of a page that is another origin, of the same site as ours or not."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as other:
-        other.page = ATTACK.format(front=front(server))
-        threading.Thread(target=other.serve_forever, args=(0.05,)).start()
-        yield f"http://{request.param}:{other.server_address[1]}/"
-        other.shutdown()
-
-
-def test_a_page_from_elsewhere_reads_nothing(page, server, elsewhere):
-    """In a browser that holds the cookie."""
-    other = page.context.new_page()
-    answers = []
-    other.on("response", lambda answer: answer.url.startswith(front(server)) and answers.append(answer.status))
-    other.goto(elsewhere)
-    other.wait_for_function("() => window.found")
-    assert other.evaluate("() => window.found[0]") == "image refused"
-    assert other.evaluate("() => window.found[1]") == "script refused"
-    assert other.evaluate("() => window.found[2]") == "fetch refused"
-    assert set(answers) <= {403}
-    assert all("gallery" not in frame.content() for frame in other.frames[1:])
-    assert page.evaluate("async () => (await fetch('/facts')).status") == 200  # which it still may
-    other.click("a")  # and a link is followed, as from a terminal in the browser
-    other.wait_for_selector("body[data-search]")
-    assert other.url == front(server)
-    other.close()
-
-
-def test_without_the_token_the_browser_shows_nothing(chromium, server, elsewhere):
-    page = chromium.new_page()
-    for start in (lambda: page.goto(front(server)), lambda: (page.goto(elsewhere), page.click("a"))):
-        start()
-        page.wait_for_function("() => document.body.textContent.startsWith('Open the address')")
-    page.close()
-
-
-def test_a_name_that_is_made_to_point_here(chromium, server):
-    page = chromium.new_page()
-    for address in (front(server), server.address):
-        answer = page.goto(address.replace("127.0.0.1", "evil.example"))
-        assert (answer.status, answer.text()) == (403, "This page has another address.")
-    assert page.context.cookies() == []
-    page.close()
 
 
 def test_open(chromium, demo, capsys, monkeypatch):

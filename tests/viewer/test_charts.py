@@ -40,7 +40,7 @@ def colored(groups, split="train"):
     return int((pixels == ImageColor.getrgb(charts.COLORS[split])).all(axis=2).sum())
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", ["train", "unlabeled"])
 def test_bars_are_as_long_as_the_shares(split):
     legend = colored([group(0, [8, 0, 0, 0, 0, 0, 0], split=split)], split)
     areas = [colored([group(count, [8, 0, 0, 0, 0, 0, 0], split=split)], split) - legend for count in (2, 4, 8)]
@@ -49,19 +49,21 @@ def test_bars_are_as_long_as_the_shares(split):
     assert colored([group(0, one, split=split)], split) == colored([group(0, six, split=split)], split) > legend
 
 
-@pytest.mark.parametrize("rows", [8, 202_599])
-def test_nothing_is_cut_off_and_nothing_overlaps(boxes, rows):
+def test_nothing_is_cut_off_and_nothing_overlaps(boxes):
+    rows = 202_599
     told = group(rows, [0, rows, 0, 0, 0, 0, 0], rows)["splits"]["train"] | {"attributes_missing": 1}
     line = "202,599 of 202,599 rows where " + "W" * 60 + " and smiling >= 4" * 200
     wide = {"names": ["hq", "hq_512", "hq_256", "hq_parts"], "line": line, "splits": dict.fromkeys(SPLITS, told)}
     picture = Image.open(io.BytesIO(charts.statistics([wide] * 2)))
     assert picture.width == 1400 and picture.height < 2 * 1750
     assert len(boxes) > 1000
-    for index, (text, left, top, right, bottom) in enumerate(boxes):
-        assert 0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height, text
-        for other, *box in boxes[:index]:
-            apart = min(right, box[2]) - max(left, box[0]) < 1 or min(bottom, box[3]) - max(top, box[1]) < 1
-            assert apart, (text, other)
+    left, top, right, bottom = np.array([box for _, *box in boxes]).T
+    assert ((left >= 0) & (left < right) & (right <= picture.width)).all()
+    assert ((top >= 0) & (top < bottom) & (bottom <= picture.height)).all()
+    wide = np.minimum.outer(right, right) - np.maximum.outer(left, left)
+    high = np.minimum.outer(bottom, bottom) - np.maximum.outer(top, top)
+    overlap = np.triu((wide >= 1) & (high >= 1), 1)
+    assert [(boxes[one][0], boxes[other][0]) for one, other in np.argwhere(overlap)] == []
 
 
 def test_no_group_and_no_label():

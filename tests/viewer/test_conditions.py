@@ -123,14 +123,6 @@ def test_what_is_missing_meets_no_comparison(asked, truth, column):
         assert not set(expected) & set(selected(asked, text))
 
 
-def test_a_missing_mask(copy):
-    (copy / "CelebA-Dialog (HQ)" / "mask" / "CelebAMask-HQ-mask-color-palette.zip").unlink()
-    labels = rows.open_rows(copy).labels("hq")
-    asked = conditions.Conditions(labels)
-    assert selected(asked, "mask") == []
-    assert len(selected(asked, "NOT mask")) == len(labels)
-
-
 def test_position_in_the_split(asked, truth):
     first = [number for number, row in enumerate(truth) if number == 0 or row["split"] != truth[number - 1]["split"]]
     assert selected(asked, "row = 0") == first
@@ -224,7 +216,7 @@ CONDITIONS = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(CONDITIONS)
 def test_any_condition_means_what_it_says(asked, truth, condition):
     text, holds = condition
@@ -250,11 +242,8 @@ def test_any_condition_means_what_it_says(asked, truth, condition):
         ('caption = "double"', 'no column "double"; did you mean Double_Chin?'),
         ("smiling = 'smile'", "Classes go by name in smiling_class"),
         ("caption", "Could not convert string"),
-        ("smiling >=", "syntax error"),
         ("smiling > 3 and", "syntax error"),
-        ("smiling > 3 Male", "syntax error"),
         ("(smiling > 3", "syntax error"),
-        ("smiling > 3)", "syntax error"),
         ("caption = 'open", "' is not closed"),
         ('caption = "open', '" is not closed'),
         ("caption contains 'smile'", "no column contains"),
@@ -283,23 +272,16 @@ def test_a_mistake_is_one_line(asked, text, says):
 HOSTILE = """
 true; SELECT 1
 true; ATTACH 'x.db'
-true; COPY labels TO 'x.csv'
-true; DROP TABLE labels
-true; SET enable_external_access = true
 true; INSTALL httpfs
 true) UNION (SELECT 1
 true UNION ALL SELECT position FROM labels
 true) OR (position IN (SELECT 1)
-true EXCEPT SELECT 1
 true ORDER BY 1
 true LIMIT 1
-true GROUP BY position
-true QUALIFY true
 true USING SAMPLE 1
 true, true
 true) --
 true) /*
-true /*
 caption = '' /* ' */ OR getenv('HOME') = '' /* ' */
 caption = "a' OR getenv('HOME') = '" OR caption = 'a'
 caption = $$'$$ OR getenv('HOME') = $$'$$
@@ -309,11 +291,7 @@ caption = x'00'
 true AS x
 row = (SELECT max(row) FROM labels)
 (FROM labels)
-(VALUES (1)) IS NULL
-(TABLE labels) IS NULL
 EXISTS (FROM read_csv('/etc/passwd'))
-EXISTS (FROM '/etc/passwd')
-EXISTS (FROM duckdb_settings())
 EXISTS (FROM python_table)
 row IN (FROM query('SELECT 1'))
 row = ANY (SELECT 1)
@@ -325,43 +303,30 @@ system.main.getenv('HOME') = ''
 'HOME'.getenv() = ''
 current_setting('memory_limit') = ''
 current_user = ''
-version() = ''
-nextval('x') = 1
-write_log('x') IS NULL
-error('x')
 pg_sleep(9999) IS NULL
-sleep_ms(9999999) IS NULL
 length(repeat('x', 2000000000)) > 0
-length(caption.repeat(2000000000)) > 0
 length(lpad(caption, 2000000, 'x')) > 0
 length(printf('%2000000000d', 1)) > 0
 length(replace(replace(caption, 'a', caption), 'a', caption)) > 0
 length(caption || caption) > 0
-length(concat(caption, caption)) > 0
 len(range(2000000000)) > 0
 len([x FOR x IN range(2000000000)]) > 0
 NULL::INT[100000][100000] IS NULL
 CAST(NULL AS STRUCT(a INT[100000])) IS NULL
 regexp_matches(caption, '(a{1,100}){1,10}b')
-caption ~ '(a{1,100}){1,10}b'
 caption SIMILAR TO '(a{1,100}){1,10}b'
 caption LIKE '%_%_%_%_%_%_%_%_%_%_%_%_%z'
 100000 ! > 0
 2 ^ 100000 > 0
 count(*) > 1
 row_number() OVER () = 1
-max(smiling) OVER () = 1
 unnest([true])
 COLUMNS(*)
 *
 labels.smiling > 3
-memory.main.labels.smiling > 3
 position > 3
-rowid > 3
 lambda x: x
 $1
-?
-#1
 DEFAULT
 {'a': 1}.a = 1
 [1][1] = 1
@@ -382,22 +347,12 @@ def test_nothing_but_a_condition(asked, truth, text, tmp_path, monkeypatch):
     assert len(selected(asked, "true")) == len(truth)
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "FROM read_csv('/etc/passwd')",
-        "FROM '/etc/passwd'",
-        "FROM glob('/*')",
-        "COPY labels TO 'x.csv'",
-        "ATTACH 'x.db'",
-        "INSTALL httpfs",
-        "LOAD httpfs",
-        "SET enable_external_access = true",
-        "SET memory_limit = '1TB'",
-        "SET lock_configuration = false",
-        "FROM python_table",
-    ],
-)
+CLOSED = """FROM read_csv('/etc/passwd')|FROM '/etc/passwd'|FROM glob('/*')|COPY labels TO 'x.csv'|ATTACH 'x.db'|
+INSTALL httpfs|LOAD httpfs|SET enable_external_access = true|SET memory_limit = '1TB'|SET lock_configuration = false|
+FROM python_table""".split("|")
+
+
+@pytest.mark.parametrize("query", CLOSED)
 def test_behind_it_the_database_is_closed(asked, query, tmp_path, monkeypatch):
     """Were something let through, there would be nothing to read or to change."""
     monkeypatch.chdir(tmp_path)
@@ -435,7 +390,7 @@ WORDS_OF_SQL = (  # of which any sequence passes the first look, and some others
 ).split(" ")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.one_of(st.lists(st.sampled_from(WORDS_OF_SQL), max_size=12).map(" ".join), st.text(max_size=40)))
 def test_any_text_selects_or_is_a_mistake(asked, text):
     with contextlib.suppress(UsageError):

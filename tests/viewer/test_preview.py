@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from celeba_dialog import CONFIGS
 from conversion import __main__ as command_line
 from conversion.release.vocabulary import ATTRIBUTES, DEGREES, MASK_COLORS, PARTS
 from conversion.viewer import sheet as drawing
@@ -74,7 +73,7 @@ def evenly(rows, count):
 # ------------------------------------------------------------------------------------------------------------ the sheet
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", ["hq_256", "hq_parts", "standard"])
 def test_release_and_built_folder_give_the_same_sheet(config, built, demo, draw):
     sheets = [draw(out, "--config", config, "--rows", 3) for out in (demo.root, built)]
     assert sheets[0].size == sheets[1].size
@@ -92,22 +91,15 @@ def test_a_sheet_of_any_height_is_paper_to_its_end(height):
 def test_all_that_a_row_says_is_on_the_sheet(config, demo, draw, drawn):
     draw(demo.root, "--config", config, "--rows", 5)
     said = squeeze("".join(texts(drawn)))
+    splits = {row["file_name"]: split for split, rows in demo.splits(config).items() for row in rows}
     for row in evenly(demo.rows(config), 5):
-        assert row["file_name"] in texts(drawn)
+        at = texts(drawn).index(row["file_name"])
+        assert texts(drawn)[at + 1] == splits[row["file_name"]]
         for text in (row["caption"], row["request"]):
             assert squeeze(text or "none") in said
         for name, classes in DEGREES.items():
             label = classes[row[name]].replace("_", " ") if row[name] >= 0 else "not labelled"
             assert label in texts(drawn)
-
-
-def test_the_split_stands_beside_the_name(demo, draw, drawn):
-    draw(demo.root, "--rows", 8)
-    splits = {row["file_name"]: split for split, rows in demo.splits("hq").items() for row in rows}
-    splits = {row["file_name"]: splits[row["file_name"]] for row in evenly(demo.rows("hq"), 8)}
-    said = texts(drawn)
-    assert {name: said[said.index(name) + 1] for name in splits} == splits
-    assert len(set(splits.values())) == 3
 
 
 def test_the_mask_lies_over_the_image_in_the_official_colours(demo, draw):
@@ -158,19 +150,15 @@ def test_part_masks(demo, draw, drawn):
                 assert share * 0.7 < colored.mean() < share + 0.2
 
 
-def test_legend_only_where_there_are_masks(demo, draw, drawn):
-    draw(demo.root, "--rows", 1)
-    assert set(MASK_COLORS) <= set(texts(drawn))
-    drawn.clear()
-    draw(demo.root, "--rows", 1, "--config", "standard")
-    assert not set(MASK_COLORS) & set(texts(drawn))
-
-
-def test_the_legend_is_that_of_the_card(demo, draw):
+def test_the_legend_is_that_of_the_card_where_there_are_masks(demo, draw, drawn):
     sheet = np.asarray(draw(demo.root, "--rows", 1))
+    assert set(MASK_COLORS) <= set(texts(drawn))
     legend = np.asarray(Image.open(io.BytesIO(drawing.legend())).convert("RGB"))[drawing.MARGIN : -drawing.MARGIN]
     height = len(legend)
     assert sum((sheet[y : y + height] == legend).all() for y in range(len(sheet) - height + 1)) == 1
+    drawn.clear()
+    draw(demo.root, "--rows", 1, "--config", "standard")
+    assert not set(MASK_COLORS) & set(texts(drawn))
 
 
 def test_without_masks_and_texts(copy, draw, drawn):
@@ -190,10 +178,8 @@ def test_where_split_and_rows_choose(demo, draw, drawn):
     meet = [row for row in demo.splits("hq")["train"] if row["smiling"] >= 1 and row["attributes"][male] == 1]
     assert [text for text in texts(drawn) if text.endswith(".jpg")] == [row["file_name"] for row in evenly(meet, 3)]
     assert f"3 of {len(meet)} rows where smiling >= 1 AND Male" in texts(drawn)
-
-
-def test_more_rows_than_there_are(demo, draw, drawn):
-    draw(demo.root, "--split", "test", "--rows", 100)
+    drawn.clear()
+    draw(demo.root, "--split", "test", "--rows", 100)  # more than there are
     names = [row["file_name"] for row in demo.splits("hq")["test"]]
     assert [text for text in texts(drawn) if text.endswith(".jpg")] == names
 
@@ -219,7 +205,7 @@ def test_letters_that_the_font_lacks():
     assert drawing.plain("Ämilie's café – naïve\n\tﬁne\u0000") == "Amilie's cafe - naive fine"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.text(max_size=200), st.integers(60, 400))
 def test_wrapped_lines_fit_and_lose_nothing(text, width):
     lines = drawing.wrap(text, 15, width)
@@ -287,9 +273,7 @@ def test_statistics_of_a_selection(demo, draw, drawn):
     [
         (["--rows", 0], "1 to 100 rows"),
         (["--rows", 101], "1 to 100 rows"),
-        (["--where", "smiling >"], "where: Parser Error: syntax error"),
         (["--where", "smilin > 3"], "no column smilin; did you mean smiling?"),
-        (["--where", ""], "where: Parser Error: syntax error"),
         (["--where", "bangs = 5 AND bangs = 0"], "no row of hq meets the condition"),
         (["--where", "split = 'test'", "--split", "train"], "no row of hq, train, meets the condition"),
         (["--stats", "--where", "bangs = 5 AND bangs = 0"], "no row of hq meets the condition"),
