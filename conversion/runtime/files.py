@@ -98,17 +98,31 @@ def is_terminal(stream: Any) -> bool:
 def local_path(path: str | os.PathLike[str]) -> str:
     """An absolute local path; `~` is the home folder.
 
-    Raises UsageError for a URL or an empty path, EnvironmentFault where a relative path starts nowhere.
+    Raises UsageError for a URL, an empty path and one that is no text, EnvironmentFault where a relative path starts
+    nowhere.
     """
     path = os.fspath(path)
     if not path.strip():
         raise UsageError("The path is empty. Name a file or folder on this machine.")
     if is_url(path):
         raise UsageError(f"{printable(path)}: is an address. Name a file or folder on this machine.")
+    if not _is_text(path):
+        raise UsageError(
+            f"{path!a}: not valid text, which `datasets` needs of a path. Rename it, or give a link to it."
+        )
     try:
         return os.path.abspath(os.path.expanduser(path))
     except FileNotFoundError as error:
         raise EnvironmentFault(f"{path}: the working directory is not there any more. Change to another.") from error
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be written as UTF-8: others are bytes of a name in another encoding."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def refuse_no_folder(path: str) -> None:
