@@ -44,7 +44,7 @@ def check_read(name, text, subset, expected, count, kind):
 # ----------------------------------------------------------------------------------------------------- what comes back
 
 
-@given(st.data(), SUBSETS, st.booleans())
+@given(st.data(), SUBSETS, st.booleans(), examples=30)
 def test_degrees_come_back(data, subset, headed):
     rows = data.draw(table(subset, 5, st.integers(0, 5)))
     order = data.draw(st.permutations(range(5))) if headed else range(5)
@@ -66,7 +66,7 @@ def test_degrees_come_back(data, subset, headed):
     st.sampled_from([("-1", "1"), ("0", "1")]),
     st.booleans(),
     st.sampled_from([[], ["image_id"]]),
-    examples=25,
+    examples=15,
 )
 def test_attributes_come_back(data, subset, words, counted, named):
     rows = data.draw(table(subset, 40, st.integers(0, 1)))
@@ -76,7 +76,7 @@ def test_attributes_come_back(data, subset, words, counted, named):
     check_read("attributes", data.draw(text_of(lines)), subset, whole(subset, rows, 40), len(rows), np.int8)
 
 
-@given(st.data(), SUBSETS, st.booleans())
+@given(st.data(), SUBSETS, st.booleans(), examples=30)
 def test_identities_come_back(data, subset, headed):
     rows = data.draw(table(subset, 1, st.integers(1, 10177)))
     lines = [["image_id", "identity"]] if headed else []
@@ -84,7 +84,7 @@ def test_identities_come_back(data, subset, headed):
     check_read("identity", data.draw(text_of(lines)), subset, whole(subset, rows, 1), len(rows), np.int32)
 
 
-@given(st.data(), st.booleans(), st.booleans())
+@given(st.data(), st.booleans(), st.booleans(), examples=30)
 def test_the_mapping_comes_back(data, headed, longer):
     """From its own file, and from the image_list.txt of progressive GANs, which has two checksums more."""
     pairs = dict(zip(data.draw(numbers(HQ)), data.draw(numbers(STANDARD))))
@@ -100,7 +100,7 @@ def split_by_hand(number):
     return next(split for split, end in enumerate(PARTITION_ENDS) if number <= end)
 
 
-@given(st.data())
+@given(st.data(), examples=30)
 def test_the_partition_is_held_against_the_three_ranges(data):
     found = data.draw(numbers(STANDARD))
     lines = [[f"{number:06d}.jpg", str(split_by_hand(number))] for number in found]
@@ -132,15 +132,11 @@ def test_fillers(filler):
     assert said("requests_txt", f"0.jpg\tA\n1.jpg\t{filler}\n") == ""
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        "bangs eyeglasses beard smiling age",
-        "Bangs Eyeglasses Beard Smiling Age",
-        "BANGS EYEGLASSES NO_BEARD SMILING YOUNG",
-        "bangs eyeglasses no-beard smiling young",
-    ],
-)
+NAMES = "bangs eyeglasses beard smiling age|Bangs Eyeglasses Beard Smiling Age|BANGS EYEGLASSES NO_BEARD SMILING YOUNG|"
+NAMES += "bangs eyeglasses no-beard smiling young"
+
+
+@pytest.mark.parametrize("names", NAMES.split("|"))
 def test_names_of_the_degrees(names):
     expected = [0, 1, 2, 3, 4]
     lines = FILES_OF["degrees"][0].split("\n", 1)[1]
@@ -156,35 +152,8 @@ def test_names_of_the_degrees(names):
 # (reader, bytes, how the message begins after "file: ")
 
 ATTRIBUTE_ROWS, DEGREE_ROWS = FILES_OF["attributes"][0], FILES_OF["degrees"][0]
-NO_DEGREES = [
-    "6",
-    "-2",
-    "2.5",
-    "x",
-    "999999999999",
-    "0x5",
-    "+3",
-    "1e0",
-    "٣",
-    "３",
-    "½",
-    "--1",
-    "1_0",
-    "1-",
-    "O",
-    "\xa05",
-]
-NO_HQ_NAMES = [
-    "30000.jpg",
-    "00001.jpg",
-    "000001.jpg",
-    "0.png",
-    "zero.jpg",
-    "99999999.jpg",
-    "-1.jpg",
-    "../0.jpg",
-    "1.jp",
-]
+NO_DEGREES = "2.5 x 999999999999 0x5 +3 1e0 ٣ ３ ½ --1 1_0 1- O \xa05".split(" ")
+NO_HQ_NAMES = "30000.jpg 00001.jpg 000001.jpg 0.png zero.jpg 99999999.jpg -1.jpg ../0.jpg 1.jp".split()
 OTHER_DEGREES = {
     "Bangs Eyeglasses No_Beard Smiling Old": "'Old'",
     "Bangs Eyeglasses Beard No_Beard Young": "'Beard', 'No_Beard'",
@@ -201,7 +170,7 @@ def mapping(*lines):
 # fmt: off
 REFUSED = [
     *[("degrees", f"0.jpg 0 0 0 0 0\n1.jpg 0 0 {word} 0 0\n", f"line 2: {word!r}, expected a degree from 0 to 5")
-      for word in NO_DEGREES if word not in ("6", "-2")],
+      for word in NO_DEGREES],
     *[("degrees", f"0.jpg 0 0 0 0 0\n1.jpg 0 0 {word} 0 0\n", f"line 2: {word}, expected a degree from 0 to 5")
       for word in ("6", "-2")],
     *[("identity", f"0.jpg 5\n1.jpg {word}\n", f"line 2: {word!r}, expected the number of an identity")
@@ -226,7 +195,6 @@ REFUSED = [
     ("mapping", mapping("1 41 000042.jpg x"), "line 2: 4 words, expected 3"),
     ("mapping", "0 8 000009.jpg a b\n1 41 000042.jpg\n", "line 2: 3 words, expected 5"),
     ("degrees", "0.jpg,0,0,0,0,0\n1.jpg 0 0 0 0 0\n", "line 2: '1.jpg 0 0 0 0 0' is no image"),
-    ("degrees", "0.jpg,0,0,0,0,0\n1.jpg,0 0,0,0,0\n", "line 2: 5 words"),
     ("degrees", "0.jpg,0,0,0,0,0\n1.jpg,0 0,0,0,0,0\n", "line 2: '0 0', expected a degree"),
     ("degrees", "0.jpg,0,0,0,0,0\n1.jpg;0;0;0;0;0\n", "line 2: '1.jpg;0;0;0;0;0' is no image"),
     ("degrees", "0.jpg;0;0;0;0;0\n1.jpg;1,5;0;0;0;0\n", "line 2: '1,5', expected a degree"),
@@ -241,7 +209,6 @@ REFUSED = [
     ("degrees", "0.jpg 0 0 0 0 0\n1.jpg 1 2 -1 -1 3\n", "line 2: 2 of 5 values are missing"),
     ("degrees", "0.jpg 0 0 0 0 0\n1.jpg None 2 3 4 5\n", "line 2: 1 of 5 values are missing"),
     ("degrees", "0.jpg,0,0,0,0,0\n1.jpg,1,,3,4,5\n", "line 2: 1 of 5 values are missing"),
-    ("degrees", "0.jpg,0,0,0,0,0\n1.jpg,1,2,3,4,\n", "line 2: 5 words, expected 6"),
     ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg nan"), "line 4: 1 of 40 values are missing"),
     ("mapping", mapping("1 None 000042.jpg"), "line 2: 1 of 2 values are missing"),
     ("partition", "000001.jpg 0\n000002.jpg None\n", "line 2: no number, expected 0, 1 or 2"),
@@ -257,7 +224,6 @@ REFUSED = [
     ("mapping", mapping("1 42 000042.jpg"), "line 2: 1, 42 and 000042.jpg; expected an HQ file num"),
     ("mapping", mapping("30000 4 000005.jpg"), "line 2: 30000, 4 and 000005.jpg; expected an HQ"),
     ("mapping", mapping("7 202599 202600.jpg"), "line 2: 202599, expected"),
-    ("mapping", mapping("7 x 000005.jpg"), "line 2: 'x', expected"),
     ("mapping", mapping("1 8 000009.jpg"), "two HQ images come from 000009.jpg, where each has its own"),
     ("degrees", DEGREE_ROWS + "0.jpg 1 1 1 1 2\n", "lines 2 and 5: 0.jpg stands twice, with different values"),
     ("identity", "0.jpg 5\n1.jpg 7\n0.jpg 6\n", "lines 1 and 3: 0.jpg stands twice"),
@@ -271,7 +237,6 @@ REFUSED = [
     ("attributes", ATTRIBUTE_ROWS.replace("3\n", "9" * 18 + "\n", 1), "line 1 says 999,999,999,999,999,999 rows"),
     ("attributes", ATTRIBUTE_ROWS.replace(HEADER + "\n", ""), "no header with the forty attribute names"),
     ("identity", "garbage\n0.jpg 5\n", "'garbage' is no header of rows of 2 words"),
-    ("identity", "hello world\n0.jpg 5\n", "'hello world' is no header of rows of 2 words"),
     ("identity", "image_id identity\nimage_id identity\n0.jpg 5\n", "line 2: starts with 'image_id identity'"),
     ("degrees", DEGREE_ROWS.split("\n")[0] + "\n", "1 lines, and no row"),
     ("requests_txt", "img_name\trequest\n0.jpg\tA\n", "line 1: 'img_name' is no image"),
@@ -279,16 +244,13 @@ REFUSED = [
 
     # Something else in between and at the end.
     ("identity", "0.jpg 5\ngarbage\n1.jpg 7\n", "line 2: 'garbage' is no image"),
-    ("degrees", "0.jpg 0 0 0 0 0\ngarbage\n", "line 2: 'garbage' is no image"),
     ("attributes", ATTRIBUTE_ROWS.replace("3\n", "4\n", 1) + "garbage\n", "line 6: 'garbage' is no image"),
     ("mapping", mapping("garbage"), "line 2: 1 words, expected 3"),
     ("partition", "000001.jpg 0\ngarbage\n", "line 2: 1 words, expected 2"),
-    ("requests_txt", "0.jpg\tA\n-- end of file --\n", "line 2: '--' is no image"),
     ("degrees", "0.jpg 0 0 0 0 0\n-- end of file --\n", "line 2: 5 words, expected 6"),
     ("degrees", DEGREE_ROWS * 2, "line 5: 'Bangs', expected a degree"),
     ("identity", "image_id identity\n0.jpg 5\n" * 2, "line 3: 'identity', expected the number"),
     ("attributes", ATTRIBUTE_ROWS.replace("3\n", "", 1) * 2, "line 5: 40 words, expected 41"),
-    ("attributes", ATTRIBUTE_ROWS.replace("3\n", "4\n", 1) + "7\n", "line 6: '7' is no image"),
     ("mapping", FILES_OF["mapping"][0] * 2, "line 5: 'idx', expected an HQ file number"),
 
     # Requests.

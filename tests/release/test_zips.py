@@ -112,8 +112,8 @@ def many(count):
 
 
 def test_a_count_that_is_wrapped(tmp_path):
-    """As macOS's Archive Utility writes it, which knows no zip64: 70,000 members are 4,464."""
-    count = 70_000
+    """As macOS's Archive Utility writes it, which knows no zip64: 66,000 members are 464."""
+    count = 66_000
     data, length, start = many(count)
     end = struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, count % 65536, count % 65536, length, start, 0)
     (tmp_path / "img_align_celeba.zip").write_bytes(data + end)
@@ -156,13 +156,11 @@ REFUSED = {
     "first of several": (b"PK\x07\x08" + PLAIN[:600], Damaged, "image.zip: the zip is cut off"),
     "count too low": (raw_zip(LONG, count=2), Damaged, ".* lists 3 members, and its end record says 2"),
     "count too high": (raw_zip(LONG, count=4), Damaged, ".* lists 3 members, and its end record says 4"),
-    "count of 0": (raw_zip(LONG, count=0), Damaged, ".* lists 3 members, and its end record says 0"),
     "count of 65,535": (of_one()[:-14] + b"\xff\xff" * 2 + of_one()[-10:], Damaged,
                         "image.zip: the zip's end record does not fit the file: 65,535 entries in 57 bytes"),
     "a billion entries": (of_one()[:-22] + end_of_64_bits(10**9, 57, 0), Damaged, "image.zip: .*1,000,000,000 en"),
     "a million entries": (of_one()[len(JPEG) + 41 : -22] * 1_000_001 + end_of_64_bits(1_000_001, 57 * 1_000_001, 0),
                           Damaged, "image.zip: the zip's end record does not fit the file: 1,000,001 entries"),
-    "a longer directory": (raw_zip(LONG, length=9999), Damaged, "image.zip: the zip's end record does not fit"),
     "directory of 4 GB": (raw_zip(LONG, length=2**32 - 1), Damaged, "image.zip: .* in 4,294,967,295 bytes at"),
     "directory behind the end": (raw_zip(LONG, offset=99_999), Damaged, "image.zip: .* bytes at 99,999"),
     "damaged directory": (in_directory(b"PK\1\2", b"PK\1\3"), Damaged,
@@ -195,7 +193,7 @@ REFUSED = {
                Damaged, "image.zip: members of the zip overlap"),
     "into the directory": (of_one(packed=len(JPEG) + 9, size=len(JPEG) + 9), Damaged, "image.zip: members "),
     **{f"{field} {number}": (raw_zip([of_64_bits(**{field: number})]), ReleaseError, "image.zip: ")
-       for number in (2**31, 2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1) for field in ("size", "packed", "offset")},
+       for number in (2**31, 2**63, 2**64 - 1) for field in ("size", "packed", "offset")},
     **{f"another of {number}": (raw_zip([{"name": "0.jpg", "data": JPEG}, of_64_bits(packed=number) | {"name": "a"}]),
                                 Damaged, "image.zip: ") for number in (2**31, 2**63, 2**64 - 1)},
     "64 bits without a field": (raw_zip([of_64_bits() | {"extra": b""}]), Damaged, "image.zip: .* entry 0"),
@@ -225,8 +223,7 @@ BITS = [  # role, name in the zip, name in the directory
 ]
 
 
-@pytest.mark.parametrize("where", ["disk", "memory"])
-@pytest.mark.parametrize("method", [0, 8])
+@pytest.mark.parametrize("where, method", [("disk", 0), ("disk", 8), ("memory", 8)])
 @pytest.mark.parametrize("role, name, other", BITS)
 def test_one_bit_of_a_name_in_the_directory(role, name, other, method, where, tmp_path):
     """The image would be served under the number of another one; its bytes and their CRC are right."""
