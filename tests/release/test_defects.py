@@ -147,10 +147,6 @@ def test_a_text_that_is_cut_off_while_it_is_read(copy):
 
 MANY = {  # what a reader is given -> (it, the reader)
     "brackets in pairs": (b'{"0.jpg": [' + b"[]," * 900_000 + b"[]]}", "captions"),
-    "entries of brackets": (
-        b"{%s}" % b",".join(b'"%d.jpg": {"overall_caption": [%s[]]}' % (n, b"[]," * 75_000) for n in range(12)),
-        "captions",
-    ),
     "numbers": (b'{"0.jpg": [' + b"7," * 6_000_000 + b"7]}", "request_labels"),
     "keys": (b'{"0.jpg": {' + b",".join(b'"%d": 0' % number for number in range(900_000)) + b"}}", "captions"),
     "newlines": (b"\n" * 6_000_000, "degrees"),

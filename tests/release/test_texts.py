@@ -12,7 +12,7 @@ import zipfile
 import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
-from releases import READ, edit, given, read, said
+from releases import edit, given, read, said
 
 from conversion.release import texts
 from conversion.release.errors import DamagedFileError, FormatError, ReleaseError
@@ -345,19 +345,3 @@ def test_monstrous_lines_are_refused_in_a_short_message(what):
     with pytest.raises(FormatError, match="^file: line [0-9]+: ") as caught:
         said("degrees", b"0.jpg 0 0 0 0 0\n" + MANY[what])
     assert len(str(caught.value)) < 400
-
-
-@pytest.mark.parametrize("name", READ)
-@given(
-    data=st.one_of(
-        st.lists(st.sampled_from(PIECES), max_size=25).map(lambda found: "".join(found).encode()),
-        st.binary(max_size=100),
-    ),
-    examples=30,
-)
-def test_any_bytes(name, data):
-    """Taken or refused, and a refusal is one line that can be printed."""
-    try:
-        said(name, data, 0)
-    except ReleaseError as error:
-        assert str(error).isprintable()
