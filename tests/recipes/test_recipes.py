@@ -61,6 +61,8 @@ def run(home, script, *words, launcher=(sys.executable,)):
         "HF_HOME": str(home / ".cache"),
         "HF_HUB_OFFLINE": "1",
         "ACCELERATE_USE_CPU": "1",
+        "OMP_NUM_THREADS": "1",  # the models are too small for more
+        "PYTHONDONTWRITEBYTECODE": "",  # or each recipe compiles these libraries anew, for 20 seconds
     }
     done = subprocess.run(  # noqa: S603
         [*launcher, str(HERE / script), *words], cwd=home, env=environment, capture_output=True, text=True, timeout=600
