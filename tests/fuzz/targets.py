@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from conversion.release.captions import REQUEST_FIELDS, read_json
+from conversion.release.captions import read_json
 from conversion.release.errors import ReleaseError
 from conversion.release.finding import READERS, Release
 from conversion.release.images import check_image, decode_image, resize_image
 from conversion.release.masks import mask_indices, resize_part, sized_mask, sized_part
 from conversion.release.members import find_members
 from conversion.release.official import FILES
-from conversion.release.vocabulary import ATTRIBUTES, HQ, MASK_COLORS, PARTS, RELEASE_NAMES, STANDARD
+from conversion.release.vocabulary import HQ, MASK_COLORS, PARTS, STANDARD
 from conversion.release.zips import read_members
 from tests import making
 
@@ -45,82 +45,22 @@ def sound(read, *arguments):
         return None
 
 
-# --------------------------------------------------------------------------------------------------------------- lists
-
-NOTHING = ("", "none", "null", "nan", "na", "n/a", "-1")
-DEGREE_PLACES = {name.lower(): place for place, pair in enumerate(RELEASE_NAMES.items()) for name in pair}
-PLACES = {"labels": DEGREE_PLACES, "attributes": {name: place for place, name in enumerate(ATTRIBUTES)}}
+# ------------------------------------------------------------------------------------------------------ lists and JSON
 
 
-def told(text):
-    return "" if not isinstance(text, str) or text.strip().lower() in NOTHING else text
+def reader_target(kind):
+    """What a list or a JSON file says is held against other readers by the tests of lists, captions and texts."""
 
-
-def plain(word):
-    return re.sub("[ -]", "_", word.strip().lower()) if isinstance(word, str) else word
-
-
-def rows_by_hand(kind, data):
-    """{file number: values} that a list says, [] for a file name alone; None where there are commas or quotes in it."""
-    text = data.decode("utf-8-sig")
-    if set(text) & set(',;"') and kind != "requests_txt":
-        return None
-    rows, order = {}, None
-    for line in filter(None, (line.strip(" \t\r") for line in text.split("\n"))):
-        key, *words = re.split("[ \t]+", line, maxsplit=kind == "requests_txt")
-        number = re.fullmatch("([0-9]+)[.]jpg", words[1] if kind == "mapping" and len(words) > 1 else key)
-        if kind == "requests_txt":
-            rows[int(number[1])] = told(words[0]) if words else ""
-        elif kind == "mapping" and number:
-            rows[int(key)] = [int(number[1])]
-        elif number:
-            rows[int(number[1])] = [value_by_hand(kind, word) for word in words]
-        elif len(words) >= 4 and kind in PLACES:
-            names = [key, *words][-len(set(PLACES[kind].values())) :]
-            order = np.argsort([PLACES[kind][plain(name) if kind == "labels" else name] for name in names])
-    return rows if order is None else {n: [values[at] for at in order] if values else [] for n, values in rows.items()}
-
-
-def value_by_hand(kind, word):
-    if kind == "attributes" and word in ("-1", "0", "1"):
-        return int(word == "1")
-    return -1 if word.lower() in NOTHING else int(word)
-
-
-def list_target(kind):
     def run(data):
-        for subset in (HQ,) if kind in ("mapping", "requests_txt") else (HQ, STANDARD):
-            found = sound(READERS[{"mapping": "mapping"}.get(kind, f"{subset.name}_{kind}")], data, "file", subset)
-            rows = rows_by_hand(kind, data) if found else None
-            if rows is None:
-                continue
-            if kind == "requests_txt":
-                check_texts(found[0]["request"], rows)
-                continue
-            table = found[0].reshape(len(found[0]), -1)
-            for number, values in rows.items():
-                assert table[number].tolist() == (values or [-1] * table.shape[1]), "read otherwise than by str.split"
-            assert (table[:, 0] >= 0).sum() == found[1] <= len(rows), "rows out of nothing"
+        for subset in (HQ, STANDARD):
+            name = kind if kind in READERS else f"{subset.name}_{kind}"
+            sound(READERS[name], data, "file", subset)
 
     TARGETS[kind] = run
 
 
-for _kind in ("labels", "attributes", "identity", "mapping", "requests_txt"):
-    list_target(_kind)
-
-
-@target
-def partition(data):
-    sound(READERS["partition"], data, "file", STANDARD)
-
-
-def check_texts(found, expected):
-    """Holds an Arrow array of texts by file number against {file number: text}."""
-    found = {number: text for number, text in enumerate(found.to_pylist()) if text}
-    assert found == {number: text for number, text in expected.items() if text}, "other texts than plain Python finds"
-
-
-# ---------------------------------------------------------------------------------------------------------------- JSON
+for _kind in "labels attributes identity mapping partition requests_txt captions requests request_labels".split():
+    reader_target(_kind)
 
 
 def by_json(data):
@@ -146,49 +86,6 @@ def read_json_file(data):
         assert found is None, "no JSON object, or a key that says two things, and read"
     elif found is not None:
         assert repr(found) == repr(expected[0]), "read otherwise than by the standard library"
-
-
-def json_target(kind, expect):
-    def run(data):
-        found = sound(READERS[f"hq_{kind}"], data, "file", HQ)
-        if found is None:
-            return
-        entries = by_json(data)[0]
-        for column, values in found[0].items():
-            expected = {int(key[:-4]): expect(column, entry) for key, entry in entries.items()}
-            if values.type == "string":
-                check_texts(values, expected)
-            else:
-                found_codes = {n: code for n, code in enumerate(values.to_pylist()) if code >= 0}
-                assert found_codes == {n: code for n, code in expected.items() if code >= 0}, column
-
-    TARGETS[kind] = run
-
-
-def caption(column, entry):
-    entry = entry if isinstance(entry, dict) else {}
-    each = entry.get("attribute_wise_captions")
-    if column == "caption":
-        return told(entry.get("overall_caption"))
-    return told(each.get(RELEASE_NAMES[column]) if isinstance(each, dict) else None)
-
-
-def request_label(column, entry):
-    entry = {plain(key): value for key, value in entry.items()} if isinstance(entry, dict) else {}
-    if column == "text":
-        return told(entry.get("text"))
-    codes = {}
-    for name, (key, words) in REQUEST_FIELDS.items():
-        value = entry.get(key)
-        codes[name] = words.get(plain(value), -1) if type(value) in (str, int) else -1
-    if column == "direction" and codes[column] < 0 and max(codes.values()) >= 0:
-        return 0
-    return codes[column]
-
-
-json_target("captions", caption)
-json_target("requests", lambda column, text: told(text))
-json_target("request_labels", request_label)
 
 
 # ---------------------------------------------------------------------------------------------------------------- zips

@@ -38,6 +38,21 @@ def test_read_json_is_json_loads(data, value):
     assert repr(read_json(text.encode(), "file")) == repr(json.loads(text.removeprefix("\ufeff")))
 
 
+# The quotes before a colon are as many as the keys in the last ones, if one looks at colons only or at keys only.
+TWICE = ['{"a": 1, "a": 2}', '{"z": {"a": 1, "a": 2}}', '{"z": [0, [{"a": 1, "a": 2}]]}', '{"a": 1, "\\u0061": 2}']
+TWICE += [f'{{"a":1,"a":2,"b"{blank}:3}}' for blank in (" ", "\t", "\r", "\n", " \n ")]
+TWICE += ['{"a":1,"a" :2}', '{"a" :1,"a":2,"b":"\\":"}']
+
+
+@pytest.mark.parametrize("text", TWICE)
+def test_a_key_that_stands_twice(text):
+    """The same again is passed over, anything else is refused, wherever it stands and whatever else has a colon."""
+    with pytest.raises(FormatError, match="^file: .*key 'a' stands twice, with different values"):
+        read_json(text.encode(), "file")
+    same = text.replace("2", "1")
+    assert read_json(same.encode(), "file") == json.loads(same)
+
+
 @pytest.mark.parametrize("one, other", [("1", "true"), ("0", "false"), ("1", "1.0"), ('""', "null"), ("{}", "[]")])
 def test_values_that_only_python_takes_for_equal(one, other):
     with pytest.raises(FormatError, match="^file: key 'a': key 'b' stands twice, with different values"):

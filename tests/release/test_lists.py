@@ -187,7 +187,6 @@ REFUSED = [
 
     # Rows of other words.
     ("degrees", "0.jpg 0 0 0 0 0\n1.jpg 0 0 0 0\n", "line 2: 5 words, expected 6: '1.jpg 0 0 0 0'"),
-    ("degrees", "0.jpg 0 0 0 0 0\n1.jpg 0 0 0 0 0 0\n", "line 2: 7 words, expected 6: "),
     ("degrees", f"{row('0.jpg')}\n", f"line 1: 41 words, expected 6: '0.jpg{' 1' * 37} '{FORTY}"),
     ("degrees", f"3\n{HEADER}\n{row('0.jpg', -1)}\n", f"line 3: 41 words, expected 6: '0.jpg{' -1' * 25}'{FORTY}"),
     ("degrees", f"img {HEADER}\n{row('0.jpg', 0)}\n".replace(" ", ","), "line 2: 41 words, expected 6: '0.jpg,0,0,"),
@@ -196,12 +195,9 @@ REFUSED = [
     ("mapping", "0 8 000009.jpg a b\n1 41 000042.jpg\n", "line 2: 3 words, expected 5"),
     ("degrees", "0.jpg,0,0,0,0,0\n1.jpg 0 0 0 0 0\n", "line 2: '1.jpg 0 0 0 0 0' is no image"),
     ("degrees", "0.jpg,0,0,0,0,0\n1.jpg,0 0,0,0,0,0\n", "line 2: '0 0', expected a degree"),
-    ("degrees", "0.jpg,0,0,0,0,0\n1.jpg;0;0;0;0;0\n", "line 2: '1.jpg;0;0;0;0;0' is no image"),
     ("degrees", "0.jpg;0;0;0;0;0\n1.jpg;1,5;0;0;0;0\n", "line 2: '1,5', expected a degree"),
     ("identity", "0.jpg 5\n1.jpg 7,7\n", "line 2: '7,7', expected the number"),
-    ("identity", "0.jpg 5\n1.jpg, 7\n", "line 2: '1.jpg,' is no image"),
     ("identity", '"0.jpg",5\n"1.jpg,7\n', "line 2: '\"1.jpg' is no image"),
-    ("degrees", '0.jpg,0,0,0,0,0\n1.jpg,"0,0,0,0,0\n', "line 2: '\"0', expected a degree"),
     ("identity", ",image_id,identity\n0,0.jpg,5\n1,1.jpg,7\n", "line 2: starts with '0 0.jpg 5'"),
     ("identity", "0.jpg:5\n1.jpg:7\n", "line 1: starts with '0.jpg:5'"),
 
@@ -233,13 +229,10 @@ REFUSED = [
 
     # Count and header.
     ("attributes", ATTRIBUTE_ROWS.replace("3\n", "4\n", 1), "line 1 says 4 rows, the file holds 3: it is cut off"),
-    ("attributes", ATTRIBUTE_ROWS.replace("3\n", "2\n", 1), "line 1 says 2 rows, the file holds 3"),
     ("attributes", ATTRIBUTE_ROWS.replace("3\n", "9" * 18 + "\n", 1), "line 1 says 999,999,999,999,999,999 rows"),
     ("attributes", ATTRIBUTE_ROWS.replace(HEADER + "\n", ""), "no header with the forty attribute names"),
     ("identity", "garbage\n0.jpg 5\n", "'garbage' is no header of rows of 2 words"),
-    ("identity", "image_id identity\nimage_id identity\n0.jpg 5\n", "line 2: starts with 'image_id identity'"),
     ("degrees", DEGREE_ROWS.split("\n")[0] + "\n", "1 lines, and no row"),
-    ("requests_txt", "img_name\trequest\n0.jpg\tA\n", "line 1: 'img_name' is no image"),
     ("degrees", "0.jp 1 1 1 1 1\n1.jpg 0 1 2 3 4\n", "line 1: starts with '0.jp 1 1 1 1 1', expected a row"),
 
     # Something else in between and at the end.
@@ -256,7 +249,6 @@ REFUSED = [
     # Requests.
     ("requests_txt", "0.jpg\tA\n1.jpg ,Make it longer.\n", "line 2: ',Make it longer.', expected a request of at most"),
     ("requests_txt", "0.jpg,A\n1.jpg,Make it longer.\n", "line 1: '0.jpg,A' is no image"),
-    ("requests_txt", '"0.jpg"\t"A"\n', "line 1: '\"0.jpg\"' is no image"),
     ("requests_txt", "0.jpg\tA\n1.jpg\xa0Make it longer.\n", "line 2: '1.jpg\\xa0Make' is no image"),
     ("requests_txt", "0.jpg\tA\n1.jpg " + "x" * 65_537, f"line 2: '{'x' * 40}', expected a request of at most 65,536"),
 ]
