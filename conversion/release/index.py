@@ -23,7 +23,7 @@ from .copies import compare_copies
 from .errors import ChangedReleaseError, logger
 from .finding import Release
 from .official import roles_of
-from .storage import open_plain
+from .storage import lock_refusal, open_plain
 from .table import Index, read_index
 from .vocabulary import SUBSETS
 
@@ -125,6 +125,8 @@ def _wait_for(lock: filelock.BaseFileLock) -> None:
     try:
         lock.acquire(timeout=_SAY_WAITING)
     except filelock.Timeout:
+        if refusal := lock_refusal(lock.lock_file):
+            raise refusal from None
         logger.warning(f"Waiting for another process that reads the same annotations. Its lock: {lock.lock_file}")
         lock.acquire(timeout=_STOP_WAITING - _SAY_WAITING)
 

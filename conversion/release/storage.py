@@ -5,6 +5,8 @@ Of a local path only plain files are opened: a pipe would be waited for, without
 """
 
 import bisect
+import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -61,6 +63,23 @@ def open_plain(path: str) -> BinaryIO:
         os.close(handle)
         raise OSError(0, "not a plain file", path)
     return open(handle, "rb")
+
+
+# What NFS, Lustre, Weka and others answer where they keep no locks.
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+def lock_refusal(path: str) -> OSError | None:
+    """The error by which the system refuses a lock on a file; filelock takes any for a lock of somebody else."""
+    with contextlib.suppress(ImportError):  # on Windows, where filelock locks in another way
+        import fcntl
+
+        try:
+            with open_plain(path) as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error if error.errno in NO_LOCKS else None
+    return None
 
 
 def read_range(path: str, start: int = 0, length: int | None = None) -> bytes:

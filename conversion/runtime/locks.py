@@ -1,17 +1,14 @@
 """Locks on files, so that no two commands write into one folder: `locked` is for `build` and for `fetch`."""
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator
 
 import filelock
 
 from ..release.errors import EnvironmentFault
+from ..release.storage import NO_LOCKS, lock_refusal
 from .streams import printable
-
-# What NFS, Lustre, Weka and others answer where they keep no locks.
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -27,7 +24,7 @@ def locked(path: str, busy: str) -> Iterator[None]:
         os.stat(path)  # missing where the one who had it has just removed it
     except (filelock.Timeout, FileNotFoundError) as error:
         lock.release()
-        raise _no_locks(path, _refusal(path)) or EnvironmentFault(busy) from error
+        raise _no_locks(path, lock_refusal(path)) or EnvironmentFault(busy) from error
     except (OSError, NotImplementedError) as error:
         if fault := _no_locks(path, error):
             raise fault from error
@@ -36,19 +33,6 @@ def locked(path: str, busy: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _refusal(path: str) -> Exception | None:
-    """The error by which the system refuses a lock; many versions of filelock take any for another's lock."""
-    with contextlib.suppress(ImportError):  # on Windows, where filelock locks in another way
-        import fcntl
-
-        try:
-            with open(path, "r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            return error
-    return None
 
 
 def _no_locks(path: str, error: Exception | None) -> EnvironmentFault | None:

@@ -1,6 +1,8 @@
 """The index of a release: never that of another state of it, a damaged or a planted one, and nobody waits for ever."""
 
 import contextlib
+import errno
+import fcntl
 import os
 import random
 import subprocess
@@ -366,3 +368,17 @@ def test_a_lock_that_is_stuck(tiny, tmp_path, monkeypatch, warnings):
         holder.communicate(b"\n")
     with filelock.FileLock(path, timeout=60):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_cache_on_a_file_system_without_locks(copy, tmp_path, monkeypatch, caplog, number):
+    """filelock takes any refusal for a lock of somebody else: that would be waited for, in vain."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(index_module, "_SAY_WAITING", 0.1)
+    key = index_key(Release(copy), "standard", cache_dir=str(tmp_path))
+    assert len(open_index(key).table) == 90
+    assert "every process reads the annotations by itself" in caplog.text
