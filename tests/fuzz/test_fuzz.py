@@ -10,6 +10,7 @@ import pytest
 from tests.fuzz.targets import TARGETS, seeds
 
 CASES = Path(__file__).parent / "cases"
+pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore::UserWarning")  # Pillow's
 LONGEST = 20_000  # bytes of an input
 
 
@@ -67,7 +68,6 @@ def start():
 INPUTS = dict.fromkeys(TARGETS, 100) | {"read_json_file": 1000, "zip_of_hq_images": 300, "jpeg": 300, "search": 20}
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore::UserWarning")  # Pillow's
 @pytest.mark.parametrize("times", [1, pytest.param(25, marks=pytest.mark.trials)])
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_is_found(name, times, start):
