@@ -12,6 +12,7 @@ CelebADialogError
 """
 
 import logging
+import shlex
 from collections.abc import Sequence
 
 from .vocabulary import AGREEMENT_URL
@@ -57,12 +58,17 @@ class UsageError(CelebADialogError):
 
 # Ends of messages: what to do.
 AGAIN = "Download it again."
-HOW_TO_GET_IT = f"To download the official files: celeba-dialog fetch RELEASE, or by hand from {AGREEMENT_URL}"
 
 
 def printable(text: str) -> str:
     """A name with `?` for what would move the cursor of a terminal or break the line."""
     return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def how_to_get_it(folder: str = "CelebA-Dialog") -> str:
+    """How to download the official files into a folder, the end of a message."""
+    quoted = shlex.quote(folder)
+    return f"To download the official files: celeba-dialog fetch {quoted}, or by hand from {AGREEMENT_URL}"
 
 
 def some(names: Sequence[str]) -> str:

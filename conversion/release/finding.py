@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .captions import read_captions, read_request_labels, read_requests
-from .errors import HOW_TO_GET_IT, ConflictError, DamagedFileError, FormatError, MissingFileError, UsageError, printable
+from .errors import ConflictError, DamagedFileError, FormatError, MissingFileError, UsageError, how_to_get_it, printable
 from .lists import read_attributes, read_degrees, read_identity, read_mapping, read_partition, read_requests_txt
 from .looking import Images, Note, Source, look_through, notes_on_images, walk
 from .official import DEMO_HOLDS, DEMO_MARKER, DEMO_README, FILES
@@ -233,7 +233,7 @@ def find_root(data_dir: str | os.PathLike[str] | None = None) -> str:
     if not root:
         raise MissingFileError(
             f"No CelebA-Dialog files given. Pass data_dir=RELEASE, the folder with the official files, or set "
-            f"{RELEASE_VARIABLE}. {HOW_TO_GET_IT}"
+            f"{RELEASE_VARIABLE}. {how_to_get_it()}"
         )
     return normal_path(root)
 

@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from .errors import HOW_TO_GET_IT, DamagedFileError, EnvironmentFault, MissingFileError, printable, some
+from .errors import DamagedFileError, EnvironmentFault, MissingFileError, how_to_get_it, printable, some
 from .names import (
     ANY_KEY,
     DRIVE_ZIP,
@@ -108,7 +108,8 @@ def walk(root: str) -> Iterator[tuple[str, list[Listed]] | Note]:
         return
     if not os.path.isdir(root):
         what = "is a file, not a folder" if os.path.exists(root) else "no such folder"
-        raise MissingFileError(f"{root}: {what}. Pass the folder that holds the official files. {HOW_TO_GET_IT}")
+        how = how_to_get_it() if os.path.exists(root) else how_to_get_it(root)
+        raise MissingFileError(f"{root}: {what}. Pass the folder that holds the official files. {how}")
     seen, folders = set(), [root]
     while folders:
         folder = folders.pop()
