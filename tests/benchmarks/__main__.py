@@ -74,7 +74,8 @@ def installed(what):
 
 
 def shown(result):
-    return f"{result.speed:,.0f} rows/s, {result.memory / 1e6:,.0f} MB"
+    speed = f"{result.speed:,.0f} rows/s" if result.rows > 1 else f"{result.seconds:.2f} s"
+    return f"{speed}, {result.memory / 1e6:,.0f} MB"
 
 
 def build_hq(scale, scratch, repeats):
