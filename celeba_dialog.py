@@ -308,7 +308,7 @@ def _release(module: str = "", folder: str | None = None) -> ModuleType:
     clone lies: `datasets` before 4.0 runs a copy of this script from its cache, and tells the builder where it was.
     """
     for name in ("conversion", "celeba_dialog_conversion"):
-        if name in sys.modules and any(map(_is_ours, sys.modules[name].__path__)):
+        if name in sys.modules and any(map(_is_ours, getattr(sys.modules[name], "__path__", ()))):
             break
     else:
         name = _parent(os.path.abspath(folder or os.path.dirname(__file__)))
@@ -322,22 +322,21 @@ def _is_ours(folder: str) -> bool:
 def _parent(folder: str) -> str:
     """The name of the package's parent, which this process does not have yet; a clone in `folder` comes first."""
     clone = os.path.join(folder, "conversion")
+    for name in ("conversion", "celeba_dialog_conversion"):
+        spec = importlib.util.find_spec(name)
+        places = [os.path.abspath(place) for place in spec.submodule_search_locations or ()] if spec else []
+        if clone in places or not _is_ours(clone) and any(map(_is_ours, places)):
+            return name
     if not _is_ours(clone):
-        if importlib.util.find_spec("celeba_dialog_conversion"):
-            return "celeba_dialog_conversion"
         raise ImportError(
             f"celeba_dialog.py reads the files with a package of its own, which is neither installed nor in {folder}. "
             f"Try: pip install FOLDER, the one of this project, or unpack its wheel beside your script"
         )
-    found = importlib.util.find_spec("conversion")
-    if found and clone in map(os.path.abspath, found.submodule_search_locations or ()):
-        return "conversion"
-    # Not on the path, or behind a `conversion` of somebody else's.
-    init = os.path.join(clone, "__init__.py")
-    spec = importlib.util.spec_from_file_location("celeba_dialog_conversion", init, submodule_search_locations=[clone])
-    sys.modules["celeba_dialog_conversion"] = package = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    # The clone's is not on the path, or behind a `conversion` of somebody else's.
+    spec = importlib.util.spec_from_file_location(name, f"{clone}/__init__.py", submodule_search_locations=[clone])
+    sys.modules[name] = package = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(package)  # type: ignore[union-attr]
-    return "celeba_dialog_conversion"
+    return name
 
 
 def __getattr__(name: str) -> Any:
