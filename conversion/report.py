@@ -17,7 +17,7 @@ from .release.index import index_key, open_index
 from .release.looking import Source
 from .release.masks import sized_mask, sized_part
 from .release.members import Members, find_members
-from .release.missing import short_lines, taken_roles, unlisted_lines
+from .release.missing import shortages, taken_roles
 from .release.official import CHECKSUMS, FILES, without
 from .release.rows import check_first
 from .release.table import Index
@@ -131,7 +131,7 @@ def _open_indexes(release: Release) -> tuple[dict[str, Index], dict[str, CelebAD
 def _notes(release: Release, members: Mapping[str, Members], indexes: Mapping[str, Index]) -> dict[str, list[str]]:
     """{"notes": on what is not read, "left_aside": on copies beside the official files}, a list of texts each."""
     notes = [*release.notes, *(note for found in members.values() for note in found.notes)]
-    unlisted = [line for index in indexes.values() for line in (*short_lines(index), *unlisted_lines(index))]
+    unlisted = [line for index in indexes.values() for line in shortages(index)]
     return {
         "notes": unlisted + [str(note) for note in notes if not note.aside],
         "left_aside": [str(note) for note in notes if note.aside],

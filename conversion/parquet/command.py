@@ -20,7 +20,7 @@ from celeba_dialog import CONFIGS
 from .. import card
 from ..release.errors import MissingFileError
 from ..release.finding import Release
-from ..release.missing import no_images, short_lines, unlisted_lines
+from ..release.missing import no_images, shortages
 from ..release.official import roles_of
 from ..runtime import files, pool
 from . import shards
@@ -92,7 +92,7 @@ def build(
         manifest["files"] = files_entry(beside)
         changed = folder.publish(manifest, beside)
     for index in indexes.values():
-        for line in (*short_lines(index), *unlisted_lines(index)):
+        for line in shortages(index):
             files.say(line)
     above, name = os.path.split(folder.path)
     configs = list(manifest["configs"])

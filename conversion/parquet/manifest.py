@@ -21,7 +21,7 @@ from celeba_dialog import CONFIGS, family
 from ..release.errors import DamagedFileError, EnvironmentFault, MissingFileError
 from ..release.finding import Release
 from ..release.members import image_files
-from ..release.missing import short_lines, unlisted_lines
+from ..release.missing import shortages
 from ..release.official import FILES, roles_of, without
 from ..release.storage import is_url
 from ..release.table import Index
@@ -156,7 +156,7 @@ def shortfalls(indexes: Mapping[Family, Index]) -> list[str]:
         for role, count in index.counts.items():
             if count < index.expected[role]:
                 lines.append(f"{FILES[role].path}: {count:,} of {index.expected[role]:,} {FILES[role].holds}")
-        lines += [*short_lines(index), *unlisted_lines(index)]
+        lines += shortages(index)
     return list(dict.fromkeys(lines))
 
 

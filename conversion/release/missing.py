@@ -80,11 +80,16 @@ def short_lines(index: Any) -> list[str]:
     return lines
 
 
+def shortages(index: Any) -> list[str]:
+    """What an Index has less of than it should, a sentence each: `short_lines` and `unlisted_lines`."""
+    return [*short_lines(index), *unlisted_lines(index)]
+
+
 def warn(release: Release, index: Any, subset: str, parts: bool) -> None:
     """Logs, once in a process, what whoever loads a subset has to know of the release and its Index."""
     for line in remarks(release, index.missing, subset, parts):
         _warn_once(line)
-    for line in (*short_lines(index), *unlisted_lines(index)):
+    for line in shortages(index):
         _warn_once(f"{release.root}: {line} {how_to_check(release)}")
 
 
