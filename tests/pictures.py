@@ -123,10 +123,3 @@ def zip_of_names(path, names, count=None):
 
 def in_folder(entries, folder):
     return [(f"{folder}/{name}", data) for name, data in entries]
-
-
-def change_first(root, role, make):
-    """Puts the first member of a zip through a function of its bytes. Returns the name of the zip and of the member."""
-    (name, data), *others = members(at(root, role))
-    pack(at(root, role), [(name, make(data)), *others])
-    return f"{at(root, role)}: {name}"

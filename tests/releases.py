@@ -3,8 +3,6 @@
 import io
 import json
 import struct
-import subprocess
-import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,7 +10,6 @@ from pathlib import Path
 import hypothesis
 from PIL import Image
 
-import celeba_dialog
 from conversion.release import captions, lists
 from conversion.release.finding import Release
 from conversion.release.members import find_members
@@ -151,24 +148,3 @@ def raw_zip(entries, *, count=None, length=None, offset=None, tail=b""):
     length = len(directory) if length is None else length
     offset = len(body) if offset is None else offset
     return body + directory + struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, count, count, length, offset, 0) + tail
-
-
-def deflated(data):
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return compressor.compress(data) + compressor.flush()
-
-
-def run(code, *arguments, **limits):
-    """Runs code in a process of its own, under limits of the `resource` module; returns what it printed."""
-    lines = [
-        f"import resource; resource.setrlimit(resource.{name}, ({value}, {value}))" for name, value in limits.items()
-    ]
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", "\n".join(["import celeba_dialog, sys", *lines, code]), *map(str, arguments)],
-        cwd=Path(celeba_dialog.__file__).parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -12,7 +12,6 @@ import pytest
 from pictures import (
     ORIENTATION,
     a_mask,
-    change_first,
     lanczos,
     opened,
     palette_png,
@@ -26,11 +25,10 @@ from pictures import (
     with_exif,
     write,
 )
-from PIL import Image, ImageFilter
+from PIL import Image
 from releases import PALETTE, chunk, index_of, png, read
 
 import celeba_dialog
-from conversion import report
 from conversion.release.errors import FormatError
 from conversion.release.finding import Release
 from conversion.release.images import decode_image, sized_image
@@ -103,38 +101,29 @@ REFUSED = {
     "1×1": ("hq", of_size(1, 1), "1×1 pixels", NOT_1024, "official image.zip"),
     "178×218": ("hq", of_size(178, 218), "178×218 pixels", NOT_1024, "the size of a standard image"),
     "512×512": ("hq", of_size(512, 512), "512×512 pixels", NOT_1024, HQ_512),
-    "256×256": ("hq", of_size(256, 256), "256×256 pixels", NOT_1024, "at most 256 pixels", "official image.zip"),
     "1024×1023": ("hq", of_size(1024, 1023), "1024×1023 pixels", NOT_1024),
     "no height": ("hq", in_frame(5, b"\0\0"), "1024×0 pixels", NOT_1024),
-    "65535 wide": ("hq", in_frame(7, b"\xff\xff"), "65535×1024 pixels", NOT_1024),
     "uncropped": ("standard", of_size(409, 687), "409×687 pixels", "178×218", "uncropped CelebA (img_celeba)"),
     "small standard": ("standard", of_size(64, 64), "64×64 pixels", "178×218", "cropped or resized copy"),
-    "hq as standard": ("standard", of_size(1024, 1024), "1024×1024 pixels", "178×218"),
     "grey": ("hq", in_mode("L"), "a JPEG in grey, expected RGB"),
-    "grey standard": ("standard", in_mode("L"), "a JPEG in grey, expected RGB"),
     "CMYK": ("hq", in_mode("CMYK"), "a JPEG in CMYK, expected RGB"),
     "arithmetic": ("hq", in_frame(1, b"\xc9"), "few programs decode", "frame FFC9"),
-    "lossless": ("hq", in_frame(1, b"\xc3"), "few programs decode", "frame FFC3"),
     "12 bits": ("hq", in_frame(4, b"\x0c"), "few programs decode", "12 bits"),
     "two frames": ("hq", two_frames, "cannot be decoded", "marker FFC0"),
     "no frame": ("hq", in_frame(1, b"\xfe"), "cannot be decoded", "does not say its size"),
     "cut in two": ("hq", lambda data: data[: len(data) // 2], "cannot be decoded: it is cut off"),
-    "cut standard": ("standard", lambda data: data[:-900], "cannot be decoded: it is cut off"),
     "without its end": ("hq", lambda data: data[:-2], "cannot be decoded: it is cut off"),
     "cut and filled": ("hq", lambda data: data[:9999].ljust(len(data), b"\0"), "it is cut off"),
     "cut in its header": ("hq", lambda data: data[:100], "it is cut off"),
     "cut with a thumbnail": ("hq", lambda data: thumbnail(data)[: -len(data) // 2], "it is cut off"),
-    "two bytes": ("hq", lambda data: data[:2], "it is cut off"),
     "a header in pieces": ("hq", lambda data: data[:20] + b"\0\0\0\0" + data[20:], "marker 0000 at byte 20"),
     "an end at once": ("hq", lambda data: b"\xff\xd8\xff\xd9" + data, "marker FFD9 at byte 2"),
     "64 MB of fill": ("hq", lambda data: b"\xff\xd8" + b"\xff" * (1 << 26), "262,144 bytes stand before its pixels"),
     "empty segments": ("hq", lambda data: b"\xff\xd8" + b"\xff\xe0\0\2" * (1 << 20), "stand before its pixels"),
     "a PNG": ("hq", lambda data: saved(opened(data), "PNG"), "this is a PNG, no JPEG"),
     "a WebP": ("hq", lambda data: b"RIFF\1\2\3\4WEBPVP8 ", "this is a WebP, no JPEG"),
-    "a page": ("standard", lambda data: PAGE, "this is a web page, ", ", no JPEG"),
     "nothing": ("hq", lambda data: b"", "this is an empty file, no JPEG"),
     "turned": ("hq", with_exif(6), "EXIF says to turn or mirror it (orientation 6)"),
-    "mirrored": ("standard", with_exif(2), "EXIF says to turn or mirror it (orientation 2)"),
     "turned in XMP": ("hq", with_xmp, "turn or mirror it (orientation 6)"),
 }
 
@@ -222,8 +211,6 @@ FOREIGN = {
     "grey levels": (as_grey(lambda mask: mask), *GREY),
     "grey levels of BiSeNet": (as_grey(lambda mask: numpy.argsort(BISENET)[mask]), *GREY),
     "three merged classes": (as_grey(lambda mask: numpy.minimum(mask, 2)), *GREY),
-    "grey levels, spread": (as_grey(lambda mask: mask * 13), *GREY),
-    "grey with alpha": (lambda data: saved(opened(as_grey(lambda mask: mask)(data)).convert("LA"), "PNG"), *GREY),
     "all black": (as_grey(lambda mask: mask * 0), *BLACK),
     "all black in RGB": (lambda data: saved(Image.new("RGB", (512, 512)), "PNG"), *BLACK),
     "all black, palette": (lambda data: palette_png(numpy.zeros((512, 512), numpy.uint8), OFFICIAL), *BLACK),
@@ -234,7 +221,6 @@ FOREIGN = {
         ),
         *OTHER,
     ),
-    "three merged, palette": (with_palette(PALETTE[:9]), *OTHER),
     "grey palette": (with_palette([index for index in range(256) for _ in range(3)]), *OTHER),
     "a palette in a text": (with_palette(STRANGE, FAKE), *OTHER),
     "a palette found by Pillow": (
@@ -242,24 +228,18 @@ FOREIGN = {
         *OTHER,
     ),
     "RGB": (in_colours(), "the official colours saved as RGB, expected a palette PNG", "To turn it back:"),
-    "RGBA": (in_colours("RGBA"), "the official colours saved as RGB, expected", "To turn it back:"),
     "BGR": (in_colours(exchanged=True), "saved as RGB, red and blue exchanged as OpenCV does", "To turn it back:"),
     "colours with loss": (noisy, *COLOURS),
-    "blurred": (lambda data: saved(opened(data).convert("RGB").filter(ImageFilter.BLUR), "PNG"), *COLOURS),
     "16 bits": (
         of_16_bits,
         "a PNG of 16 bits, expected a palette PNG of 8",
         "official CelebAMask-HQ-mask-color-palette",
     ),
-    "grey of 16 bits": (lambda data: saved(Image.fromarray(pixels_of(data).astype(numpy.uint16)), "PNG"), *GREY),
 }
 MASKS = {
     "mask 512×100": (mask_of(512, 100), "512×100 pixels", NOT_512),
     "mask 256×256": (mask_of(256, 256), "256×256 pixels", NOT_512),
-    "mask 1024×1024": (mask_of(1024, 1024), "1024×1024 pixels", NOT_512),
-    "mask 0×0": (lambda data: png(0, 0, 8, 3, b"", chunk(b"PLTE", bytes(OFFICIAL))), "0×0 pixels", NOT_512),
     "mask 50000×50000": (lambda data: png(50000, 50000, 8, 0, b"\0" * 999), "50000×50000 pixels", NOT_512),
-    "two palettes": (with_chunks(2, [b"PLTE", bytes(STRANGE)]), "b'PLTE' at byte", "none is due"),
     "a palette too late": (with_chunks(-1, [b"PLTE", bytes(STRANGE)]), "b'PLTE' at byte", "none is due"),
     "a palette too early": (
         lambda data: rearranged(data, lambda chunks: chunks.insert(0, chunks.pop(1))),
@@ -269,14 +249,10 @@ MASKS = {
     "no palette": (without_chunk(b"PLTE"), "palette is of 0 bytes"),
     "half a colour": (with_palette(PALETTE[:-1]), "palette is of 56 bytes"),
     "no pixels": (without_chunk(b"IDAT"), "no header or no pixels"),
-    "no header": (without_chunk(b"IHDR"), "b'PLTE' at byte 8, where none is due"),
     "nothing but pixels": (lambda data: data[:8] + data[data.index(b"IDAT") - 4 :], "no header or no pixels"),
     "a mask cut in two": (lambda data: data[: len(data) // 2], "it is cut off"),
     "a mask without its end": (lambda data: data[:-12], "it is cut off"),
-    "a mask cut in its end": (lambda data: data[:-1], "it is cut off"),
-    "a mask cut in its header": (lambda data: data[:20], "it is cut off"),
     "a changed palette": (flipped(b"PLTE", 9), "checksum of its b'PLTE'"),
-    "a changed header": (flipped(b"IHDR", 7), "checksum of its b'IHDR'"),
     "changed pixels": (flipped(b"IDAT", 99), "checksum of its b'IDAT'"),
     "empty chunks": (with_chunks(1, *[[b"tEXt", b""]] * 2000), "more than 1,000 chunks"),
     "a JPEG as mask": (lambda data: saved(opened(data).convert("RGB"), "JPEG"), "this is a JPEG, no PNG"),
@@ -284,7 +260,6 @@ MASKS = {
     "no mask": (lambda data: b"", "this is an empty file, no PNG"),
     "a turned mask": (turned, "turn or mirror it (orientation 3)"),
     "a mask turned in XMP": (turned_in_xmp, "turn or mirror it (orientation 8)"),
-    "exif as a text": (with_chunks(1, [b"tEXt", b"exif\0whatever"]), "the PNG cannot be decoded"),
     "a raw profile": (with_chunks(1, [b"tEXt", b"Raw profile type exif\0\nexif\n9\nzz"]), "the PNG cannot be decoded"),
 }
 
@@ -295,15 +270,12 @@ def part(mode, *size):
 
 PARTS = {
     "part 1×1": (part("L", 1, 1), "1×1 pixels", NOT_512),
-    "part 256×256": (part("RGB", 256, 256), "256×256 pixels", NOT_512),
     "part with alpha": (part("RGBA"), "colour type 6 and 8 bits", "expected a binary mask"),
     "part with a palette": (part("P"), "colour type 3", "expected a binary mask"),
     "part of 16 bits": (
         lambda data: saved(Image.fromarray(pixels_of(data).astype(numpy.uint16)), "PNG"),
         "colour type 0 and 16 bits",
     ),
-    "a part cut in two": (lambda data: data[: len(data) // 2], "it is cut off"),
-    "a page as part": (lambda data: PAGE, "this is a web page, ", ", no PNG"),
     "a turned part": (turned, "turn or mirror it (orientation 3)"),
 }
 REFUSED |= {name: ("mask", *case) for name, case in (FOREIGN | MASKS).items()}
@@ -363,20 +335,10 @@ def test_refused_where_the_pixels_are_read(case):
     assert says in str(caught.value)
 
 
-def test_rows_and_check_name_the_file(copy):
-    """A damaged image, mask and part mask: the rows are refused, and `check --deep` has a line for each."""
-    starts = [change_first(copy, role, lambda data: data[:999]) for role in ("hq_images", "hq_masks", "hq_parts")]
-    with pytest.raises(FormatError) as caught:
-        read(copy, "hq_parts")
-    assert str(caught.value).startswith(f"{starts[0]}: the JPEG cannot be decoded: it is cut off")
-    lines = report.examine(Release(copy), deep=True)["damaged_images"]
-    assert sorted(line.split(": the ")[0] for line in lines) == sorted(starts)
-
-
 # ----------------------------------------------------------------------------------------------------- foreign masks
 
 
-@pytest.mark.parametrize("case", ["grey levels", "three merged classes", "all black", "BiSeNet's order", "RGB", "BGR"])
+@pytest.mark.parametrize("case", ["grey levels", "BiSeNet's order", "RGB"])
 def test_no_row_has_a_foreign_mask(case, copy):
     """Under the official name: the first one ends the load, and any other one the reading of its row."""
     make, *says = FOREIGN[case]
@@ -395,7 +357,7 @@ def test_no_row_has_a_foreign_mask(case, copy):
         read(copy, "hq")
 
 
-@pytest.mark.parametrize("case", ["RGB", "RGBA", "BGR"])
+@pytest.mark.parametrize("case", ["RGB", "BGR"])
 def test_the_printed_lines_turn_a_mask_back(case, tmp_path):
     path = tmp_path / "0.png"
     path.write_bytes(FOREIGN[case][0](MASK))
@@ -409,7 +371,7 @@ def test_the_printed_lines_turn_a_mask_back(case, tmp_path):
     assert sized_mask(path.read_bytes(), None, "0.png") == path.read_bytes()
 
 
-@pytest.mark.parametrize("folder", ["CelebAMask-HQ-mask", "masks", "CelebAMask-HQ-mask-color", "Palette"])
+@pytest.mark.parametrize("folder", ["CelebAMask-HQ-mask", "masks"])
 def test_masks_of_another_name_are_not_read(folder, copy):
     """As CelebAMask-HQ's own scripts leave them, in whatever form."""
     write(copy / folder, take(copy, "hq_masks"))
@@ -442,16 +404,12 @@ def in_pieces(data):
     return rearranged(data, cut)
 
 
-FRAME = struct.pack(">5L2H2B", 0, 512, 512, 0, 0, 1, 9, 0, 0)  # of an animation: the whole picture, for 1/9 second
 UNTOUCHED = {
     "progressive": ("hq", lambda data: saved(opened(data), "JPEG", progressive=True)),
-    "restart markers": ("hq", lambda data: saved(opened(data), "JPEG", restart_marker_blocks=3)),
     "orientation 1": ("hq", with_exif(1)),
-    "no such orientation": ("hq", with_exif(9)),
     "a thumbnail": ("hq", thumbnail),
     "a comment like a frame": ("hq", segment(0xFFFE, b"\xff\xc0\0\x11\x08\0\1\0\1\3")),
     "fill": ("hq", filled),
-    "zeros behind the end": ("hq", lambda data: data + b"\0" * 99),
     "a trailer": ("standard", lambda data: data + b"SEFT trailer of a telephone"),
     "no subsampling": ("standard", lambda data: saved(opened(data), "JPEG", subsampling=0)),
     "the official palette": ("mask", with_palette(OFFICIAL)),
@@ -459,8 +417,6 @@ UNTOUCHED = {
     "a text": ("mask", with_palette(OFFICIAL, FAKE)),
     "transparency": ("mask", with_chunks(2, [b"tRNS", b"\0"])),
     "pixels in pieces": ("mask", in_pieces),
-    "an animation of one": ("mask", with_chunks(2, [b"acTL", struct.pack(">LL", 1, 0)], [b"fcTL", FRAME])),
-    "behind the end of a mask": ("mask", lambda data: data + b"trailer"),
     "a part in RGB": ("part", part("RGB")),
     "a part of one bit": ("part", part("1")),
     "a part of nothing": ("part", lambda data: saved(Image.new("L", (512, 512)), "PNG")),
@@ -484,7 +440,7 @@ def test_passed_on_untouched(case):
 # ------------------------------------------------------------------------------------------------------------- sizes
 
 
-@pytest.mark.parametrize("side", [1, 40, 256, 511, 512])
+@pytest.mark.parametrize("side", [1, 256, 511, 512])
 def test_masks_and_parts_at_another_size(side):
     """Nearest neighbour, still of the same values; at 512 pixels the same bytes."""
     mask, part = sized_mask(MASK, side, ""), sized_part(PART, side, "")

@@ -6,10 +6,11 @@ import re
 import resource
 import struct
 import zipfile
+import zlib
 
 import fsspec
 import pytest
-from releases import deflated, images_in, jpeg, raw_zip
+from releases import images_in, jpeg, raw_zip
 
 from conversion.release.errors import (
     ChangedReleaseError,
@@ -58,6 +59,10 @@ def end_of_64_bits(entries, length, offset, disk=0):
     end = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, disk, disk, entries, entries, length, offset)
     end += struct.pack("<4sLQL", b"PK\6\7", disk, length + offset, disk + 1)
     return end + struct.pack("<4sHHHHLLH", b"PK\5\6", 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 2**32 - 1, 2**32 - 1, 0)
+
+
+def deflate(data):
+    return zlib.compress(data, 9)[2:-4]  # without the head and the sum of zlib's own format
 
 
 def of_one(**fields):
@@ -170,11 +175,11 @@ REFUSED = {
     "encrypted": (of_one(flags=1), Format, "image.zip: image/0.jpg is encrypted"),
     **{f"method {method}": (of_one(method=method), Format, f".* compressed by method {method},")
        for method in (9, 12, 14, 93, 99)},
-    "claims 4 GB": (of_one(data=deflated(b"\0" * 1000), method=8, size=2**32 - 2), Format,
+    "claims 4 GB": (of_one(data=deflate(b"\0" * 1000), method=8, size=2**32 - 2), Format,
                     "image.zip: image/0.jpg claims 4,294,967,294 bytes"),
     "claims 65 MB, stored": (of_one(size=65 << 20, packed=65 << 20), Damaged, "image.zip: .* entry 0 of 1"),
     "sizes that differ, stored": (of_one(size=5), Format, "image.zip: image/0.jpg claims 5 bytes"),
-    "a bomb": (of_one(data=deflated(b"\0" * (50 << 20)), method=8, size=1000), Damaged,
+    "a bomb": (of_one(data=deflate(b"\0" * (50 << 20)), method=8, size=1000), Damaged,
                ".*image.zip: image/0.jpg holds 1,001 bytes"),
     "no deflate stream": (of_one(data=b"\xff" * 99, method=8), Damaged, ".*image/0.jpg cannot be unpacked"),
     "shared bytes": (raw_zip([{"name": "0.jpg", "data": JPEG}, {"name": "1.jpg", "data": JPEG, "offset": 0}]),
