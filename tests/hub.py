@@ -12,18 +12,15 @@ not spoken here) and an HF_HOME of its own (what lies in the cache loads without
 """
 
 import base64
-import fnmatch
 import hashlib
 import json
 import os
-import queue
 import re
 import socket
 import struct
 import threading
 import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -37,7 +34,6 @@ class Request(NamedTuple):
 
     method: str
     path: str  # without the query
-    status: int
 
 
 class Account(NamedTuple):
@@ -76,7 +72,7 @@ NOT_FOUND = {"error": "Repository not found"}
 
 class Hub:
     """The server, in threads of this process. `repositories`, `objects` (SHA-256 -> bytes that were uploaded) and
-    `requests` may be read and changed at any time; `answered` is a queue of the same requests, to wait on."""
+    `requests` may be read and changed at any time."""
 
     def __init__(self):
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -91,12 +87,10 @@ class Hub:
         self.accounts = {}
         self.objects = {}
         self.requests = []
-        self.answered = queue.SimpleQueue()
         self.errors = []  # tracebacks: mistakes of this file, or requests it does not know
         self.user = "someone"  # who the tokens belong to
         self.warnings = []  # what the server says of every README
         self.headers = {}  # of every answer, besides its own
-        self.ignored = ()  # patterns of paths that the server says it ignores, as after a .gitignore
         self._hooks = []
 
     def __enter__(self):
@@ -182,9 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
             if "Content-Length" not in answer.headers:
                 self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
-            request = Request(self.command, self.url.path, answer.status)
-            hub.requests.append(request)
-            hub.answered.put(request)
+            hub.requests.append(Request(self.command, self.url.path))
             if self.command != "HEAD":
                 self.wfile.write(answer.body)
 
@@ -309,18 +301,11 @@ class _Handler(BaseHTTPRequestHandler):
     def preupload(self, hub, body, repo_id, revision):
         _, files = self.commit_files(self.repository(repo_id, write=True), revision)
         answer = []
-        for file in json.loads(body)["files"]:
-            path = file["path"]
-            lfs = path.endswith(LFS)
+        for path in (file["path"] for file in json.loads(body)["files"]):
+            mode = "lfs" if path.endswith(LFS) else "regular"
             entry = _entry(path, files[path]) if path in files else {}
-            answer.append(
-                {
-                    "path": path,
-                    "uploadMode": "lfs" if lfs else "regular",
-                    "shouldIgnore": any(fnmatch.fnmatch(path, pattern) for pattern in hub.ignored),
-                    "oid": (entry.get("lfs") or entry).get("oid"),
-                }
-            )
+            oid = (entry.get("lfs") or entry).get("oid")
+            answer.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         raise Answer(200, {"files": answer})
 
     def lfs_batch(self, hub, body, repo_id):
@@ -402,16 +387,3 @@ ROUTES = {
     f"POST /api/datasets/{NAME}/commit/([^/]+)": _Handler.commit,
     f"GET|HEAD /datasets/{NAME}/resolve/([^/]+)/(.+)": _Handler.resolve,
 }
-
-
-def environment(hub, home, token=None):
-    """The environment of a client that knows of nothing but this Hub."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-    env |= {
-        "HF_ENDPOINT": hub.endpoint,
-        "HF_HOME": str(home),
-        "HOME": str(home),
-        "PYTHONPATH": str(Path(__file__).parent.parent),
-    }
-    env |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
-    return env | ({"HF_TOKEN": token} if token else {})
