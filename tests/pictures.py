@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 from PIL import Image
-from releases import PALETTE, at, chunk, members, pack, png
+from releases import PALETTE, at, chunk, members, png
 
 ORIENTATION = 274  # its number in EXIF
 

@@ -19,7 +19,6 @@ from conversion.release.errors import CelebADialogError, EnvironmentFault, Missi
 from conversion.release.finding import Release
 from conversion.release.index import index_key, open_index
 from conversion.release.official import FILES
-from conversion.release.vocabulary import STANDARD
 
 
 def streamed(root, config, cache):
@@ -83,14 +82,6 @@ def served(folder, **options):
         thread.join()
 
 
-@pytest.mark.parametrize("config", ["hq_parts", "standard"])
-def test_over_http(config, demo, tmp_path, same_rows):
-    with served(demo.root.parent) as (_, url):
-        found = streamed(f"{url}/release", config, tmp_path)
-        for split, expected in demo.splits(config).items():
-            same_rows(list(undecoded(found[split])), expected, split)
-
-
 def test_over_http_only_what_is_needed_is_sent(copy, demo, tmp_path, same_rows):
     """The zip has 40 MB; a few rows of it take far less."""
     path = at(copy, "standard_images")
@@ -107,10 +98,14 @@ def test_over_http_only_what_is_needed_is_sent(copy, demo, tmp_path, same_rows):
         assert 0 < sum(sent) < 100_000, "the annotations are not read again"
 
 
-def test_a_folder_of_images_over_http(demo, copy, tmp_path, same_rows):
-    unpack(copy, "standard_images", copy / STANDARD.folder)
+def test_folders_of_images_over_http(demo, copy, tmp_path, same_rows):
+    for role in ("hq_masks", "standard_images"):
+        unpack(copy, role, at(copy, role).parent)
     with served(copy) as (_, url):
-        same_rows(list(undecoded(streamed(url, "standard", tmp_path)["test"])), demo.splits("standard")["test"])
+        for config in ("hq_parts", "standard"):
+            found = streamed(url, config, tmp_path)
+            for split, expected in demo.splits(config).items():
+                same_rows(list(undecoded(found[split])), expected, split)
 
 
 def test_servers_that_do_not_serve(demo, tmp_path):
@@ -143,28 +138,18 @@ def test_a_server_that_tells_no_times(role, tmp_path):
     assert not after.table.equals(before.table)
 
 
-@pytest.mark.parametrize("prepare", [False, True])
-def test_in_memory(prepare, demo, tmp_path, same_rows):
+def test_in_memory(demo, tmp_path, same_rows):
     memory = fsspec.filesystem("memory")
     memory.put(str(demo.root), "/somewhere/release", recursive=True)
-
-    def opened(config):
-        root = "memory://somewhere/release"
-        builder = CelebADialog(config_name=config, data_dir=root, cache_dir=str(tmp_path))
-        if not prepare:
-            return builder.as_streaming_dataset()
-        builder.download_and_prepare()
-        return builder.as_dataset()
-
     try:
         for config in ("hq_parts", "standard"):
-            found = opened(config)
+            options = dict(data_dir="memory://somewhere/release", cache_dir=str(tmp_path))
+            builder = CelebADialog(config_name=config, **options)
+            builder.download_and_prepare()
             for split, expected in demo.splits(config).items():
-                same_rows(list(undecoded(found[split])), expected, split)
-        path = f"/somewhere/release/{FILES['standard_identity'].path}"
-        memory.pipe(path, memory.cat(path).replace(b"\r\n", b" \r\n"))
+                same_rows(list(undecoded(builder.as_dataset()[split])), expected, split)
         memory.rm(f"/somewhere/release/{FILES['standard_images'].path}")
         with pytest.raises(MissingFileError, match="no standard images"):
-            opened("standard")
+            streamed("memory://somewhere/release", "standard", tmp_path)
     finally:
         memory.rm("/somewhere", recursive=True)

@@ -10,10 +10,10 @@ import zlib
 
 import fsspec
 import pytest
+from pictures import zip_of_names
 from releases import images_in, jpeg, raw_zip
 
 from conversion.release.errors import (
-    ChangedReleaseError,
     ConflictError,
     DamagedFileError,
     EnvironmentFault,
@@ -24,12 +24,11 @@ from conversion.release.errors import (
 from conversion.release.finding import Release
 from conversion.release.members import find_members
 from conversion.release.official import FILES
-from conversion.release.storage import open_plain, read_image_file, read_range
+from conversion.release.storage import read_image_file, read_range
 from conversion.release.zips import read_members
 
 JPEG = jpeg()
 IMAGES = {n: JPEG + bytes([n]) * n for n in range(7)}  # each of another length
-PART = b"a part mask, whatever it holds"
 
 
 def zipped(entries, method=0, comment=b"", zip64=False):
@@ -106,27 +105,15 @@ def test_what_zipfile_reads(form, tmp_path):
     assert images_in(f"memory://zips/{form}") == expected
 
 
-def many(count):
-    """A zip of the first standard images, of which none holds anything; made by hand, for zipfile takes ten times."""
-    header = struct.pack("<4sHHHHHLLLHH", b"PK\3\4", 20, 0, 0, 0, 0, 0, 0, 0, 10, 0)
-    entry = struct.pack("<4sHHHHHHLLLHHHHHL", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0)
-    names = [f"{number:06d}.jpg".encode() for number in range(1, count + 1)]
-    body = b"".join(header + name for name in names)
-    directory = b"".join(entry + struct.pack("<L", 40 * n) + name for n, name in enumerate(names))
-    return body + directory, len(directory), len(body)
-
-
 def test_a_count_that_is_wrapped(tmp_path):
     """As macOS's Archive Utility writes it, which knows no zip64: 66,000 members are 464."""
-    count = 66_000
-    data, length, start = many(count)
-    end = struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, count % 65536, count % 65536, length, start, 0)
-    (tmp_path / "img_align_celeba.zip").write_bytes(data + end)
-    with zipfile.ZipFile(tmp_path / "img_align_celeba.zip") as archive:
+    path, count = tmp_path / "img_align_celeba.zip", 66_000
+    zip_of_names(path, [f"{number:06d}.jpg" for number in range(1, count + 1)])
+    with zipfile.ZipFile(path) as archive:
         assert len(archive.namelist()) == count
     found = find_members(Release(tmp_path), "standard_images")
     assert found.numbers.tolist() == list(range(1, count + 1))
-    assert read_members(found.places.slice(count - 2), [str(tmp_path / "img_align_celeba.zip")]) == [b"", b""]
+    assert read_members(found.places.slice(count - 2), [str(path)]) == [b"", b""]
 
 
 # ------------------------------------------------------------------------------------------------------ what is refused
@@ -149,18 +136,11 @@ Damaged, Format = DamagedFileError, FormatError
 # What is wrong -> (the zip, the error, how its message begins).
 # fmt: off
 REFUSED = {
-    "empty": (b"", Damaged, "image.zip: this is an empty file, not a zip. Download it again"),
-    "a page": (b"<!DOCTYPE html><html>Google Drive - Quota exceeded", Damaged,
-               "image.zip: this is a web page, as Google Drive sends where its quota .* not a zip. Download it again"),
-    "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", Damaged,
-                  "image.zip: this is a pointer of Git LFS, not the file itself, not a zip. .* git lfs pull"),
     "cut in two": (PLAIN[:700], Damaged, "image.zip: the zip is cut off"),
     "last of several": (split(PLAIN, 3), Damaged, PIECE),
     "count too low": (raw_zip(LONG, count=2), Damaged, ".* lists 3 members, and its end record says 2"),
     "count of 65,535": (of_one()[:-14] + b"\xff\xff" * 2 + of_one()[-10:], Damaged,
                         "image.zip: the zip's end record does not fit the file: 65,535 entries in 57 bytes"),
-    "a million entries": (of_one()[len(JPEG) + 41 : -22] * 1_000_001 + end_of_64_bits(1_000_001, 57 * 1_000_001, 0),
-                          Damaged, "image.zip: the zip's end record does not fit the file: 1,000,001 entries"),
     "directory of 4 GB": (raw_zip(LONG, length=2**32 - 1), Damaged, "image.zip: .* in 4,294,967,295 bytes at"),
     "damaged directory": (in_directory(b"PK\1\2", b"PK\1\3"), Damaged,
                           "image.zip: the zip's directory is damaged at entry 6 of 7"),
@@ -174,7 +154,7 @@ REFUSED = {
                            ".*image.zip: image/0.jpg holds .* with CRC [0-9a-f]{8}, expected"),
     "encrypted": (of_one(flags=1), Format, "image.zip: image/0.jpg is encrypted"),
     **{f"method {method}": (of_one(method=method), Format, f".* compressed by method {method},")
-       for method in (9, 12, 14, 93, 99)},
+       for method in (9, 99)},
     "claims 4 GB": (of_one(data=deflate(b"\0" * 1000), method=8, size=2**32 - 2), Format,
                     "image.zip: image/0.jpg claims 4,294,967,294 bytes"),
     "claims 65 MB, stored": (of_one(size=65 << 20, packed=65 << 20), Damaged, "image.zip: .* entry 0 of 1"),
@@ -184,17 +164,12 @@ REFUSED = {
     "no deflate stream": (of_one(data=b"\xff" * 99, method=8), Damaged, ".*image/0.jpg cannot be unpacked"),
     "shared bytes": (raw_zip([{"name": "0.jpg", "data": JPEG}, {"name": "1.jpg", "data": JPEG, "offset": 0}]),
                      Damaged, "image.zip: members of the zip overlap"),
-    "nested": (raw_zip([{"name": "0.jpg", "data": JPEG * 3}, {"name": "1.jpg", "data": JPEG, "offset": 60}]),
-               Damaged, "image.zip: members of the zip overlap"),
     "into the directory": (of_one(packed=len(JPEG) + 9, size=len(JPEG) + 9), Damaged, "image.zip: members "),
     **{f"{field} {number}": (raw_zip([of_64_bits(**{field: number})]), ReleaseError, "image.zip: ")
-       for number in (2**31, 2**63, 2**64 - 1) for field in ("size", "packed", "offset")},
-    **{f"another of {number}": (raw_zip([{"name": "0.jpg", "data": JPEG}, of_64_bits(packed=number) | {"name": "a"}]),
-                                Damaged, "image.zip: ") for number in (2**31, 2**63, 2**64 - 1)},
-    "64 bits without a field": (raw_zip([of_64_bits() | {"extra": b""}]), Damaged, "image.zip: .* entry 0"),
+       for number in (2**31, 2**64 - 1) for field in ("size", "packed", "offset")},
     "a field too short": (raw_zip([of_64_bits() | {"extra": b"\1\0\4\0abcd"}]), Damaged, "image.zip: .* entry 0"),
     "two of one number": (zipped({"image/0.jpg": JPEG, "again/0.jpg": JPEG + b"x"}), ConflictError,
-                          "image.zip: again/0.jpg .* and image.zip: image/0.jpg .* have the same number and differ"),
+                          "image.zip: .*/0.jpg .* and image.zip: .*/0.jpg .* have the same number and differ"),
     "no such image": (zipped({"image/30000.jpg": JPEG}), Format, "image.zip: image/30000.jpg is no image of the hq"),
 }
 # fmt: on
@@ -218,20 +193,16 @@ BITS = [  # role, name in the zip, name in the directory
 ]
 
 
-@pytest.mark.parametrize("where, method", [("disk", 0), ("disk", 8), ("memory", 8)])
+@pytest.mark.parametrize("method", [0, 8])
 @pytest.mark.parametrize("role, name, other", BITS)
-def test_one_bit_of_a_name_in_the_directory(role, name, other, method, where, tmp_path):
+def test_one_bit_of_a_name_in_the_directory(role, name, other, method, tmp_path):
     """The image would be served under the number of another one; its bytes and their CRC are right."""
     file = FILES[role].name
-    data = in_directory(name.encode(), other.encode(), zipped({name: PART * 9}, method))
-    root = f"memory://bits/{role}{method}" if where == "memory" else str(tmp_path)
-    fsspec.open(f"{root}/{file}", "wb").open().close()
-    with fsspec.open(f"{root}/{file}", "wb") as target:
-        target.write(data)
-    with pytest.raises(
-        DamagedFileError, match=f"{file}: {other} in the directory of the zip is {name} where its bytes"
-    ):
-        images_in(root, role)
+    for root in (str(tmp_path), f"memory://bits/{role}{method}"):
+        with fsspec.open(f"{root}/{file}", "wb") as target:
+            target.write(in_directory(name.encode(), other.encode(), zipped({name: JPEG * 9}, method)))
+        with pytest.raises(DamagedFileError, match=f"{file}: {other} in the directory of the zip is {name} where its"):
+            images_in(root, role)
 
 
 # --------------------------------------------------------------------------------- what is no plain file, or changes
@@ -251,8 +222,6 @@ def test_what_is_no_plain_file_is_not_opened(make, tmp_path):
     (tmp_path / "image.zip").unlink()
     make(tmp_path / "image.zip")
     path = str(tmp_path / "image.zip")
-    with pytest.raises(OSError, match="not a plain file"):
-        open_plain(path)
     for reads in (
         lambda: read_range(path),
         lambda: read_image_file(path),
@@ -270,50 +239,15 @@ def test_a_zip_that_changes_after_it_was_looked_through(tmp_path):
     release = Release(tmp_path)
     found = find_members(release, "hq_images")
     turned = zipped({f"image/{n}.jpg": data for n, data in reversed(IMAGES.items())})
-    for data, error, part in (
-        (
-            turned,
-            DamagedFileError,
-            r"image/0\.jpg in the directory of the zip is image/6\.jpg .* damaged or was changed",
-        ),
-        (PLAIN[:100], DamagedFileError, r"image/0\.jpg holds"),
-        (None, MissingFileError, "not there any more"),
-    ):
-        path.unlink()
-        if data:
-            path.write_bytes(data)
-        with pytest.raises(error, match=rf"image\.zip: {part}"):
+    for data, part in ((turned, r"image/0\.jpg in the directory of the zip is image/6\.jpg"), (PLAIN[:100], "image/0")):
+        path.write_bytes(data)
+        with pytest.raises(DamagedFileError, match=rf"image\.zip: {part}"):
             read_members(found.places, [str(path)])
-    path.write_bytes(PLAIN[:1000])
     with pytest.raises(DamagedFileError, match=r"image\.zip: "):
         find_members(release, "hq_images")
-
-
-def test_an_unpacked_image_that_is_replaced(tmp_path):
-    """Under the same name and of the same size, as another release unpacked over the first."""
-    (tmp_path / "image").mkdir()
-    for number, data in IMAGES.items():
-        (tmp_path / "image" / f"{number}.jpg").write_bytes(data)
-    found = find_members(Release(tmp_path), "hq_images")
-    assert read_members(found.places, [f"{tmp_path}/image/"]) == list(IMAGES.values())
-    path = tmp_path / "image" / "3.jpg"
-    before = path.stat()
-    path.write_bytes(IMAGES[3][:-1] + b"x")
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1000))
-    with pytest.raises(ChangedReleaseError, match=r"image/3\.jpg: was replaced since the release was looked through"):
-        read_members(found.places, [f"{tmp_path}/image/"])
-
-
-def test_two_sets_under_the_official_name_that_differ(tmp_path):
-    (tmp_path / "image.zip").write_bytes(PLAIN)
-    (tmp_path / "image").mkdir()
-    (tmp_path / "image" / "3.jpg").write_bytes(IMAGES[3])
-    assert len(images_in(tmp_path)) == 7
-    (tmp_path / "image" / "3.jpg").write_bytes(IMAGES[3][:-1] + b"x")  # of the same size
-    with pytest.raises(
-        ConflictError, match=r"^image.*3\.jpg .* and image.*3\.jpg .* so one set of the two is numbered"
-    ):
-        images_in(tmp_path)
+    path.unlink()
+    with pytest.raises(MissingFileError, match=r"image\.zip: not there any more"):
+        read_members(found.places, [str(path)])
 
 
 def test_an_image_file_that_is_far_too_large(tmp_path):
