@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from commands import tree
+from releases import at, change_json
 
 from conversion import __main__ as cli
 from conversion import card, verify
@@ -115,25 +116,24 @@ def test_a_changed_value(column, folder, small):
         return [*rows[:3], rows[3] | {column: CHANGES[column](rows[3][column])}, *rows[4:]]
 
     rewrite(folder, TRAIN, change)
-    found = of_shards(folder, small)
-    assert len(found) == 1, found
-    assert found[0].startswith(f"{TRAIN}: row group 1: row 1 ({names[0]}): column {column}: ")
-    assert ", the release has " in found[0] or ": other bytes from byte " in found[0]
+    (found,) = of_shards(folder, small)
+    assert found.startswith(f"{TRAIN}: row group 1: row 1 ({names[0]}): column {column}: ")
+    assert ", the release has " in found or ": other bytes from byte " in found
 
 
-@pytest.mark.parametrize("change, column", [("name", "image"), ("no mask", "mask"), ("one part less", "parts")])
-def test_a_changed_image_column(change, column, folder, small):
+@pytest.mark.parametrize(
+    "column, change",
+    [
+        ("image", lambda value: value | {"path": "0.png"}),
+        ("mask", lambda value: None),
+        ("parts", lambda value: value[1:]),
+    ],
+)
+def test_a_changed_image_column(column, change, folder, small):
     shard = TRAIN.replace("hq/", "hq_parts/")
-    changes = {
-        "name": lambda row: {"image": row["image"] | {"path": "0.png"}},
-        "no mask": lambda row: {"mask": None},
-        "one part less": lambda row: {"parts": row["parts"][1:]},
-    }
-    rewrite(folder, shard, lambda rows: [rows[0] | changes[change](rows[0]), *rows[1:]])
-    found = of_shards(folder, small, ["hq_parts"])
-    assert len(found) == 1
-    assert f"{shard}: row group 0: row 0 " in found[0]
-    assert f": column {column}: " in found[0]
+    rewrite(folder, shard, lambda rows: [rows[0] | {column: change(rows[0][column])}, *rows[1:]])
+    (found,) = of_shards(folder, small, ["hq_parts"])
+    assert found.startswith(f"{shard}: row group 0: row 0 ") and f": column {column}: " in found
 
 
 @pytest.mark.parametrize("config, column", [("hq_256", "mask"), ("standard", "image")])
@@ -194,30 +194,27 @@ def test_a_missing_column(folder, small):
 def test_a_row_too_few_or_too_many(missing, folder, small):
     count = pq.ParquetFile(folder / TRAIN).metadata.num_rows
     rewrite(folder, TRAIN, lambda rows: rows[:-1] if missing else [*rows, rows[0]])
-    found = of_shards(folder, small)
     told = count - 1 if missing else count + 1
-    assert f"{TRAIN}: {told} rows, expected {count}" in found
+    assert f"{TRAIN}: {told} rows, expected {count}" in of_shards(folder, small)
 
 
 def test_a_shard_that_is_cut_off(folder, small):
     data = (folder / TRAIN).read_bytes()
-    for length in (0, 3, len(data) // 2, len(data) - 1):
+    for length in (0, len(data) // 2):
         (folder / TRAIN).write_bytes(data[:length])
         first, second = of_shards(folder, small)
         assert first.startswith(f"{TRAIN}: cannot be read: ")
         assert second == f"{TRAIN}: has {length:,} bytes, in manifest.json it has {len(data):,}"
-        assert "\n" not in first
 
 
 def test_what_git_has_in_the_place_of_a_large_file(folder, small):
     for name in (TRAIN, "legend.png"):
         (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     pointer = "is a pointer of Git LFS, not the file itself, which comes with: git lfs pull"
-    found = of_shards(folder, small)
-    assert found == [f"{TRAIN}: {pointer}", f"legend.png: {pointer}"]
+    assert of_shards(folder, small) == [f"{TRAIN}: {pointer}", f"legend.png: {pointer}"]
 
 
-@pytest.mark.parametrize("name", [TRAIN, "README.md", "legend.png"])
+@pytest.mark.parametrize("name", [TRAIN, "README.md"])
 def test_a_pipe_is_not_opened(name, folder, small):
     (folder / name).unlink()
     os.mkfifo(folder / name)
@@ -226,15 +223,10 @@ def test_a_pipe_is_not_opened(name, folder, small):
 
 def test_a_release_that_changed_in_one_place(folder, small, tmp_path):
     release = shutil.copytree(small, tmp_path / "release")
-    path = release / "CelebA-Dialog (HQ)" / "text" / "captions_hq.json"
-    captions = json.loads(path.read_bytes())
-    name = sorted(captions)[0]
-    captions[name]["overall_caption"] = "Make it so."
-    path.write_text(json.dumps(captions))
-    found = of_shards(folder, release)
-    assert len(found) == 1
-    assert f"({name}): column caption: " in found[0]
-    assert found[0].endswith(", the release has “Make it so.”")
+    name = min(json.loads(at(release, "hq_captions").read_bytes()))
+    change_json(release, "hq_captions", lambda told: told[name].update(overall_caption="Make it so."))
+    (found,) = of_shards(folder, release)
+    assert f"({name}): column caption: " in found and found.endswith(", the release has “Make it so.”")
     told = [line for line in problems(folder, release, configs=["hq"]) if line.startswith("manifest.json: sources, ")]
     assert len(told) == 2 and ", size: " in told[1] and ", sha256: " in told[0]
 
@@ -248,17 +240,13 @@ def test_many_differences_are_cut_short(folder, small):
 
 def test_wrong_use(folder, small, tmp_path):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "pipe").mkdir()
-    os.mkfifo(tmp_path / "pipe" / "manifest.json")
-    for out in (tmp_path / "nowhere", tmp_path / "empty", tmp_path / "pipe", small):
+    for out in (tmp_path / "nowhere", tmp_path / "empty", small):
         with pytest.raises(UsageError, match=f"{out}: no built folder"):
             verify.verify(out, small)
     with pytest.raises(UsageError, match="has no config hq_512, only hq, hq_256, hq_parts, standard."):
         verify.verify(folder, small, ["hq_512"])
     with pytest.raises(ReleaseError, match="no such folder"):
         verify.verify(folder, tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="is an address"):
-        verify.verify("s3://bucket/celeba_dialog", small)
 
 
 # ------------------------------------------------------------------------------------------------------------ tampering
@@ -325,44 +313,41 @@ def swap_names(configs, infos):
     names["0"], names["5"] = names["5"], names["0"]
 
 
-def exchange(folder, one, other):
+def exchange(one, other):
     """Two shards change places, and the manifest with them."""
-    one_data, other_data = (folder / one).read_bytes(), (folder / other).read_bytes()
-    (folder / one).write_bytes(other_data)
-    (folder / other).write_bytes(one_data)
-    correct(folder, one, rows=pq.ParquetFile(folder / one).metadata.num_rows)
-    correct(folder, other, rows=pq.ParquetFile(folder / other).metadata.num_rows)
+
+    def tamper(folder):
+        one_data, other_data = (folder / one).read_bytes(), (folder / other).read_bytes()
+        for name, data in ((one, other_data), (other, one_data)):
+            (folder / name).write_bytes(data)
+            correct(folder, name, rows=pq.ParquetFile(folder / name).metadata.num_rows)
+
+    return tamper
 
 
+def a_link(folder):
+    shutil.move(folder / TRAIN, folder.parent / "elsewhere")
+    (folder / TRAIN).symlink_to(folder.parent / "elsewhere")
+
+
+def another_type(table):
+    at = table.column_names.index("smiling")
+    return table.set_column(at, "smiling", table["smiling"].cast(pa.int32()))
+
+
+def of_train(manifest):
+    return manifest["configs"]["hq"]["splits"]["train"]
+
+
+# What is done to a folder -> (how, the beginning of the line that says so).
 TAMPERINGS = {
     "class names in the YAML": (in_yaml(swap_names), "README.md: dataset_info in its YAML"),
-    "a column's type in the YAML": (
-        in_yaml(lambda configs, infos: infos[0]["features"][2].update(dtype="int64")),
-        "README.md: dataset_info in its YAML",
-    ),
     "a pattern that finds other files": (
         in_yaml(lambda configs, infos: configs["hq"]["data_files"][0].update(path="hq/t*.parquet")),
         "README.md: configs in its YAML",
     ),
-    "a split that is not there": (
-        in_yaml(lambda configs, infos: configs["hq"]["data_files"].pop()),
-        "README.md: configs in its YAML",
-    ),
-    "a row count in the YAML": (
-        in_yaml(lambda configs, infos: infos[0].update(splits=[{"name": "train", "num_examples": 1}])),
-        "README.md: dataset_info in its YAML",
-    ),
-    "another default": (in_yaml(lambda configs, infos: configs["hq"].pop("default")), "README.md: configs in its YAML"),
     "a README without YAML": (in_file("README.md", lambda data: b"# Faces"), "README.md: no YAML at its head"),
-    "YAML that is none": (in_file("README.md", lambda data: b"---\n{\n---\n"), "README.md: no YAML at its head"),
-    "YAML of other types": (
-        in_file("README.md", lambda data: b"---\nconfigs: 3\ndataset_info: null\n---\n"),
-        "README.md: configs in its YAML: 3, expected 4 entries",
-    ),
-    "a README in Latin-1": (
-        in_file("README.md", lambda data: b"---\n\xe9\n---\n"),
-        "README.md: no YAML at its head",
-    ),
+    "a README in Latin-1": (in_file("README.md", lambda data: b"---\n\xe9\n---\n"), "README.md: no YAML at its head"),
     "configs twice": (
         in_file("README.md", lambda data: data.replace(b"\nconfigs:\n", b"\nconfigs: []\nconfigs:\n")),
         "README.md: no YAML at its head: configs stands there twice",
@@ -379,20 +364,11 @@ TAMPERINGS = {
         in_file("id2label.json", lambda data: data.replace(b"skin", b"hair", 1)),
         "id2label.json: other bytes from byte ",
     ),
-    "another legend": (
-        in_file("legend.png", lambda data: data[:-1] + b"!"),
-        "legend.png: other bytes from byte ",
-    ),
-    "another picture": (in_file("statistics.png", lambda data: b"another"), "statistics.png: 7 bytes, expected "),
-    "a picture less": (without("legend.png"), "legend.png: missing"),
+    "another legend": (in_file("legend.png", lambda data: data[:-1] + b"!"), "legend.png: other bytes from byte "),
     "no statistics": (without("statistics.png"), "statistics.png: missing"),
     "a picture that is listed and not there": (
         lambda folder: (folder / "legend.png").unlink(),
         "legend.png: missing, though manifest.json lists it",
-    ),
-    "a card that is not there": (
-        lambda folder: (folder / "README.md").unlink(),
-        "README.md: missing, though manifest.json lists it",
     ),
     "a shard that is not there": (
         lambda folder: (folder / TRAIN).unlink(),
@@ -407,28 +383,10 @@ TAMPERINGS = {
         "celeba_dialog.py: does not belong there: beside it `datasets` 4",
     ),
     "a folder": (lambda folder: (folder / "more").mkdir(), "more: is a folder that is not in manifest.json"),
-    "a hidden file": (
-        lambda folder: (folder / "hq" / ".notes").touch(),
-        "hq/.notes: is a file that is not in manifest.json",
-    ),
-    "a text among the shards": (
-        lambda folder: (folder / "hq" / "train.txt").touch(),
-        "hq/train.txt: is a file that is not in manifest.json",
-    ),
-    "a link in the place of a shard": (
-        lambda folder: (
-            shutil.move(folder / TRAIN, folder.parent / "elsewhere"),
-            (folder / TRAIN).symlink_to(folder.parent / "elsewhere"),
-        ),
-        f"{TRAIN}: is a link",
-    ),
+    "a link in the place of a shard": (a_link, f"{TRAIN}: is a link"),
     "the source of an image": (
         in_manifest(lambda manifest: manifest["sources"][0].update(sha256="0" * 64)),
         "manifest.json: sources, 0, sha256",
-    ),
-    "the size of a source": (
-        in_manifest(lambda manifest: manifest["sources"][0].update(size=1)),
-        "manifest.json: sources, 0, size",
     ),
     "a source less": (in_manifest(lambda manifest: manifest["sources"].pop()), "manifest.json: sources: "),
     "the digest of the release": (
@@ -440,19 +398,11 @@ TAMPERINGS = {
         "manifest.json: release, incomplete",
     ),
     "a count of rows": (
-        in_manifest(lambda manifest: manifest["configs"]["hq"]["splits"]["train"].update(rows=5)),
+        in_manifest(lambda manifest: of_train(manifest).update(rows=5)),
         "manifest.json: hq, splits, train, rows: 5, expected ",
     ),
-    "a count of bytes": (
-        in_manifest(lambda manifest: manifest["configs"]["hq"]["splits"]["train"].update(bytes=5)),
-        "manifest.json: hq, splits, train, bytes: 5, expected ",
-    ),
-    "bytes in memory": (
-        in_manifest(lambda manifest: manifest["configs"]["hq"]["splits"]["train"]["shards"][0].update(memory_bytes=5)),
-        "manifest.json: hq, splits, train, shards, 0, memory_bytes: 5, expected ",
-    ),
     "counts of labels": (
-        in_manifest(lambda manifest: manifest["configs"]["hq"]["splits"]["train"]["labels"].update(captions=0)),
+        in_manifest(lambda manifest: of_train(manifest)["labels"].update(captions=0)),
         "manifest.json: hq, splits, train, labels, captions: 0, expected ",
     ),
     "a split that the manifest leaves out": (
@@ -467,32 +417,18 @@ TAMPERINGS = {
         in_schema(lambda table: table.replace_schema_metadata(None)),
         f"{TRAIN}: the features in its metadata",
     ),
-    "another type": (
-        in_schema(
-            lambda table: table.set_column(
-                table.column_names.index("smiling"), "smiling", table["smiling"].cast(pa.int32())
-            )
-        ),
-        f"{TRAIN}: column smiling: int32, expected int64",
-    ),
+    "another type": (in_schema(another_type), f"{TRAIN}: column smiling: int32, expected int64"),
     "a column more": (
         in_schema(lambda table: table.append_column("more", pa.array([0] * len(table)))),
         f"{TRAIN}: column more: int64, expected no column",
     ),
-    "another order of columns": (
-        in_schema(lambda table: table.select(table.column_names[::-1])),
-        f"{TRAIN}: columns ",
-    ),
+    "another order of columns": (in_schema(lambda table: table.select(table.column_names[::-1])), f"{TRAIN}: columns "),
     "shards exchanged between splits": (
-        lambda folder: exchange(folder, TRAIN, "hq/test-00000-of-00001.parquet"),
+        exchange(TRAIN, "hq/test-00000-of-00001.parquet"),
         f"{TRAIN}: row group 0: row 0 ",
     ),
-    "shards exchanged between configs": (
-        lambda folder: exchange(folder, TRAIN, TRAIN.replace("hq/", "hq_parts/")),
-        f"{TRAIN}: column parts: ",
-    ),
+    "shards exchanged between configs": (exchange(TRAIN, f"hq_parts/{TRAIN[3:]}"), f"{TRAIN}: column parts: "),
 }
-
 
 # Of each kind one, in every run of the tests.
 FIRST = (

@@ -10,7 +10,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from making import write_release
+from releases import at
 
+from conversion import card
+from conversion.parquet import command as build
 from conversion.release.errors import UsageError
 from conversion.release.vocabulary import ATTRIBUTES, DEGREES, REQUEST_DIRECTIONS, REQUEST_MODES
 from conversion.viewer import conditions, rows
@@ -52,7 +56,6 @@ def selected(asked, text):
     "text, meets",
     [
         ("smiling >= 4 AND NOT Male", lambda r: r["smiling"] >= 4 and not r["Male"]),
-        ("smiling_class = 'big_smile' or smiling = 5", lambda r: r["smiling"] in (4, 5)),
         ("smiling_class NOT IN ('big_smile', 'smile')", lambda r: r["smiling"] not in (None, 3, 4)),
         ("age BETWEEN 2 AND 4", lambda r: 2 <= r["age"] <= 4),
         (
@@ -62,24 +65,16 @@ def selected(asked, text):
         ("SPLIT = 'validation' OR split = 'test'", lambda r: r["split"] in ("validation", "test")),
         ("Request_Mode = 1", lambda r: r["request_mode"] == 1),
         ("request_direction_class <> 'negative'", lambda r: r["request_direction"] not in (None, NEGATIVE)),
-        ("request_target >= 3", lambda r: r["request_target"] >= 3),
         ("request_value * 2 = 4", lambda r: r["request_value"] == 2),
-        ("male", lambda r: r["Male"]),
         ("Male = 'no' AND Young IS TRUE", lambda r: not r["Male"] and r["Young"]),
         ("Bangs_attribute AND bangs <> 5", lambda r: r["Bangs"] and r["bangs"] != 5),
-        ("NOT (smiling_attribute OR Eyeglasses_attribute)", lambda r: not r["Smiling"] and not r["Eyeglasses"]),
-        ("Five_o_Clock_Shadow", lambda r: r["5_o_Clock_Shadow"]),
         ("caption ILIKE '%SMILE%'", lambda r: "smile" in r["caption"].lower()),
         ("contains(lower(caption), lower('Smile'))", lambda r: "smile" in r["caption"].lower()),
         ("starts_with (\"caption\", 'This')", lambda r: r["caption"].startswith("This")),
         ("length(caption) > 150.5", lambda r: len(r["caption"]) > 150),
-        ("caption NOT LIKE '%smile%'", lambda r: "smile" not in r["caption"]),
         ("caption = '' OR request = ''", lambda r: r["caption"] == "" or r["request"] == ""),
-        ("file_name = '5380.jpg'", lambda r: r["file_name"] == "5380.jpg"),
         ("celeba_file_name < '100000.jpg'", lambda r: r["celeba_file_name"] < "100000.jpg"),
         ("identity > 5000", lambda r: r["identity"] > 5000),
-        ("smiling IS NULL", lambda r: r["smiling"] is None),
-        ("smiling + bangs > 5", lambda r: r["smiling"] + r["bangs"] > 5),
         ("greatest(smiling, bangs) = 3", lambda r: max(r["smiling"], r["bangs"]) == 3),
         ("coalesce(smiling, 5) = 5", lambda r: r["smiling"] in (5, None)),
     ],
@@ -146,7 +141,17 @@ def test_columns_of_standard(demo):
         asked.select("mask")
 
 
-# Conditions at random, each as (text, a function from columns to which rows it is true for, and which it is false for).
+def test_no_mask(tmp_path, monkeypatch):
+    """Where the file of masks is missing, no row has one, in the release and in the folder that was built of it."""
+    monkeypatch.setattr(card, "render", lambda *_: {"README.md": b""})
+    release, out = tmp_path / "release", tmp_path / "celeba_dialog"
+    write_release(release, hq=3, standard=1)
+    at(release, "hq_masks").unlink()
+    build.build(release, out, ["hq"], workers=1, allow_incomplete=True)
+    for folder in (release, out):
+        asked = conditions.Conditions(rows.open_rows(folder).labels("hq"))
+        assert selected(asked, "NOT mask") == [0, 1, 2]
+        assert selected(asked, "mask") == []
 
 
 # ------------------------------------------------------------------------------------------------------------- mistakes
@@ -156,28 +161,20 @@ def test_columns_of_standard(demo):
     "text, says",
     [
         ("smilin > 3", "no column smilin; did you mean smiling?"),
-        ("glasses > 3", "no column glasses; did you mean eyeglasses?"),
         ("5_o_Clock_Shadow", "no column 5_o_Clock_Shadow; did you mean Five_o_Clock_Shadow?"),
         ("request_labels = 'target'", "no column request_labels; did you mean request_"),
         ("qqqqqq", "no column qqqqqq; see preview --help"),
         ('caption = "double"', 'no column "double"; did you mean Double_Chin?'),
         ("smiling = 'smile'", "Classes go by name in smiling_class"),
-        ("caption", "Could not convert string"),
         ("smiling > 3 and", "syntax error"),
-        ("(smiling > 3", "syntax error"),
         ("caption = 'open", "' is not closed"),
-        ('caption = "open', '" is not closed'),
-        ("caption contains 'smile'", "no column contains"),
         ("smiling * 127 * 127 > 1", "Overflow"),
         ("lower(3) = 'a'", "Candidate functions: lower"),
         ("repeat(caption, 2) = ''", "no function repeat in a condition, only lower, upper"),
         ("caption LIKE '%a%b%c%'", "a pattern has at most 3 times %"),
         ("", "syntax error"),
-        ("  \n", "syntax error"),
         ("-- nothing", "-- may not be in a condition"),
-        ("smiling > 3 \0", "can be printed"),
         ("caption = '\x1b[31m'", "can be printed"),
-        ("caption = '\udcff'", "can be printed"),
         ("caption = 'a" + "a" * 10_000 + "'", "at most 10,000 letters"),
     ],
 )
@@ -194,66 +191,41 @@ HOSTILE = """
 true; SELECT 1
 true; ATTACH 'x.db'
 true; INSTALL httpfs
-true) UNION (SELECT 1
 true UNION ALL SELECT position FROM labels
-true) OR (position IN (SELECT 1)
 true ORDER BY 1
-true LIMIT 1
-true USING SAMPLE 1
-true, true
 true) --
-true) /*
 caption = '' /* ' */ OR getenv('HOME') = '' /* ' */
 caption = "a' OR getenv('HOME') = '" OR caption = 'a'
 caption = $$'$$ OR getenv('HOME') = $$'$$
 caption = E'\\' OR getenv(\\'HOME\\') = '' --'
-caption = U&'\\0027'
-caption = x'00'
 true AS x
 row = (SELECT max(row) FROM labels)
 (FROM labels)
 EXISTS (FROM read_csv('/etc/passwd'))
-EXISTS (FROM python_table)
-row IN (FROM query('SELECT 1'))
-row = ANY (SELECT 1)
 row IN (WITH RECURSIVE t AS (SELECT 1 x UNION ALL SELECT x FROM t) SELECT x FROM t)
 getenv('HOME') = ''
-"getenv"('HOME') = ''
 getenv /**/ ('HOME') = ''
 system.main.getenv('HOME') = ''
 'HOME'.getenv() = ''
-current_setting('memory_limit') = ''
 current_user = ''
 pg_sleep(9999) IS NULL
 length(repeat('x', 2000000000)) > 0
-length(lpad(caption, 2000000, 'x')) > 0
-length(printf('%2000000000d', 1)) > 0
-length(replace(replace(caption, 'a', caption), 'a', caption)) > 0
 length(caption || caption) > 0
 len(range(2000000000)) > 0
-len([x FOR x IN range(2000000000)]) > 0
 NULL::INT[100000][100000] IS NULL
-CAST(NULL AS STRUCT(a INT[100000])) IS NULL
 regexp_matches(caption, '(a{1,100}){1,10}b')
-caption SIMILAR TO '(a{1,100}){1,10}b'
 caption LIKE '%_%_%_%_%_%_%_%_%_%_%_%_%z'
 100000 ! > 0
 2 ^ 100000 > 0
-count(*) > 1
 row_number() OVER () = 1
 unnest([true])
 COLUMNS(*)
-*
 labels.smiling > 3
 position > 3
 lambda x: x
 $1
-DEFAULT
 {'a': 1}.a = 1
-[1][1] = 1
-caption COLLATE NOCASE = 'a'
 current_date > '2000-01-01'::DATE
-interval 1 year IS NULL
 """.strip().splitlines()
 
 
