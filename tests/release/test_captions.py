@@ -62,24 +62,18 @@ def test_values_that_only_python_takes_for_equal(one, other):
 
 # fmt: off
 NO_JSON = [
-    (b'{"0.jpg": "x",\n"1.jpg"', "line 2: the text ends in the middle of an entry: it is cut off"),
     (b'{"0.jpg": "x",\n"1.jpg": "y', "line 2: the text ends in the middle of an entry: it is cut off"),
     (b'{"0.jpg": "x"}\n["0.jpg"]', "line 2: '[\"0.jpg\"]' is not JSON"),
     (b'{"0.jpg": "x"}' + b"\0" * 99, "line 1: '\\x00\\x00"),
     (b'{"0.jpg": "x"}\r\n{"1.jpg": "x"}\n', "line 2: a second JSON object: these are JSON lines, where one object"),
     (b'["0.jpg"]', "line 1: a JSON list, expected a JSON object with file names as keys"),
-    (b'"0.jpg"', "line 1: starts with '\"0.jpg\"', expected a JSON object"),
     (b"{'0.jpg': 'x'}", "line 1: \"'0.jpg': 'x'}\" is not JSON"),
-    (b'{"0.jpg": "x", // 1\n}', "line 1: '// 1\\n}' is not JSON"),
     (b'{"0.jpg": "x",}', "line 1: "),
-    (b'{"0.jpg": "x\ny"}', "line 1: 'y\"}' is not JSON"),
     (b'{"0.jpg": "\0"}', "line 1: '\\x00\"}' is not JSON"),
     (b'{"0.jpg": "\xff"}', "line 1: byte 0xff is not UTF-8 text"),
     (b'{"0.jpg": %s}' % (b"1" * 10_000), "a number of thousands of digits"),
     (b'{"0.jpg": ' + b"[" * 900_000, "nested far too deeply"),
-    (b'{"0.jpg": ' * 900_000, "nested far too deeply"),
     (b'{"0.jpg": ' + b"[" * 1_000_001, "more than 1,000,000 times [, which is not plausible"),
-    (b'{"0.jpg": ' + b"{" * 1_000_001, "more than 1,000,000 times {, which is not plausible"),
     (b'{"0.jpg": ' + b"7," * 10_000_001, "more than 10,000,000 times ,, which is not plausible"),
 ]
 # fmt: on
@@ -99,13 +93,6 @@ def test_deep_json_ends_in_an_error_of_ours(depth):
         said("captions", b'{"0.jpg": ' + b"[" * depth + b"]" * depth + b"}")
     with pytest.raises(FormatError):
         said("captions", b'{"0.jpg": 1, ' + b'"0.jpg": {"a":' * depth + b"1" + b"}" * depth + b"}")
-
-
-def test_in_json_line_ends_are_content():
-    text = "One\v\f\x1c\x1e\x85\u2028\u2029\r\ntwo."
-    for escaped in (True, False):
-        data = json.dumps({"1.jpg": text}, ensure_ascii=escaped).replace("\\u2028", "\u2028").encode()
-        assert said("requests", data) == text
 
 
 # ----------------------------------------------------------------------------------------------------- what comes back
@@ -244,28 +231,20 @@ WHOLE = {"overall_caption": "All.", "attribute_wise_captions": PARTS}
 SAID = {"caption": "All.", **dict(zip(DEGREES, "abcde"))}
 
 
-CHANGE = {"attribute": "Bangs", "request_mode": "change_definite"}
-CHANGE |= {"score_change_direction": "positive", "score_change_value": 1}
+CHANGE = {"attribute": "Bangs", "request_mode": "change_definite", "score_change_direction": "positive"}
+CHANGE |= {"score_change_value": 1}
 TARGET = {"attribute": "Bangs", "request_mode": "target", "target_score": 2}
 
 
-@pytest.mark.parametrize(
-    "key, other, close",  # and whether the new name is so like the old one that the first entry is refused
-    [
-        ("overall_caption", "Overall_Caption", True),
-        ("overall_caption", "caption", False),
-        ("attribute_wise_captions", "attribute_captions", True),
-        ("attribute_wise_captions", "captions", False),
-        ("No_Beard", "no_beard", True),
-        ("Young", "Age", False),
-        ("attribute", "attr", False),
-        ("request_mode", "mode", False),
-        ("score_change_direction", "direction", False),
-        ("score_change_value", "score_change_values", True),
-        ("score_change_value", "value", False),
-        ("target_score", "target", False),
-    ],
-)
+# (key, its new name, whether the two are so alike that the first entry is refused)
+RENAMED = [("overall_caption", "Overall_Caption", True), ("overall_caption", "caption", False),
+           ("attribute_wise_captions", "attribute_captions", True), ("attribute_wise_captions", "captions", False),
+           ("No_Beard", "no_beard", True), ("Young", "Age", False), ("attribute", "attr", False),
+           ("request_mode", "mode", False), ("score_change_direction", "direction", False),
+           ("score_change_value", "score_change_values", True), ("target_score", "target", False)]  # fmt: skip
+
+
+@pytest.mark.parametrize("key, other, close", RENAMED)
 def test_a_renamed_key_empties_no_column(key, other, close):
     captions, requests = json.dumps({"0.jpg": WHOLE, "1.jpg": WHOLE}), json.dumps({"0.jpg": CHANGE, "1.jpg": TARGET})
     name, text = ("captions", captions) if f'"{key}":' in captions else ("request_labels", requests)
@@ -283,20 +262,15 @@ def parts(**texts):
 ENTRIES = [
     *[("captions", value, f"{shown}, expected {{'attribute_wise_captions'") for value, shown in (
         (5, "5"), (True, "True"), ("text", "'text'"), ([], "a list"), ({"x": 1}, "an object with 'x'"),
-        ({"overall_captions": "A"}, "an object with 'overall_captions'"),
         ({"Overall_Caption": "A"}, "an object with 'Overall_Caption'"),
         ({"overall_caption": "A", "attribute_captions": {}}, "an object with 'attribute_captions'"),
         ({"caption": "A", "Bangs": "B"}, "an object with 'caption', 'Bangs'"))],
     ("captions", parts(Fringe="B"), "an object with 'Fringe', expected a caption for each of Bangs,"),
-    ("captions", parts(no_beard="B"), "an object with 'no_beard', expected a caption for each of Bangs,"),
     ("captions", parts(Youngs="B", Bangs="C"), "an object with 'Youngs', expected a caption for each of Bangs,"),
     ("captions", parts(**{f"k{n}": "A" for n in range(99)}), "an object with 'k0', 'k1', 'k2', 'k3', 'k4', 'k5', "),
     ("captions", parts() | {"attribute_wise_captions": "B"}, "'B', expected a caption for each of Bangs,"),
-    ("captions", parts() | {"attribute_wise_captions": []}, "a list, expected a caption for each of Bangs,"),
     ("captions", {"overall_caption": ["A"]}, "overall_caption is a list, expected a text or null"),
-    ("captions", {"overall_caption": 7}, "overall_caption is 7, expected a text or null"),
     ("captions", parts(Bangs=5), "Bangs is 5, expected a text or null"),
-    ("captions", parts(No_Beard=["x"]), "No_Beard is a list, expected a text or null"),
     ("captions", parts(Bangs="\ud800"), "Bangs holds half a character (a lone surrogate), expected a text or null"),
     *[("requests", value, f"the request is {shown}, expected a text or null")
       for value, shown in ((5, "5"), (True, "True"), (1.5, "1.5"), ([], "a list"), ({"text": "x"}, "an object"))],
@@ -352,15 +326,6 @@ def test_two_spellings_of_a_request_that_agree():
     asked = {"Target_Score": 3, "target_score": 3, "attribute": None, "Attribute": "Young"}
     assert said("request_labels", json.dumps({"1.jpg": asked}))["target"] == 3
     assert said("request_labels", json.dumps({"1.jpg": asked}))["attribute"] == 4
-
-
-def test_a_key_that_is_mistyped_in_one_entry():
-    """Its text would be missing for this image alone."""
-    entries = {"0.jpg": WHOLE, "1.jpg": {"overall_captions": "A", "attribute_wise_captions": {"Bangs": "B"}}}
-    with pytest.raises(FormatError, match="^file: key '1.jpg': an object with 'overall_captions', expected"):
-        said("captions", json.dumps(entries))
-    entries["1.jpg"]["overall_caption"] = "C"  # then it is only one more key
-    assert said("captions", json.dumps(entries))["caption"] == "C"
 
 
 def test_keys_that_nobody_knows_are_passed_over_where_no_column_is_empty():

@@ -8,7 +8,7 @@ from test_texts import FILES_OF, HEADER, row, text_of
 
 from conversion.release.errors import ConflictError, FormatError
 from conversion.release.official import part_of
-from conversion.release.vocabulary import ATTRIBUTES, DEGREES, HQ, PARTITION_ENDS, RELEASE_NAMES, STANDARD
+from conversion.release.vocabulary import ATTRIBUTES, HQ, PARTITION_ENDS, STANDARD
 
 SUBSETS = st.sampled_from([HQ, STANDARD])
 
@@ -50,9 +50,10 @@ def test_degrees_come_back(data, subset, headed):
     order = data.draw(st.permutations(range(5))) if headed else range(5)
     fillers = [None, [], ["-1"] * 5, ["None"] * 5, ["NaN"] * 5, ["null", "-1", "null", "-1", "N/A"]]
     unlabeled = data.draw(st.sampled_from(fillers)) if len(rows) > 1 else None
-    spellings = [list(RELEASE_NAMES.values()), list(DEGREES), ["BANGS", "eyeglasses", "no_beard", "smiling", "Age"]]
-    names = data.draw(st.sampled_from(spellings))
-    lines = [["img_name", *(names[i] for i in order)]] if headed else []
+    names = data.draw(st.sampled_from(["Bangs Eyeglasses No_Beard Smiling Young", "bangs eyeglasses beard smiling age",
+                                       "BANGS eyeglasses no-beard smiling Age"])).split()  # fmt: skip
+    first = data.draw(st.sampled_from([["img_name"], []]))
+    lines = [[*first, *(names[i] for i in order)]] if headed else []
     lines += [[subset.file_name(number), *(str(values[i]) for i in order)] for number, values in rows.items()]
     if unlabeled is not None:
         lines[-1][1:] = unlabeled
@@ -60,19 +61,12 @@ def test_degrees_come_back(data, subset, headed):
     check_read("degrees", data.draw(text_of(lines)), subset, whole(subset, rows, 5), len(rows), np.int8)
 
 
-@given(
-    st.data(),
-    SUBSETS,
-    st.sampled_from([("-1", "1"), ("0", "1")]),
-    st.booleans(),
-    st.sampled_from([[], ["image_id"]]),
-    examples=15,
-)
-def test_attributes_come_back(data, subset, words, counted, named):
+@given(st.data(), SUBSETS, st.sampled_from(["-1", "0"]), st.booleans(), st.booleans(), examples=15)
+def test_attributes_come_back(data, subset, no, counted, named):
     rows = data.draw(table(subset, 40, st.integers(0, 1)))
     order = data.draw(st.permutations(range(40)))
-    lines = ([[str(len(rows))]] if counted else []) + [[*named, *(ATTRIBUTES[i] for i in order)]]
-    lines += [[subset.file_name(number), *(words[values[i]] for i in order)] for number, values in rows.items()]
+    lines = ([[str(len(rows))]] if counted else []) + [["image_id"] * named + [ATTRIBUTES[i] for i in order]]
+    lines += [[subset.file_name(number), *((no, "1")[values[i]] for i in order)] for number, values in rows.items()]
     check_read("attributes", data.draw(text_of(lines)), subset, whole(subset, rows, 40), len(rows), np.int8)
 
 
@@ -132,22 +126,6 @@ def test_fillers(filler):
     assert said("requests_txt", f"0.jpg\tA\n1.jpg\t{filler}\n") == ""
 
 
-NAMES = "bangs eyeglasses beard smiling age|Bangs Eyeglasses Beard Smiling Age|BANGS EYEGLASSES NO_BEARD SMILING YOUNG|"
-NAMES += "bangs eyeglasses no-beard smiling young"
-
-
-@pytest.mark.parametrize("names", NAMES.split("|"))
-def test_names_of_the_degrees(names):
-    expected = [0, 1, 2, 3, 4]
-    lines = FILES_OF["degrees"][0].split("\n", 1)[1]
-    assert said("degrees", f"img_name {names}\n{lines}") == expected
-    assert said("degrees", f"{names}\n{lines}") == expected
-    turned = " ".join(reversed(names.split()))
-    assert said("degrees", f"img_name {turned}\n{lines}") == expected[::-1]
-    commas = "image," + names.replace(" ", ",").replace("-", " ") + "\n" + lines.replace(" ", ",")
-    assert said("degrees", commas) == expected
-
-
 # ------------------------------------------------------------------------------------------------------ what is refused
 # (reader, bytes, how the message begins after "file: ")
 
@@ -188,48 +166,35 @@ REFUSED = [
     # Rows of other words.
     ("degrees", "0.jpg 0 0 0 0 0\n1.jpg 0 0 0 0\n", "line 2: 5 words, expected 6: '1.jpg 0 0 0 0'"),
     ("degrees", f"{row('0.jpg')}\n", f"line 1: 41 words, expected 6: '0.jpg{' 1' * 37} '{FORTY}"),
-    ("degrees", f"3\n{HEADER}\n{row('0.jpg', -1)}\n", f"line 3: 41 words, expected 6: '0.jpg{' -1' * 25}'{FORTY}"),
-    ("degrees", f"img {HEADER}\n{row('0.jpg', 0)}\n".replace(" ", ","), "line 2: 41 words, expected 6: '0.jpg,0,0,"),
     ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg"), "line 4: 40 words, expected 41: "),
     ("mapping", mapping("1 41 000042.jpg x"), "line 2: 4 words, expected 3"),
-    ("mapping", "0 8 000009.jpg a b\n1 41 000042.jpg\n", "line 2: 3 words, expected 5"),
     ("degrees", "0.jpg,0,0,0,0,0\n1.jpg 0 0 0 0 0\n", "line 2: '1.jpg 0 0 0 0 0' is no image"),
-    ("degrees", "0.jpg,0,0,0,0,0\n1.jpg,0 0,0,0,0,0\n", "line 2: '0 0', expected a degree"),
     ("degrees", "0.jpg;0;0;0;0;0\n1.jpg;1,5;0;0;0;0\n", "line 2: '1,5', expected a degree"),
     ("identity", "0.jpg 5\n1.jpg 7,7\n", "line 2: '7,7', expected the number"),
     ("identity", '"0.jpg",5\n"1.jpg,7\n', "line 2: '\"1.jpg' is no image"),
     ("identity", ",image_id,identity\n0,0.jpg,5\n1,1.jpg,7\n", "line 2: starts with '0 0.jpg 5'"),
-    ("identity", "0.jpg:5\n1.jpg:7\n", "line 1: starts with '0.jpg:5'"),
 
     # Values that are missing.
     ("degrees", "0.jpg 0 0 0 0 0\n1.jpg 1 2 -1 -1 3\n", "line 2: 2 of 5 values are missing"),
-    ("degrees", "0.jpg 0 0 0 0 0\n1.jpg None 2 3 4 5\n", "line 2: 1 of 5 values are missing"),
     ("degrees", "0.jpg,0,0,0,0,0\n1.jpg,1,,3,4,5\n", "line 2: 1 of 5 values are missing"),
-    ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg nan"), "line 4: 1 of 40 values are missing"),
     ("mapping", mapping("1 None 000042.jpg"), "line 2: 1 of 2 values are missing"),
     ("partition", "000001.jpg 0\n000002.jpg None\n", "line 2: no number, expected 0, 1 or 2"),
     ("degrees", "0.jpg -1 -1 -1 -1 -1\n1.jpg\n", "2 rows, and not one of them says anything"),
     ("identity", "0.jpg -1\n1.jpg None\n", "2 rows, and not one of them says anything"),
     ("attributes", ATTRIBUTE_ROWS.replace(" -1", " nan").replace(" 1", " nan"), "3 rows, and not one"),
-    ("requests_txt", "0.jpg\n1.jpg\tNone\n", "no entry says anything of the request"),
 
     # Values that cannot be.
     ("identity", "0.jpg 5\n1.jpg -7\n", "line 2: -7, expected the number of an identity"),
     ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg 2"), "line 4: 2, expected -1 or 1"),
     ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg 0"), "line 4: 0, in a file that also writes -1; expected"),
     ("mapping", mapping("1 42 000042.jpg"), "line 2: 1, 42 and 000042.jpg; expected an HQ file num"),
-    ("mapping", mapping("30000 4 000005.jpg"), "line 2: 30000, 4 and 000005.jpg; expected an HQ"),
-    ("mapping", mapping("7 202599 202600.jpg"), "line 2: 202599, expected"),
     ("mapping", mapping("1 8 000009.jpg"), "two HQ images come from 000009.jpg, where each has its own"),
     ("degrees", DEGREE_ROWS + "0.jpg 1 1 1 1 2\n", "lines 2 and 5: 0.jpg stands twice, with different values"),
     ("identity", "0.jpg 5\n1.jpg 7\n0.jpg 6\n", "lines 1 and 3: 0.jpg stands twice"),
-    ("attributes", ATTRIBUTE_ROWS[1:] + row("0.jpg"), "lines 3 and 6: 0.jpg stands twice"),
     ("requests_txt", "0.jpg\tA\n1.jpg\tB\n0.jpg\tC\n", "lines 1 and 3: 0.jpg stands twice"),
-    ("requests_txt", "0.jpg\tA\n1.jpg\tB\n0.jpg\t\n", "lines 1 and 3: 0.jpg stands twice"),
 
     # Count and header.
     ("attributes", ATTRIBUTE_ROWS.replace("3\n", "4\n", 1), "line 1 says 4 rows, the file holds 3: it is cut off"),
-    ("attributes", ATTRIBUTE_ROWS.replace("3\n", "9" * 18 + "\n", 1), "line 1 says 999,999,999,999,999,999 rows"),
     ("attributes", ATTRIBUTE_ROWS.replace(HEADER + "\n", ""), "no header with the forty attribute names"),
     ("identity", "garbage\n0.jpg 5\n", "'garbage' is no header of rows of 2 words"),
     ("degrees", DEGREE_ROWS.split("\n")[0] + "\n", "1 lines, and no row"),
@@ -238,17 +203,11 @@ REFUSED = [
     # Something else in between and at the end.
     ("identity", "0.jpg 5\ngarbage\n1.jpg 7\n", "line 2: 'garbage' is no image"),
     ("attributes", ATTRIBUTE_ROWS.replace("3\n", "4\n", 1) + "garbage\n", "line 6: 'garbage' is no image"),
-    ("mapping", mapping("garbage"), "line 2: 1 words, expected 3"),
     ("partition", "000001.jpg 0\ngarbage\n", "line 2: 1 words, expected 2"),
-    ("degrees", "0.jpg 0 0 0 0 0\n-- end of file --\n", "line 2: 5 words, expected 6"),
     ("degrees", DEGREE_ROWS * 2, "line 5: 'Bangs', expected a degree"),
-    ("identity", "image_id identity\n0.jpg 5\n" * 2, "line 3: 'identity', expected the number"),
-    ("attributes", ATTRIBUTE_ROWS.replace("3\n", "", 1) * 2, "line 5: 40 words, expected 41"),
-    ("mapping", FILES_OF["mapping"][0] * 2, "line 5: 'idx', expected an HQ file number"),
 
     # Requests.
     ("requests_txt", "0.jpg\tA\n1.jpg ,Make it longer.\n", "line 2: ',Make it longer.', expected a request of at most"),
-    ("requests_txt", "0.jpg,A\n1.jpg,Make it longer.\n", "line 1: '0.jpg,A' is no image"),
     ("requests_txt", "0.jpg\tA\n1.jpg\xa0Make it longer.\n", "line 2: '1.jpg\\xa0Make' is no image"),
     ("requests_txt", "0.jpg\tA\n1.jpg " + "x" * 65_537, f"line 2: '{'x' * 40}', expected a request of at most 65,536"),
 ]
