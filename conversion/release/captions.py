@@ -1,14 +1,17 @@
 """JSON: captions, requests. The standard library reads it, and its objects become columns."""
 
 import difflib
+import functools
 import gc
+import itertools
 import json
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .errors import AGAIN, FormatError
 from .texts import (
@@ -29,7 +32,27 @@ from .vocabulary import DEGREES, RELEASE_NAMES, REQUEST_DIRECTIONS, REQUEST_MODE
 # How often a JSON file may hold each of these: several times as often as the largest official one does, so that what is
 # made of the text cannot fill the memory.
 _JSON_MOST = {"{": 1_000_000, "[": 1_000_000, ",": 10_000_000}
+_Reader = TypeVar("_Reader", bound=Callable[..., Any])
 _SURROGATE = re.compile("[\ud800-\udfff]")  # one half of a character that is made of two
+
+
+def _uncollected(read: _Reader) -> _Reader:
+    """A reader during which the garbage collector rests.
+
+    It would look through a million new objects again and again: half of the time.
+    """
+
+    @functools.wraps(read)
+    def uncollected(*arguments: Any) -> Any:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return read(*arguments)
+        finally:
+            if collects:
+                gc.enable()
+
+    return cast(_Reader, uncollected)
 
 
 def read_json(data: bytes, shown: str) -> dict[str, Any]:
@@ -45,11 +68,9 @@ def read_json(data: bytes, shown: str) -> dict[str, Any]:
     for mark, most in _JSON_MOST.items():
         if text.count(mark) > most:
             raise FormatError(f"{shown}: more than {most:,} times {mark}, which is not plausible. {AGAIN}")
-    collects = gc.isenabled()
-    gc.disable()  # the collector would look through a million new objects again and again: a third of the time
     try:
         found = json.loads(text)
-        if not _each_key_once(found, text):
+        if not _each_key_once(found, data):
             _refuse_repeated(text, shown)
     except json.JSONDecodeError as error:
         raise _no_json(error, shown) from None
@@ -57,29 +78,25 @@ def read_json(data: bytes, shown: str) -> dict[str, Any]:
         raise FormatError(f"{shown}: nested far too deeply. {AGAIN}") from None
     except ValueError:  # Python refuses numbers of so many digits
         raise FormatError(f"{shown}: a number of thousands of digits. {AGAIN}") from None
-    finally:
-        if collects:
-            gc.enable()
     return found
 
 
-def _each_key_once(found: dict[str, Any], text: str) -> bool:
+def _each_key_once(found: dict[str, Any], data: bytes) -> bool:
     """Whether no object of a JSON text says a key twice; False also where that is not plain to see.
 
     A key that stands twice is one object's key once, but twice a quote before a colon. Other quotes before a colon
     stand in texts, and a key with white space before its colon is not seen: then the objects have to be looked at.
     """
-    if any(blank + ":" in text for blank in " \t\r\n"):
+    text = np.frombuffer(data, np.uint8)
+    before_colons = np.bincount(text[np.flatnonzero(text == ord(":")) - 1], minlength=256)
+    if before_colons[list(b" \t\r\n")].any():
         return False
-    keys, inside = len(found), list(found.values())
-    while inside:
-        value = inside.pop()
-        if type(value) is dict:
-            keys += len(value)
-            inside += [part for part in value.values() if type(part) in (dict, list)]
-        elif type(value) is list:
-            inside += value
-    return text.count('":') == keys
+    keys, level = 0, [found]
+    while level:
+        keys += sum(len(value) for value in level if type(value) is dict)
+        inside = itertools.chain.from_iterable(value.values() if type(value) is dict else value for value in level)
+        level = [part for part in inside if type(part) in (dict, list)]
+    return before_colons[ord('"')] == keys
 
 
 def _refuse_repeated(text: str, shown: str) -> None:
@@ -152,25 +169,30 @@ def _fields(
     one that is missing, and for a column under two spellings that say different things.
     """
     columns: dict[str, list[Any]] = {column: [None] * len(values) for column in known.values() if column}
-    # The keys of an object -> {key: its column}; all objects have one of a few shapes.
-    shapes: dict[tuple[str, ...], dict[str, list[Any]]] = {}
-    unknown: dict[str, None] = {}
+    shapes: dict[tuple[str, ...], list[int]] = {}  # the keys of an object -> rows of those that have them: a few shapes
     for row, value in enumerate(values):
-        if type(value) is not dict or len(value) > 100:
-            if not _says_nothing(value):
-                raise _wrong_value(shown, names[row], brief(value), expected)
-            continue
-        shape = tuple(value)
-        if shape not in shapes:
-            found = {key: known.get(spell(key)) for key in shape}
-            unknown |= _unknown_keys(found, known, len(unknown), names[row], expected, shown)
-            shapes[shape] = {key: columns[column] for key, column in found.items() if column}
-        for key, column in shapes[shape].items():
-            if column[row] is None:
-                column[row] = value[key]
-            elif value[key] is not None and not _same(value[key], column[row]):
-                raise _wrong_value(shown, names[row], f"{key!r} and another spelling of it differ", "one of them")
+        if type(value) is dict and len(value) <= 100:
+            shapes.setdefault(tuple(value), []).append(row)
+        elif not _says_nothing(value):
+            raise _wrong_value(shown, names[row], brief(value), expected)
+    unknown: dict[str, None] = {}
+    for shape, rows in shapes.items():
+        found = {key: known.get(spell(key)) for key in shape}
+        unknown |= _unknown_keys(found, known, len(unknown), names[rows[0]], expected, shown)
+        for name in filter(None, dict.fromkeys(found.values())):
+            column, (key, *others) = columns[name], [key for key in shape if found[key] == name]
+            for row in rows:
+                column[row] = values[row][key]
+                for other in others:
+                    column[row] = _one_of(column[row], values[row][other], other, names[row], shown)
     return columns, unknown
+
+
+def _one_of(one: object, other: object, key: str, name: str, shown: str) -> object:
+    """What an object says under two spellings of a key, the second of which is `key`."""
+    if one is not None and other is not None and not _same(one, other):
+        raise _wrong_value(shown, name, f"{key!r} and another spelling of it differ", "one of them")
+    return other if one is None else one
 
 
 def _unknown_keys(
@@ -197,16 +219,19 @@ def _wrong_value(shown: str, name: str, found: str, expected: str) -> FormatErro
 
 def _texts(names: list[str], values: list[Any], what: str, shown: str) -> pa.Array:
     """JSON values as an Arrow array of texts, "" for what says nothing. Raises FormatError for what is no text."""
-    texts = ["" if type(value) is not str and _says_nothing(value) else value for value in values]
     try:
-        texts = pa.array(texts, pa.string())
+        return told_texts(pc.fill_null(pa.array(values, pa.string()), ""))
+    except (TypeError, ValueError):  # at least one is neither a text nor null
+        texts = ["" if type(value) is not str and _says_nothing(value) else value for value in values]
+    try:
+        return told_texts(pa.array(texts, pa.string()))
     except (TypeError, ValueError):
         name, text = next(pair for pair in zip(names, texts) if type(pair[1]) is not str or _SURROGATE.search(pair[1]))
         what += f" is {brief(text)}" if type(text) is not str else " holds half a character (a lone surrogate)"
         raise _wrong_value(shown, name, what, "a text or null") from None
-    return told_texts(texts)
 
 
+@_uncollected
 def read_captions(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:
     """Captions by file number: {"caption": Arrow texts, "bangs": …, …}, "" for none; and the number of entries."""
     names, numbers, values = _entries(data, shown, subset)
@@ -228,6 +253,7 @@ def read_captions(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa
     return columns, len(names)
 
 
+@_uncollected
 def read_requests(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:
     """Editing requests by file number, from the JSON form: {"request": Arrow texts}; and the number of entries."""
     names, numbers, values = _entries(data, shown, subset)
@@ -261,6 +287,7 @@ REQUEST_FIELDS: dict[str, tuple[str, dict[str | int, int]]] = {
 }
 
 
+@_uncollected
 def read_request_labels(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:
     """Structured requests: {"attribute": int8 by file number, …} as in `request_labels`, with their "text" as Arrow
     texts; and the number of entries.
@@ -293,19 +320,18 @@ def _filled_fields(codes: dict[str, np.ndarray], strange: object) -> dict[str, A
 def _codes(names: list[str], values: list[Any], key: str, codes: dict[str | int, int], shown: str) -> np.ndarray:
     """The codes (int8) of what stands under a key, -1 for what says nothing."""
 
-    def code(name: str, value: object) -> int:
+    def code(value: Any) -> int:
+        if type(value) in (str, int) and value in codes:
+            return codes[value]
         if type(value) is str and spelled(value) in codes:
             return codes[spelled(value)]
         if _says_nothing(value):
             return -1
+        name = next(name for name, other in zip(names, values) if other is value)
         expected = ", ".join(str(word) for word in list(codes)[: len(set(codes.values()))])
         raise _wrong_value(shown, name, f"{key} is {brief(value)}", expected)
 
-    return np.array(
-        [
-            # Nearly every value is one of the first two, and there are a million.
-            -1 if value is None else codes[value] if type(value) in (str, int) and value in codes else code(name, value)
-            for name, value in zip(names, values)
-        ],
-        np.int8,
-    )
+    # Each value is looked at once, and there are a million; what else JSON has cannot be looked up.
+    plain = [value if type(value) in (str, int, type(None)) else code(value) for value in values]
+    coded = {value: code(value) for value in dict.fromkeys(plain)}
+    return np.array([coded[value] for value in plain], np.int8)

@@ -1,8 +1,7 @@
 """Every image of a role, and where it lies."""
 
 import zlib
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from .names import PICTURE, image_name, image_role, stem_and_ending
 from .official import FILES
 from .storage import MOST_IMAGE_BYTES, read_image_file, read_range
 from .vocabulary import SUBSETS
-from .zips import ENCRYPTED, MEMBER, Listed, Member, end_of_zip, zip_files
+from .zips import ENCRYPTED, MEMBER, Listing, Member, end_of_zip, zip_listing
 
 
 class Members(NamedTuple):
@@ -31,76 +30,89 @@ def find_members(release: Release, role: str) -> Members:
 
     Raises ConflictError where two of one number differ, FormatError for a number that no image of the subset has.
     """
-    subset = SUBSETS[FILES[role].subset]
-    rows: list[tuple[Any, ...]] = []  # (number, part, *Member)
-    notes = []
+    numbers, parts, places, notes = [], [], [], []
     for index, source in enumerate(release.sources.get(role, [])):
         shown = release.shown(source.path)
         if source.problem:
             raise DamagedFileError(f"{shown}: {source.problem}")
-        others = []
-        for number, part, member in _images_of(release, source, shown):
-            if number < 0:
-                others.append(member.name)
-                continue
-            if not subset.first <= number < subset.first + subset.images:
-                raise FormatError(
-                    f"{shown}: {member.name} is no image of the {subset.name} subset, whose files are {subset.keys}. "
-                    f"Move it out of the release, if the others are the right ones."
-                )
-            _check_packing(member, shown)
-            rows.append((number, part, index, *member[1:]))
+        listing = _listing(release, source, shown)
+        images, others = _images_of(listing, source)
         if others:
+            names = some(sorted(listing.names[row] for row in others))
             what = f"{len(others):,} pictures are not read, for their names are no file numbers"
-            notes.append(Note((role,), shown, f"{what}: {some(sorted(others))}."))
-    rows.sort()
-    found, kinds, *place = zip(*rows) if rows else [()] * (2 + MEMBER.num_fields)
-    numbers, parts = np.array(found, np.int32), np.array(kinds, np.int8)
-    again = np.flatnonzero((numbers[1:] == numbers[:-1]) & (parts[1:] == parts[:-1])) + 1
+            notes.append(Note((role,), shown, f"{what}: {names}."))
+        number, part, row = np.array(images, np.int64).reshape(-1, 3).T
+        _check(role, listing, number, row, shown)
+        numbers.append(number)
+        parts.append(part)
+        columns = [[index] * len(row), [listing.names[at] for at in row.tolist()], *listing.numbers[row].T]
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, MEMBER)]
+        places.append(pa.StructArray.from_arrays(arrays, fields=list(MEMBER)))
+    if not places:
+        return Members(np.empty(0, np.int32), np.empty(0, np.int8), pa.array([], MEMBER), notes)
+    found, kinds, place = np.concatenate(numbers), np.concatenate(parts), pa.concat_arrays(places)
+    order = np.lexsort((kinds, found))  # of those that are there twice, the first stays the first
+    found, kinds = found[order].astype(np.int32), kinds[order].astype(np.int8)
+    again = np.flatnonzero((found[1:] == found[:-1]) & (kinds[1:] == kinds[:-1])) + 1
     for position in again:
-        _check_same(release, role, *(Member(*row[2:]) for row in rows[position - 1 : position + 1]))
-    keep = np.delete(np.arange(len(rows)), again)
-    columns = [pa.array(values, field.type) for values, field in zip(place, MEMBER)]
-    places = pa.StructArray.from_arrays(columns, fields=list(MEMBER))
-    return Members(numbers[keep], parts[keep], places.take(pa.array(keep)), notes)
+        _check_same(release, role, *(Member(**place[at].as_py()) for at in order[position - 1 : position + 1].tolist()))
+    keep = np.delete(np.arange(len(found)), again)
+    return Members(found[keep], kinds[keep], place.take(pa.array(order[keep])), notes)
 
 
-def _images_of(release: Release, source: Source, shown: str) -> Iterator[tuple[int, int, Member]]:
-    """(number, part, Member) of the images in a source that serve its role.
+def _listing(release: Release, source: Source, shown: str) -> Listing:
+    """The files in a folder or zip."""
+    if source.path.endswith("/"):
+        files = release.files[source.path]
+        numbers = np.array([listed.member[2:] for listed in files], np.int64).reshape(-1, 5)
+        names = [listed.member.name for listed in files]
+        return Listing([listed.folder for listed in files], [listed.base for listed in files], names, numbers)
+    end = end_of_zip(source.path, source.size)
+    return zip_listing(read_range(source.path, end.start, end.length), end, shown)
 
-    The number of a picture beside them that serves no role, for its name is no number, is -1.
-    """
+
+def _images_of(listing: Listing, source: Source) -> tuple[list[tuple[int, int, int]], list[int]]:
+    """([(number, part, row)] of the images in a source that serve its role, rows of the pictures beside them that serve
+    no role, for their names are no numbers)."""
     stem = "" if source.path.endswith("/") else stem_and_ending(source.path.rsplit("/", 1)[-1])[0]
-    for folder, base, member, _ in _files_of(release, source, shown):
+    images, others = [], []
+    for row, (folder, base) in enumerate(zip(listing.folders, listing.bases)):
         image = image_name(base)
         if image:
             role, is_official = image_role(image[0], folder, stem)
             if role == source.role and (is_official or source.rank):
-                yield *image[1:], member
+                images.append((image[1], image[2], row))
         elif PICTURE.fullmatch(base):
-            yield -1, -1, member
+            others.append(row)
+    return images, others
 
 
-def _files_of(release: Release, source: Source, shown: str) -> Iterator[Listed]:
-    """The files in a folder or zip."""
-    if source.path.endswith("/"):
-        yield from release.files[source.path]
+def _check(role: str, listing: Listing, numbers: np.ndarray, rows: np.ndarray, shown: str) -> None:
+    """Raises FormatError for a number that no image of the subset has, or for a member that cannot be an image."""
+    subset = SUBSETS[FILES[role].subset]
+    strange = (numbers < subset.first) | (numbers >= subset.first + subset.images)
+    _, packed, size, _, method = listing.numbers[rows].T
+    wrong = (size > MOST_IMAGE_BYTES) | (packed > MOST_IMAGE_BYTES) | (method == 0) & (packed != size)
+    wrong |= ~np.isin(method, (0, 8, -1))
+    if not (strange | wrong).any():
         return
-    end = end_of_zip(source.path, source.size)
-    yield from zip_files(read_range(source.path, end.start, end.length), end, shown)
-
-
-def _check_packing(member: Member, shown: str) -> None:
-    _, name, _, packed, size, _, method = member
-    if method == ENCRYPTED:
-        raise FormatError(f"{shown}: {name} is encrypted. Use the official zip, which is not.")
-    if method not in (0, 8, -1):
+    at = int(np.argmax(strange | wrong))
+    member = listing.member(int(rows[at]))
+    if strange[at]:
         raise FormatError(
-            f"{shown}: {name} is compressed by method {method}, where stored (0) or deflated (8) are read. "
-            f"Unpack the zip in place and move it away, or use the official one."
+            f"{shown}: {member.name} is no image of the {subset.name} subset, whose files are {subset.keys}. "
+            f"Move it out of the release, if the others are the right ones."
         )
-    if size > MOST_IMAGE_BYTES or packed > MOST_IMAGE_BYTES or (method == 0 and packed != size):
-        raise FormatError(f"{shown}: {name} claims {size:,} bytes from {packed:,}, which no image here has. {AGAIN}")
+    if member.method == ENCRYPTED:
+        raise FormatError(f"{shown}: {member.name} is encrypted. Use the official zip, which is not.")
+    if member.method not in (0, 8, -1):
+        raise FormatError(
+            f"{shown}: {member.name} is compressed by method {member.method}, where stored (0) or deflated (8) are "
+            f"read. Unpack the zip in place and move it away, or use the official one."
+        )
+    raise FormatError(
+        f"{shown}: {member.name} claims {member.size:,} bytes from {member.packed:,}, which no image here has. {AGAIN}"
+    )
 
 
 def _check_same(release: Release, role: str, *members: Member) -> None:
@@ -123,4 +135,5 @@ def _check_same(release: Release, role: str, *members: Member) -> None:
 
 def image_files(release: Release, source: Source) -> list[str]:
     """The names of the images in a folder, a Source, that serve its role, in order."""
-    return sorted(member.name for number, _, member in _images_of(release, source, "") if number >= 0)
+    listing = _listing(release, source, "")
+    return sorted(listing.names[row] for _, _, row in _images_of(listing, source)[0])
