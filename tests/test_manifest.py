@@ -1,6 +1,7 @@
 """A manifest.json of any other form than build writes: one line that says so, from every command that reads it."""
 
 import copy
+import itertools
 import json
 import os
 import shutil
@@ -15,15 +16,6 @@ from conversion.release.errors import CelebADialogError, DamagedFileError
 from conversion.viewer.rows import open_rows
 
 pytest_plugins = ["building"]
-
-
-@pytest.fixture(scope="module")
-def fine(small, commands, tmp_path_factory):
-    """The small release, built."""
-    out = tmp_path_factory.mktemp("manifest") / "celeba_dialog"
-    done = commands.run("build", small, out, "--allow-incomplete", faults=[("plain_card",)])
-    assert done.status == 0, done.text
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +46,6 @@ def put(value):
     return lambda container, key: container.__setitem__(key, value)
 
 
-def rename(container, key):
-    if isinstance(container, dict):
-        container["../" + key] = container.pop(key)
-    else:
-        container.append(container[key])
-
-
 # What may stand in the place of a value, and is wrong there whatever the value was.
 WRONG = {
     "removed": lambda container, key: container.pop(key),
@@ -68,20 +53,17 @@ WRONG = {
     "true": put(True),
     "a fraction": put(0.5),
     "not a number": put(float("nan")),
-    "infinite": put(float("-inf")),
     "below zero": put(-1),
     "huge": put(10**4000),
     "a long text": put("x" * 10_000),
     "empty": put([]),
     "an empty object": put({}),
-    "an object": put({"path": "../../etc/passwd"}),
-    "a list": put([None]),
     "deep": put(json.loads("[" * 200 + "]" * 200)),
     "half a character": put("\ud800"),
     "above": put("../hq/train-00000-of-00001.parquet"),
     "absolute": put("/etc/passwd"),
     "an escape": put("\x1b[2J\n\n"),
-    "renamed": rename,
+    "another key": lambda container, key: container.update({f"../{key}": container.pop(key)}),
 }
 # What no reader looks into: any object, any text.
 FREE = {("versions",), ("sources", 0, "path"), ("sources", 0, "role"), ("release", "incomplete", 0)}
@@ -91,15 +73,11 @@ EMPTY = {("empty", ("sources",)), ("empty", ("release", "incomplete")), ("an emp
 def wrong_places(told, name):
     """The places of a manifest at which this damage makes something that build does not write."""
     for path in places(told):
-        free = any(path[: len(start)] == start for start in FREE) or "labels" in path
-        if free or (name, path) in EMPTY:
-            continue
-        if name in ("removed", "renamed") and isinstance(path[-1], int):
-            if "shards" not in path or name == "renamed" and path[-1] != 0:
-                continue
-        elif name == "removed" and path[:-1] in {("configs",), ("files",)} or path[-2:-1] == ("splits",):
-            continue  # a manifest of less
-        yield path
+        in_list = isinstance(path[-1], int)
+        less = name == "removed" and (path[:-1] in {("configs",), ("files",)} or path[-2:-1] == ("splits",))
+        free = any(path[: len(start)] == start for start in FREE) or "labels" in path or (name, path) in EMPTY
+        if not (less or free or in_list and (name == "another key" or name == "removed" and "shards" not in path)):
+            yield path
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -116,7 +94,7 @@ def test_every_value_and_every_damage(name, told):
         assert message.startswith("here: is not what build writes: "), path
         assert message.isprintable() and message.isascii() and len(message) < 500, (path, message)
         assert "Build the folder again" in message
-        assert str(path[-1]) in message or "no shards" in message or name in ("removed", "renamed"), (path, message)
+        assert str(path[-1]) in message or "no shards" in message or name == "removed", (path, message)
         found += 1
     assert found > 30
 
@@ -128,16 +106,11 @@ def test_what_build_wrote_is_taken(told, fine):
 # Bytes that are no JSON, or no object.
 FILES = {
     "nothing": b"",
-    "zeros": bytes(1000),
     "no JSON": b"{",
     "a list": b"[]",
-    "a number": b"1",
     "null": b"null",
     "not UTF-8": b'{"dataset": "celeba_dialog\xff"}',
-    "UTF-16": '{"dataset": "celeba_dialog"}'.encode("utf-16"),
     "nested": b'{"a":' * 100_000,
-    "lists": b"[" * 100_000 + b"]" * 100_000,
-    "digits": b'{"format": ' + b"1" * 100_000 + b"}",
     "no shards": b'{"dataset": "celeba_dialog"}',
     "another's": b'{"dataset": "chest-xrays"}',
     "a later format": b'{"dataset": "celeba_dialog", "format": 2}',
@@ -193,74 +166,52 @@ def test_a_file_that_is_no_manifest(name, fine, ask, tmp_path):
     assert (out / MANIFEST).read_bytes() == FILES[name]
 
 
-def test_every_value_in_every_command(told, fine, ask, tmp_path):
-    """Each value takes its turn with one of the damages; the test above has all of them."""
+def test_a_key_that_is_there_twice(fine):
+    text = (fine / MANIFEST).read_text()
+    with pytest.raises(DamagedFileError, match="is not what build writes: a key is there twice"):
+        parse_manifest(text.replace('"hq": {', '"hq": {}, "hq": {', 1).encode(), "here")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkdir,
+        os.mkfifo,
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.symlink_to(MANIFEST),  # itself
+        lambda path: None,
+    ],
+)
+def test_what_is_no_file(make, fine, ask, tmp_path):
     out = shutil.copytree(fine, tmp_path / "out")
-    names = [name for name in WRONG if name not in ("removed", "renamed", "empty")]
-    for number, path in enumerate(places(told)):
-        name = names[number % len(names)]
-        if path not in wrong_places(told, name):
-            continue
-        (out / MANIFEST).write_text(json.dumps(changed(told, path, WRONG[name])))
-        refused(ask(out), out)
-
-
-def test_a_key_that_is_there_twice(fine, ask, tmp_path):
-    out = shutil.copytree(fine, tmp_path / "out")
-    text = (out / MANIFEST).read_text()
-    (out / MANIFEST).write_text(text.replace('"hq": {', '"hq": {}, "hq": {', 1))
-    refused(ask(out), out)
-
-
-@pytest.mark.parametrize("kind", ["folder", "pipe", "link to nowhere", "link to itself", "nothing"])
-def test_what_is_no_file(kind, fine, ask, tmp_path):
-    out = shutil.copytree(fine, tmp_path / "out")
-    path = out / MANIFEST
-    path.unlink()
-    make = {
-        "folder": path.mkdir,
-        "pipe": lambda: os.mkfifo(path),
-        "link to nowhere": lambda: path.symlink_to("nowhere"),
-        "link to itself": lambda: path.symlink_to(MANIFEST),
-        "nothing": lambda: None,
-    }
-    make[kind]()
+    (out / MANIFEST).unlink()
+    make(out / MANIFEST)
     for command, (status, message) in ask(out).items():
         assert status == (2 if command in ("build", "verify") else 1), (command, message)
-        assert message.count("\n") == 1, message
-        assert str(out) in message
+        assert message.count("\n") == 1 and str(out) in message, message
 
 
-def test_what_is_kept_is_counted_anew(told, fine, small, commands, tmp_path):
+def test_what_is_kept_is_counted_anew(told, fine, build_small, tmp_path):
     """Of a config that is not built again only its shards are taken over, not what was told of its rows."""
     out = shutil.copytree(fine, tmp_path / "out")
     manifest = copy.deepcopy(told)
     for entry in manifest["configs"]["hq"]["splits"].values():
         entry |= {"rows": 1 << 62, "bytes": 0, "labels": {"bangs": "none"}}
     (out / MANIFEST).write_text(json.dumps(manifest))
-    done = commands.run("build", small, out, "--allow-incomplete", "--config=standard", faults=[("plain_card",)])
-    assert done.status == 0, done.text
+    build_small(out, "--config=standard")
     assert json.loads((out / MANIFEST).read_bytes()) == told
 
 
-RECORDS = [b"", b"null", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"rows": NaN}', None]
-
-
-@pytest.mark.parametrize("damage", RECORDS, ids=lambda damage: str(damage)[:12])
-def test_a_damaged_record_of_a_shard(damage, fine, small, commands, tmp_path):
-    """What an interrupted build notes of its shards is not trusted either: the shard is written again."""
+def test_damaged_records_of_shards(fine, build_small, tmp_path):
+    """What an interrupted build notes of its shards is not trusted either: the shards are written again."""
+    total = len(build_small(tmp_path / "whole", "--workers=1", faults=[("record",)]).events)
     out = tmp_path / "out"
-    build = ["build", small, out, "--allow-incomplete", "--workers=1"]
-    total = len(commands.run(*build, faults=[("plain_card",), ("record",)]).events)
-    good = tree(out)
-    shutil.rmtree(out)
-    done = commands.run(*build, faults=[("plain_card",), ("strike", "SIGKILL", total * 2 // 3)])
-    assert done.status == -9
+    build_small(out, "--workers=1", faults=[("strike", "SIGKILL", total * 2 // 3)], status=-9)
     records = sorted((tmp_path / ".out.building" / "records").rglob("*.json"))
-    assert records
-    for path in records:
+    assert len(records) > 4
+    damages = [b"", b"null", b"[" * 100_000, b'{"rows": NaN}']
+    for path, damage in zip(records, itertools.cycle([None, *damages])):
         record = json.loads(path.read_bytes())
         path.write_bytes(json.dumps(record | {"rows": record["rows"] + 1}).encode() if damage is None else damage)
-    done = commands.run(*build, faults=[("plain_card",)])
-    assert done.status == 0, done.text
-    assert tree(out) == good
+    build_small(out, "--workers=1")
+    assert tree(out) == tree(fine)
