@@ -3,14 +3,16 @@
 import io
 import json
 import re
+import shutil
 import zipfile
 from collections import Counter
 from pathlib import Path
 
 import datasets
 import numpy as np
+import pandas
 import pytest
-from pictures import take, write, zip_of_names
+from pictures import write, zip_of_names
 from PIL import Image
 from releases import at, edit, index_of, members, pack
 
@@ -19,7 +21,7 @@ from conversion.release.lists import read_attributes, read_degrees, read_identit
 from conversion.release.masks import mask_indices, sized_mask
 from conversion.release.missing import short_lines, unlisted_lines
 from conversion.release.official import FILES, UNLABELED_NUMBERS, part_of
-from conversion.release.vocabulary import ATTRIBUTES, DEGREES, HQ, MASK_COLORS, PARTITION, SPLITS, STANDARD, SUBSETS
+from conversion.release.vocabulary import DEGREES, HQ, MASK_COLORS, PARTITION, SPLITS, STANDARD, SUBSETS
 
 pytest_plugins = ["building"]
 
@@ -92,95 +94,75 @@ def test_a_release_whose_images_all_have_degrees(copy, tmp_path):
             ask(split="unlabeled")
 
 
-@pytest.mark.parametrize(
-    "config, role, count, short",
-    [
-        ("hq", "hq_labels", 7, 7),
-        ("standard", "standard_labels", 30, 30),
-        ("standard", "labels_train", 1, 1),
-        ("standard", "labels_validation", 2, 2),
-        ("standard", "labels_test", 3, 3),
-        ("standard", "labels_test", 2, 0),  # it is not known which two images of test have no degrees
-    ],
-)
-def test_a_file_of_degrees_that_was_cut_off(config, role, count, short, copy, tmp_path, loaded, commands):
-    """It does not fill `unlabeled` without a word."""
-    if role.startswith("labels_"):
-        at(copy, "standard_labels").unlink()
-    else:
-        for split in PARTITION:
-            at(copy, f"labels_{split}").unlink()
-    edit(copy, role, lambda data: b"".join(data.splitlines(keepends=True)[:-count]))
-    index = index_of(copy, config)
+# (role, rows that are cut off, images of which that is told)
+CUT_OFF = [("hq_labels", 7, 7), ("standard_labels", 30, 30), ("labels_train", 1, 1), ("labels_validation", 2, 2)]
+CUT_OFF += [("labels_test", 3, 3), ("labels_test", 2, 0)]  # which two images of test have no degrees is not known
+
+
+def cut_off(root, role, count):
+    """Cuts off a file of degrees, and removes those that stand in for it. Returns the line that says so."""
+    others = ["standard_labels"] if role.startswith("labels_") else [f"labels_{split}" for split in PARTITION]
+    for other in others:
+        at(root, other).unlink()
+    edit(root, role, lambda data: b"".join(data.splitlines(keepends=True)[:-count]))
+    return f"{FILES[role].path}: no degrees for {count} images that it should list, so they are in the split unlabeled."
+
+
+@pytest.mark.parametrize("role, count, short", CUT_OFF)
+def test_a_file_of_degrees_that_was_cut_off(role, count, short, copy):
+    line = cut_off(copy, role, count)
+    index = index_of(copy, FILES[role].subset)
     assert len(names(index, "unlabeled")) == 1 + count
     assert index.unlisted == ({role: short} if short else {})
-    line = f"{FILES[role].path}: no degrees for {short} images that it should list, so they are in the split unlabeled."
     assert [text.startswith(line) for text in unlisted_lines(index)] == [True] * bool(short)
-    if count == 7:
-        assert len([said for said in loaded(copy, config) if line in said]) == 1
-        out = tmp_path / "celeba_dialog"
-        for argv, status in (
-            (("build", copy, out, f"--config={config}"), 1),
-            (("build", copy, out, f"--config={config}", "--allow-incomplete"), 0),
-            (("verify", out, copy), 0),
-            (("check", copy), 1),
-        ):
-            done = commands.run(*argv)
-            assert done.status == status and line in done.text, done.text
-        assert line in (out / "README.md").read_text()
+
+
+def test_whoever_reads_degrees_tells_that_they_were_cut_off(small, loaded, commands, tmp_path):
+    """They do not fill `unlabeled` without a word."""
+    root, out = shutil.copytree(small, tmp_path / "release"), tmp_path / "celeba_dialog"
+    line = cut_off(root, "hq_labels", 2)
+    assert len([said for said in loaded(root, "hq") if line in said]) == 1
+    for argv, status in (
+        (("build", root, out, "--config=hq"), 1),
+        (("build", root, out, "--config=hq", "--allow-incomplete"), 0),
+        (("verify", out, root), 0),
+        (("check", root), 1),
+    ):
+        done = commands.run(*argv)
+        assert done.status == status and line in done.text, done.text
+    assert line in (out / "README.md").read_text()
 
 
 # ----------------------------------------------------------------------------------------------- fewer than there are
 
 
-def half_a_folder_of_images(root):
-    """As a mounted Drive leaves it."""
-    entries = take(root, "hq_images")
-    write(root / "image", entries[::2])
-    return "hq_images", 12, 24, entries[1::2]
-
-
-def half_a_zip_of_standard_images(root):
-    entries = members(at(root, "standard_images"))
-    pack(at(root, "standard_images"), entries[:40])
-    return "standard_images", 50, 90, entries[40:]
-
-
-def half_a_folder_of_masks(root):
-    entries = take(root, "hq_masks")
-    write(root / "CelebAMask-HQ-mask-color-palette", entries[:9])
-    return "hq_masks", 15, 24, entries[9:]
-
-
-def some_folders_of_part_masks(root):
-    entries = take(root, "hq_parts")
-    for name, data in entries:
-        if int(name[:5]) < 6000:
-            write(root / "CelebAMask-HQ-mask-anno" / str(int(name[:5]) // 2000), [(name, data)])
-    gone = [entry for entry in entries if int(entry[0][:5]) >= 6000]
-    return "hq_parts", len({name[:5] for name, _ in gone}), 24, gone
-
-
-HALVES = {
-    half_a_folder_of_images: "{} of the {} annotated images are not there, the first is {}.",
-    half_a_zip_of_standard_images: "{} of the {} annotated images are not there, the first is {}.",
-    half_a_folder_of_masks: "{} of the {} images have no mask, the first is {}, so mask is None there.",
-    some_folders_of_part_masks: "{} of the {} images have no part mask, the first is {}, so parts is empty there.",
+HALVES = {  # role -> (folder that holds half of it, None for the zip; what is told)
+    "hq_images": ("image", "annotated images are not there, the first is {}."),
+    "standard_images": (None, "annotated images are not there, the first is {}."),
+    "hq_masks": ("CelebAMask-HQ-mask-color-palette", "images have no mask, the first is {}, so mask is None there."),
+    "hq_parts": ("CelebAMask-HQ-mask-anno", "images have no part mask, the first is {}, so parts is empty there."),
 }
 
 
-@pytest.mark.parametrize("change", HALVES)
-def test_half_of_it_is_told_once(change, copy, loaded):
+@pytest.mark.parametrize("role", HALVES)
+def test_half_of_it_is_told_once(role, copy, loaded):
     """Whoever loads rows, prepared or as a stream, gets one line in a process, with the first that is not there."""
-    role, count, whole, gone = change(copy)
+    folder, says = HALVES[role]
+    entries = [(int(re.match(r"\d+", name.split("/")[-1])[0]), name, data) for name, data in members(at(copy, role))]
+    numbers = sorted({number for number, _, _ in entries})
+    half = [(name, data) for number, name, data in entries if number in numbers[::2]]
+    if folder is None:
+        pack(at(copy, role), half)
+    else:
+        at(copy, role).unlink()
+        write(copy / folder, half)
     subset = SUBSETS[FILES[role].subset]
-    first = subset.file_name(min(int(re.search(r"(\d+)[^/]*$", name)[1]) for name, _ in gone))
-    config = "hq_parts" if role == "hq_parts" else subset.name
-    index = index_of(copy, config)
+    count, whole, first = len(numbers) // 2, len(numbers), subset.file_name(numbers[1])
+    index = index_of(copy, "hq_parts" if role == "hq_parts" else subset.name)
     assert index.short == {role: [count, whole, first]}
-    line = f"{FILES[role].path}: {HALVES[change].format(count, whole, first)}"
+    line = f"{FILES[role].path}: {count} of the {whole} {says.format(first)}"
     assert short_lines(index) == [line]
-    lines = loaded(copy, config)
+    lines = loaded(copy, "hq_parts" if role == "hq_parts" else subset.name)
     assert [said.startswith(f"{copy}: {line} To see what is there") for said in lines] == [True], lines
 
 
@@ -245,7 +227,13 @@ def test_the_official_counts(subset, counts, whole):
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 EXCERPT = REAL / "releases"
 real = pytest.mark.skipif(not REAL.is_dir(), reason="the real excerpts are not beside the checkout")
-HQ_ATTRIBUTES = "hq/classification_label/CelebAMask-HQ-attribute-anno.txt"
+LISTS = [  # (path, its reader, subset, lines before its rows, rows)
+    ("standard/list_attr_celeba.txt", read_attributes, STANDARD, 2, 202599),
+    ("hq/classification_label/CelebAMask-HQ-attribute-anno.txt", read_attributes, HQ, 2, 30000),
+    ("standard/identity_CelebA.txt", read_identity, STANDARD, 0, 202599),
+    ("standard/train_attr_list.txt", read_degrees, STANDARD, 0, 162754),
+    ("hq/CelebA-HQ-to-CelebA-mapping.txt", read_mapping, HQ, 1, 30000),
+]
 
 
 def words(path, skip=0):
@@ -253,53 +241,29 @@ def words(path, skip=0):
     return [line.split() for line in path.read_text(encoding="ascii").splitlines()[skip:] if line.strip()]
 
 
-def number(name):
-    return int(name.removesuffix(".jpg"))
-
-
 @real
-@pytest.mark.parametrize(("path", "subset"), [("standard/list_attr_celeba.txt", STANDARD), (HQ_ATTRIBUTES, HQ)])
-def test_the_real_attributes(path, subset):
-    import pandas
-
-    found, rows = read_attributes((REAL / path).read_bytes(), path, subset)
-    assert rows == subset.images
-    expected = pandas.read_csv(REAL / path, sep=r"\s+", skiprows=2, names=["file", *ATTRIBUTES], index_col="file")
-    assert list(expected.index) == [subset.file_name(n) for n in range(subset.first, subset.first + subset.images)]
-    assert np.array_equal(found[subset.first :], expected.to_numpy() == 1)
-    assert tuple((REAL / path).open(encoding="ascii").readlines()[1].split()) == ATTRIBUTES
-
-
-@real
-def test_the_real_lists():
-    path = REAL / "standard/identity_CelebA.txt"
-    found, rows = read_identity(path.read_bytes(), path.name, STANDARD)
-    expected = {number(name): int(identity) for name, identity in words(path)}
-    assert rows == len(expected) == 202599 and len(set(expected.values())) == 10177
-    assert dict(enumerate(found.tolist())) == expected | {0: -1}
-    path = REAL / "standard/train_attr_list.txt"
-    found, rows = read_degrees(path.read_bytes(), path.name, STANDARD)
-    expected = {number(name): [int(word) for word in degrees] for name, *degrees in words(path)}
-    assert rows == len(expected) == 162754
-    assert {n: found[n].tolist() for n in np.flatnonzero((found >= 0).all(axis=1)).tolist()} == expected
-    smiling = found[:, list(DEGREES).index("smiling")]
-    assert np.bincount(smiling[smiling >= 0]).tolist() == [84676, 17113, 12902, 41232, 5537, 1294]
+@pytest.mark.parametrize(("path", "read", "subset", "skip", "count"), LISTS)
+def test_the_real_lists(path, read, subset, skip, count):
+    found, rows = read((REAL / path).read_bytes(), path, subset)
+    plain = pandas.read_csv(REAL / path, sep=r"\s+", skiprows=skip, header=None)
+    assert rows == len(plain) == count
+    if read is read_mapping:
+        numbers, values = plain[0], plain[2].str[:6].astype(int)
+    else:
+        numbers, values = plain[0].str.removesuffix(".jpg").astype(int), plain.drop(columns=0)
+    expected = np.full((len(found), found.size // len(found)), -1)
+    expected[numbers] = (values == 1 if read is read_attributes else values).to_numpy().reshape(count, -1)
+    assert np.array_equal(found.reshape(expected.shape), expected)
 
 
 @real
 def test_the_real_splits():
     path = REAL / "standard/list_eval_partition.txt"
     assert read_partition(path.read_bytes(), path.name, STANDARD) == (None, 202599)
-    partition = {number(name): int(split) for name, split in words(path)}
-    standard = np.arange(1, 202600)
-    assert part_of(standard).tolist() == [partition[n] for n in standard.tolist()]
-    assert Counter(partition.values()) == {0: 162770, 1: 19867, 2: 19962}
-    path = REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt"
-    mapping, rows = read_mapping(path.read_bytes(), path.name, HQ)
-    expected = {int(hq): number(name) for hq, _, name in words(path, skip=1)}
-    assert rows == len(expected) == 30000
-    assert dict(enumerate(mapping.tolist())) == expected
-    assert np.bincount(part_of(mapping)).tolist() == [24183, 2993, 2824]
+    partition = [int(split) for _, split in words(path)]
+    assert part_of(np.arange(1, 202600)).tolist() == partition
+    mapped = [int(name[:6]) for _, _, name in words(REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt", skip=1)]
+    assert Counter(partition[number - 1] for number in mapped) == {0: 24183, 1: 2993, 2: 2824}
 
 
 @real
@@ -352,13 +316,10 @@ def excerpt_rows(subset, folder):
 
 
 @real
-@pytest.mark.parametrize("mode", ["map", "stream"])
 @pytest.mark.parametrize(("subset", "count"), [("hq", 4), ("standard", 50)])
-def test_the_real_excerpt(subset, count, mode, tmp_path, same_rows):
+def test_the_real_excerpt(subset, count, tmp_path, same_rows):
     builder = celeba_dialog.CelebADialog(config_name=subset, data_dir=str(EXCERPT), cache_dir=str(tmp_path))
-    if mode == "map":
-        builder.download_and_prepare()
-    found = builder.as_dataset() if mode == "map" else builder.as_streaming_dataset()
+    found = builder.as_streaming_dataset()
     expected = excerpt_rows(subset, EXCERPT / SUBSETS[subset].folder)
     assert len(expected) == count
     partition = {name: PARTITION[int(split)] for name, split in words(REAL / "standard/list_eval_partition.txt")}
