@@ -53,9 +53,8 @@ class Drive(ThreadingHTTPServer):
     files: {id: bytes}; large: ids that are confirmed first; keys: {id: resource key that has to come with it}
     folders: {id: [(name, id), ...]}, where an id that is itself a folder is shown as one
     docs: ids of Google documents
-    answers: {id: [what to answer instead, first to last]}: "quota", "login", "strange", "confirm", "broken" (a form
-        that leads nowhere), "untyped" (no Content-Type), "cut" (half of the bytes), a status, (status, headers), or
-        a Raw for all that others would not say
+    answers: {id: [what to answer instead, first to last]}: "quota", "confirm", "cut" (half of the bytes), a status,
+        (status, headers), or a Raw for all that others would not say
     pages: {id of a folder: Raw}, instead of its listing
     ranges: whether the rest of a file can be asked for
     log: the (path, id, range) of each request
@@ -121,10 +120,8 @@ class Handler(BaseHTTPRequestHandler):
         drive = self.server
         confirmed = id not in drive.large or query.get("confirm") == "t"
         answer = drive.answers[id].pop(0) if confirmed and drive.answers.get(id) else None
-        if answer in ("quota", "strange"):
-            return self.page(QUOTA if answer == "quota" else STRANGE)
-        if answer == "login":
-            return self.page("", 302, {"Location": "https://accounts.google.com/v3/signin?service=wise"})
+        if answer == "quota":
+            return self.page(QUOTA)
         if isinstance(answer, Raw):
             return self.raw(answer)
         if isinstance(answer, int | tuple):
@@ -134,11 +131,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.page(ERROR.format(404), 404)
         if not confirmed or answer == "confirm":
             return self.page(CONFIRM.format(host=CONTENT_HOST, id=html.escape(id)))
-        if answer == "broken":
-            return self.page('<title>Google Drive</title><form id="download-form"></form>')
-        return self.bytes(drive.files[id], cut=answer == "cut", typed=answer != "untyped")
+        return self.bytes(drive.files[id], cut=answer == "cut")
 
-    def bytes(self, data, cut=False, typed=True):
+    def bytes(self, data, cut=False):
         tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
         start, status = 0, 200
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
@@ -148,8 +143,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.page("", 416, {"Content-Range": f"bytes */{len(data)}"})
                 return
         self.send_response(status)
-        if typed:
-            self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Content-Disposition", 'attachment; filename="as-uploaded.bin"')
         self.send_header("Content-Length", str(len(data) - start))
         self.send_header("ETag", tag)
@@ -185,9 +179,7 @@ class Handler(BaseHTTPRequestHandler):
             if child in self.server.docs:
                 link = f"https://docs.google.com/document/d/{child}/edit"
             entries.append(f'<a href="{link}"><div class="flip-entry-title">{html.escape(name)}</div></a>')
-        return self.page(
-            f"<!DOCTYPE html><html><head><title>A folder</title></head><body>{''.join(entries)}</body></html>"
-        )
+        return self.page(f"<!DOCTYPE html><title>A folder</title>{''.join(entries)}")
 
     def page(self, text, status=200, headers=()):
         body = text.encode()
