@@ -13,6 +13,7 @@ from PIL import Image
 from releases import PALETTE, at, change_json, edit, members, pack
 
 from celeba_dialog import CONFIGS
+from conversion import card
 from conversion.__main__ import main
 from conversion.parquet import command as build
 from conversion.release.errors import CelebADialogError
@@ -21,8 +22,6 @@ from conversion.release.official import CHECKSUMS, FILES, Sums, roles_of
 from conversion.release.table import read_index
 from conversion.release.vocabulary import SUBSETS
 from conversion.report import as_text, examine
-
-pytest_plugins = ["building"]
 
 OFFICIAL = {role: file.total for role, file in FILES.items()}
 QUOTA = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>No.</body></html>"
@@ -94,32 +93,38 @@ def what_builds(root, role):
         return False
 
 
-def test_a_complete_release(tiny, tmp_path, commands):
+@pytest.fixture
+def build_it(tmp_path, monkeypatch):
+    """A function that builds a release in full, without a card, and returns the manifest."""
+    monkeypatch.setattr(card, "render", lambda *_: {"README.md": b""})
+
+    def build_it(release):
+        assert main(["build", str(release), str(tmp_path / "out"), "--workers=1"]) == 0
+        return json.loads((tmp_path / "out" / "manifest.json").read_text())
+
+    return build_it
+
+
+def test_a_complete_release(tiny, build_it, capsys):
     """A demo is whole by its own count, and builds as its last line says."""
-    done = commands.run("check", tiny)
-    assert done.status == 0
-    root, verdict, step = done.text.split("\n\n")[:3]
+    assert main(["check", str(tiny), "--deep"]) == 0
+    text = capsys.readouterr().out
+    root, verdict, step = text.split("\n\n")[:3]
     assert root == str(tiny)
     assert verdict == ("a demo of 4 and 18 images: every file is there and sound; sizes are not those of the release")
     assert step == f"Next: celeba-dialog build {tiny} celeba_dialog"
-    assert "missing" not in done.text
-    done = commands.run("build", tiny, tmp_path / "celeba_dialog", "--workers=1")
-    assert done.status == 0, done.text
-    assert json.loads((tmp_path / "celeba_dialog" / "manifest.json").read_text())["release"]["incomplete"] == []
-    done = commands.run("check", tiny, "--deep")
-    assert done.status == 0
-    assert "0 images or masks cannot be decoded" in done.text
+    assert "missing" not in text
+    assert "0 images or masks cannot be decoded" in text
+    assert build_it(tiny)["release"]["incomplete"] == []
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 1)])
-def test_the_smallest_demos_are_whole(sizes, commands, tmp_path):
+def test_the_smallest_demos_are_whole(sizes, build_it, tmp_path):
     """Even where a split has no image, and the list of its degrees no row."""
     write_release(str(tmp_path / "demo"), *sizes)
-    done = commands.run("check", tmp_path / "demo")
-    assert done.status == 0, done.text
-    assert f"a demo of {sizes[0]} and {sizes[1]} images: every file is there" in done.text
-    done = commands.run("build", tmp_path / "demo", tmp_path / "celeba_dialog", "--workers=1")
-    assert done.status == 0, done.text
+    report = examine(Release(tmp_path / "demo"))
+    assert f"a demo of {sizes[0]} and {sizes[1]} images: every file is there" in as_text(report)
+    build_it(tmp_path / "demo")
 
 
 def test_the_official_release_is_told_by_its_own_counts(monkeypatch, tmp_path):

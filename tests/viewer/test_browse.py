@@ -20,7 +20,6 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import zipfile
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +28,7 @@ import datasets
 import numpy as np
 import pytest
 from PIL import Image
+from releases import at, change_json, members, pack
 
 import celeba_dialog
 from conversion import __main__ as command_line
@@ -37,14 +37,21 @@ from conversion.release.vocabulary import ATTRIBUTES, DEGREES, MASK_CLASSES, MAS
 from conversion.viewer import browse
 from conversion.viewer import server as web
 
-pytest_plugins = ["building"]
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Nothing but the page: no sandbox for root, no look-ups of its own.
 CHROMIUM_OPTIONS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
+
+
+def has_ipv6():
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
+
+
+IPV6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
 
 @contextlib.contextmanager
@@ -116,10 +123,8 @@ def found(server, path, **query):
 def test_facts(server, built, demo):
     facts = found(server, "facts")
     assert facts["path"] == str(built)
-    assert facts["configs"] == {
-        name: len(demo.rows("standard" if name == "standard" else "hq")) for name in celeba_dialog.CONFIGS
-    }
-    assert facts["masks"] == ["hq", "hq_512", "hq_256", "hq_parts"]
+    assert facts["configs"] == {name: len(demo.rows(name)) for name in ("hq", "hq_parts", "standard")}
+    assert facts["masks"] == ["hq", "hq_parts"]
     assert list(facts["colors"]) == list(MASK_CLASSES)
 
 
@@ -149,15 +154,14 @@ def test_search_gives_pages(server, demo, monkeypatch):
 
 def test_a_mistake_in_the_condition(server):
     status, _, body = ask(server, "search", config="hq", where="smilng > 3")
-    assert status == 400
-    assert json.loads(body)["error"] == "where: no column smilng; did you mean smiling?"
+    assert (status, json.loads(body)) == (400, {"error": "where: no column smilng; did you mean smiling?"})
 
 
 @pytest.mark.parametrize("config", ["hq", "hq_parts", "standard"])
 def test_a_row_in_full(config, server, demo):
     truth = [(split, at, row) for split, rows in demo.splits(config).items() for at, row in enumerate(rows)]
-    for position, (split, at, row) in enumerate(truth[:3] + truth[-1:]):
-        position = position if position < 3 else len(truth) - 1
+    for position in (0, 2, len(truth) - 1):
+        split, at, row = truth[position]
         answer = found(server, "row", config=config, position=position)
         assert (answer["split"], answer["row"], answer["position"]) == (split, at, position)
         for name in ("file_name", "caption", "attribute_captions", "request", "identity"):
@@ -197,8 +201,8 @@ def test_thumbnails_are_small_and_show_the_image(server, demo):
 
 
 def test_a_row_without_labels_or_mask(copy, demo):
-    (copy / "CelebA-Dialog (HQ)" / "mask" / "CelebAMask-HQ-mask-color-palette.zip").unlink()
-    (copy / "CelebA-Dialog (HQ)" / "classification_label" / "CelebAMask-HQ-attribute-anno.txt").unlink()
+    at(copy, "hq_masks").unlink()
+    at(copy, "hq_attributes").unlink()
     position = [row["file_name"] for row in demo.rows("hq")].index("5380.jpg")
     with serving(copy) as server:
         row = found(server, "row", config="hq", position=position)
@@ -229,13 +233,8 @@ def test_the_code_selects_the_row(kind, config, server, demo, unregistered):
 
 
 def test_answers_do_not_wait_for_the_other_side(server):
-    """Nagle's algorithm would hold back each for 40 ms."""
-    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=60) as connection:
-        connection.sendall(b"HEAD")
-        mine = connection.getsockname()
-        wait_for(lambda: any(each.client == mine for each in server.server_state.connections))
-        (each,) = (each for each in server.server_state.connections if each.client == mine)
-        assert each.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    """Nagle's algorithm would hold back each for 40 ms. Connections inherit the option."""
+    assert server.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 # ---------------------------------------------------------------------------------------------------------- who may ask
@@ -257,17 +256,13 @@ PATHS = ("", "facts", "search?config=hq", "row?config=hq", "image?config=hq", "t
 def test_nobody_gets_in_without_the_token(server, path):
     path = path.format(token=token(server))
     port = port_of(server)
-    cookies = ("", "x", f"celeba-dialog-{port}=", f"celeba-dialog-{port}=x", f"celeba-dialog-{port}={token(server)}x")
-    cookies += (f"celeba-dialog-{port}={token(server)[:-1]}", f"celeba-dialog-{port + 1}={token(server)}", "é=\xff")
-    for cookie in cookies:
+    for cookie in ("={0}", "-{1}=", "-{1}=x", "-{1}={0}x", "-{1}=x{0}", "-{2}={0}", "é=\xff"):
+        cookie = f"celeba-dialog{cookie.format(token(server), port, port + 1)}"
         assert refused(server, path, {"Cookie": cookie})
     for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
         assert refused(server, path, {}, method=method)
     assert refused(server, path, {"Authorization": f"Bearer {token(server)}", "X-Forwarded-For": "127.0.0.1"})
-
-
-def test_a_wrong_token_gets_nothing(server):
-    for wrong in ("", "x", f"{token(server)}x", "é", "%FF", "\ud800"):
+    for wrong in ("x", f"{token(server)}x", "é", "%FF", "\ud800"):
         assert refused(server, f"?token={urllib.parse.quote(wrong, errors='surrogatepass')}", {})
 
 
@@ -295,32 +290,25 @@ def test_every_server_has_its_own_token(server, demo):
         assert ask(server, "facts", both)[0] == ask(other, "facts", both)[0] == 200
 
 
+# Run as nobody: the files, of all that tell about processes and of the page, in which the token can be read.
 LOOK = """
-import encodings.idna, http.client, json, os, pathlib, sys
-port, token, page, paths = json.load(sys.stdin)
+import os, pathlib, sys
+token, page = sys.stdin.read().split()
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
-answers = []
-for path in paths:
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.request("GET", f"/{path}")
-    answer = connection.getresponse()
-    answers.append([answer.status, answer.read().decode()])
-seen = []
 for path in [page, *pathlib.Path("/proc").glob("[0-9]*/cmdline"), *pathlib.Path("/proc").glob("[0-9]*/environ")]:
     try:
-        if token in pathlib.Path(path).read_bytes().decode(errors="replace"):
-            seen.append(str(path))
+        if token in pathlib.Path(path).read_text(errors="replace"):
+            print(path)
     except OSError:
         pass
-json.dump([answers, seen], sys.stdout)
 """
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else for a while")
-def test_another_user_gets_nothing(demo, tmp_path):
-    """From a process of nobody, while --open shows the page to the one who started it."""
+def test_another_user_does_not_see_the_token(demo, tmp_path):
+    """While --open shows the page to the one who started it."""
     browser, opened, done = tmp_path / "browser", tmp_path / "opened", tmp_path / "done"
     browser.write_text(f'#!/bin/sh\necho "$1" >{opened}\nwhile [ ! -e {done} ]; do sleep 0.1; done\n')
     browser.chmod(0o755)
@@ -328,14 +316,11 @@ def test_another_user_gets_nothing(demo, tmp_path):
         wait_for(lambda: opened.exists() and opened.read_text().endswith("\n"))
         page = Path(urllib.parse.urlsplit(opened.read_text().strip()).path)
         assert server.address in page.read_text()
-        given = json.dumps([port_of(server), token(server), str(page), PATHS])
-        looked = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", LOOK], input=given, stdout=subprocess.PIPE, check=True, text=True, timeout=60
+        seen = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", LOOK], input=f"{token(server)} {page}", stdout=subprocess.PIPE, check=True, text=True
         )
         done.touch()
-        answers, seen = json.loads(looked.stdout)
-        assert answers == [[403, "Open the address that the command has printed."]] * len(PATHS)
-        assert seen == [], "the token"
+        assert seen.stdout == ""
     assert not page.exists()
 
 
@@ -356,7 +341,7 @@ def test_listens_on_this_machine_only_or_says_who_may_look(demo, capsys, monkeyp
         assert ("sees the images" in message) == ("another machine" in message) == warned
 
 
-@pytest.mark.parametrize("name", ["localhost:99", "127.0.0.1", "[::1]:7860", "LOCALHOST"])
+@pytest.mark.parametrize("name", ["localhost:99", "[::1]:7860", "LOCALHOST"])
 def test_a_forwarded_port_is_served(server, name):
     port = name.rpartition(":")[2] if name[-1].isdigit() and ":" in name else 80
     headers = {"Host": name}
@@ -365,12 +350,12 @@ def test_a_forwarded_port_is_served(server, name):
 
 
 FOREIGN = (
-    "evil.example|evil.example:{port}|127.0.0.1.evil.example|localhost.evil.example|[::1|| |:{port}|localhost:x|"
-    "localhost:1:2|a@127.0.0.1|127.0.0.1, evil.example|127.0.0.1/|2130706433|\xe9"
+    "evil.example:{port}|localhost.evil.example|[::1|| |:{port}|localhost:x|localhost:1:2|a@127.0.0.1|"
+    "127.0.0.1, evil.example|2130706433|\xe9"
 ).split("|")
 
 
-@pytest.mark.parametrize("name", FOREIGN + ["10.0.0.1", "0.0.0.0", "[::2]"])  # noqa: S104
+@pytest.mark.parametrize("name", FOREIGN + ["10.0.0.1", "[::2]"])
 def test_another_name_is_not_served(server, name):
     """A name that an attacker makes point here, with all that a browser might send along."""
     port = port_of(server)
@@ -380,10 +365,8 @@ def test_another_name_is_not_served(server, name):
         assert refused(server, f"?token={token(server)}", headers | cookie)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
+@pytest.mark.parametrize("host", ["0.0.0.0", pytest.param("::", marks=IPV6)])  # noqa: S104
 def test_names_of_a_server_for_all(demo, host):
-    if host == "::" and not ipv6():
-        pytest.skip("this machine has no IPv6")
     with serving(demo.root, host=host) as server:
         port = port_of(server)
         for name in ("localhost", "127.0.0.1", "10.0.0.1", "[2001:db8::1]", socket.gethostname(), "0.0.0.0"):  # noqa: S104
@@ -392,22 +375,6 @@ def test_names_of_a_server_for_all(demo, host):
             assert ask(server, "facts", headers | let_in(server))[0] == 200
         for name in FOREIGN:
             assert refused(server, headers={"Host": name.format(port=port)} | let_in(server))
-
-
-def test_no_name_at_all(server):
-    """HTTP/1.0 may leave it out, and 1.1 may not."""
-    port = port_of(server)
-    for version, hosts, status in (
-        ("1.0", [], b"403"),
-        ("1.1", [], b"400"),
-        ("1.1", ["127.0.0.1", "127.0.0.1"], b"400"),
-    ):
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-            head = [f"GET /facts HTTP/{version}", f"Cookie: {let_in(server)['Cookie']}", *(f"Host: {h}" for h in hosts)]
-            connection.sendall("\r\n".join([*head, "", ""]).encode())
-            answer = b"".join(iter(lambda: connection.recv(65536), b""))
-        assert answer.split()[1] == status
-        assert b"smiling" not in answer
 
 
 ELSEWHERE = [{"Sec-Fetch-Site": site} for site in ("cross-site", "same-site", "nonsense")]  # same: of another port
@@ -439,13 +406,7 @@ def test_a_link_from_elsewhere_is_asked_for_once_more(server):
         assert ask(server, path, headers)[1]["Refresh"] is None
 
 
-def ipv6():
-    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
-        return True
-    return False
-
-
-@pytest.mark.skipif(not ipv6(), reason="this machine has no IPv6")
+@IPV6
 def test_ipv6(demo):
     with serving(demo.root, host="::1") as server:
         assert server.local
@@ -462,19 +423,6 @@ def test_an_unexpected_fault_is_one_line(server, monkeypatch, capsys):
     wait_for(lambda: said)
     assert said == ["browse: '/facts': unexpected ZeroDivisionError('division by zero')"]
     assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("package, extra", [("starlette", "browse"), ("uvicorn", "browse"), ("duckdb", "look")])
-def test_a_package_that_is_missing(demo, monkeypatch, capsys, package, extra):
-    monkeypatch.delitem(sys.modules, "conversion.viewer.server")
-    monkeypatch.delattr("conversion.viewer.server")
-    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
-        monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setitem(sys.modules, package, None)
-    assert command_line.main(["browse", str(demo.root)]) == 1
-    message = capsys.readouterr().err
-    assert package in message
-    assert f'"celeba-dialog[{extra}]"' in message
 
 
 # ------------------------------------------------------------------------------------------------- a process of its own
@@ -582,16 +530,14 @@ def test_there_is_nothing_else_and_nothing_to_change(server):
 
 
 def test_a_damaged_image_says_which(copy):
-    path = copy / "CelebA-Dialog (standard)" / "img_align_celeba.zip"
-    with zipfile.ZipFile(path) as members:
-        first = members.infolist()[0]
-    with open(path, "r+b") as file:
-        file.seek(first.header_offset + 30 + len(first.filename) + 200)
-        file.write(bytes(100))
+    path = at(copy, "standard_images")
+    pack(path, members(path))  # not compressed
+    name, data = members(path)[0]
+    path.write_bytes(path.read_bytes().replace(data, data[:-1] + b"!"))
     with serving(copy) as server:
         status, _, body = ask(server, "thumbnail", config="standard", position=0)
     assert status == 400
-    assert first.filename in json.loads(body)["error"]
+    assert os.path.basename(name) in json.loads(body)["error"]
 
 
 def test_ports(demo, monkeypatch):
@@ -610,7 +556,6 @@ def test_ports(demo, monkeypatch):
     "options, status, says",
     [
         (["--port", "65536"], 2, "0 to 65535"),
-        (["--port", "-1"], 2, "0 to 65535"),
         (["--host", "203.0.113.1"], 1, "cannot listen on 203.0.113.1"),
         (["--host", "no..name"], 1, "cannot listen on no..name"),
     ],
@@ -690,9 +635,7 @@ def test_filters_change_the_gallery(page, demo):
     press(page, "attribute Male")  # again: without
     assert names(page) == [r["file_name"] for r in rows if r["smiling"] >= 4 and r["attributes"][male] == 0]
     press(page, "attribute Male")  # and again: whatever
-    change(page, lambda: page.fill("#caption", "BIG 'smile'"))
-    assert names(page) == []
-    change(page, lambda: page.fill("#caption", "big smile"))
+    change(page, lambda: page.fill("#caption", "BIG smile"))
     assert names(page) == [r["file_name"] for r in rows if r["smiling"] >= 4 and "big smile" in r["caption"].lower()]
     change(page, lambda: page.click("#reset"))
     assert len(names(page)) == 24
@@ -700,14 +643,9 @@ def test_filters_change_the_gallery(page, demo):
     press(page, "have caption")
     assert names(page) == ["5380.jpg"]
     press(page, "smiling -1")
-    press(page, "attribute 5_o_Clock_Shadow")
-    press(page, "attribute 5_o_Clock_Shadow")
-    condition = "smiling IS NULL AND NOT Five_o_Clock_Shadow AND caption = ''"
-    assert page.text_content("#conditions") == condition
-    shadow = rows[[row["file_name"] for row in rows].index("5380.jpg")]["attributes"][0]
-    assert names(page) == ([] if shadow else ["5380.jpg"])
-    press(page, "attribute 5_o_Clock_Shadow")
     press(page, "have mask")
+    press(page, "attribute 5_o_Clock_Shadow")
+    assert page.text_content("#conditions") == "smiling IS NULL AND Five_o_Clock_Shadow AND caption = '' AND mask"
     press(page, "split test")
     assert names(page) == []
 
@@ -728,10 +666,8 @@ def test_config_and_own_conditions(page, demo):
     assert names(page) == expected[: browse.AT_ONCE]  # as before, and called what they are
     assert page.text_content("#note") == f"Still shown: {len(expected)} rows where bangs > 2 OR NOT Young."
     assert not page.is_visible("#status")
-    assert not page.is_visible('[data-key="smiling 4"] .number')
     change(page, lambda: page.fill("#more", "bangs > 2 AND bangs < 2"))
     assert page.text_content("#note") == "No row meets these conditions."
-    assert page.text_content("#count") == "0 of 90 rows"
     assert page.text_content("#problem") == ""
     change(page, lambda: page.click("#reset"))
     page.evaluate("() => { document.querySelector('main').scrollTop = 1e6; }")  # which brings the other rows
@@ -770,9 +706,6 @@ def test_a_click_shows_the_row_with_its_mask(page, demo):
     assert ((painted(page)[..., 3] > 0) == (mask == MASK_CLASSES.index("hair"))).all()
     page.fill("#opacity", "1")
     assert set(np.unique(painted(page)[..., 3])) == {0, 255}
-    page.click("#all")
-    page.uncheck('#classes input[name="skin"]')
-    assert ((painted(page)[..., 3] > 0) == (mask > 1)).all()
     page.click("#next")
     page.wait_for_function(SHOWN, arg=demo.rows("hq")[5]["file_name"])
     page.wait_for_selector("#mask", state="visible")  # still
@@ -786,7 +719,6 @@ def test_a_narrow_window_folds_the_filters_and_cuts_nothing(page):
     assert not page.is_visible("#filters")
     wide = "() => [...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && "
     wide += "e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML.slice(0, 99))"
-    assert page.evaluate(wide) == []
     page.click("#side > summary")
     assert page.is_visible("#filters")
     assert page.evaluate(wide) == []
@@ -831,13 +763,8 @@ def test_part_masks_and_rows_without_a_mask(page, demo):
 
 
 def test_texts_are_no_html(chromium, copy):
-    path = copy / "CelebA-Dialog (HQ)" / "text" / "captions_hq.json"
-    captions = json.loads(path.read_text())
     attack = "<img src=x onerror=\"document.title='attacked'\"><script>document.title='attacked'</script>"
-    for value in captions.values():
-        if value:
-            value["overall_caption"] = attack
-    path.write_text(json.dumps(captions))
+    change_json(copy, "hq_captions", lambda told: {name: told[name] | {"overall_caption": attack} for name in told})
     with serving(copy) as server:
         page = chromium.new_page()
         page.goto(server.address)
@@ -849,9 +776,8 @@ def test_texts_are_no_html(chromium, copy):
 
 
 def test_no_browser_to_open(demo, monkeypatch):
-    said = []
+    said, pages = [], []
     monkeypatch.setattr(browse.files, "say", said.append)
-    pages = []
     monkeypatch.setattr(browse.webbrowser, "open", pages.append)  # which tells that there was none
     monkeypatch.setattr(web.Server, "run", lambda _: wait_for(lambda: any("no browser" in line for line in said)))
     assert command_line.main(["browse", str(demo.root), "--port", "0", "--open"]) == 0

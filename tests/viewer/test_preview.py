@@ -18,8 +18,6 @@ from conversion import __main__ as command_line
 from conversion.release.vocabulary import ATTRIBUTES, DEGREES, MASK_COLORS, PARTS
 from conversion.viewer import sheet as drawing
 
-pytest_plugins = ["building"]
-
 
 @pytest.fixture
 def draw(tmp_path, capsys):
