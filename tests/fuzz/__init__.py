@@ -1,1 +1,1 @@
-"""Byte-level fuzzing of everything that reads a stranger's file: python -m tests.fuzz --seconds N [--target NAME]."""
+"""Byte-level fuzzing of everything that reads a stranger's file."""

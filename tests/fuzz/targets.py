@@ -11,10 +11,11 @@ import re
 import struct
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
+from making import write_release
+from pictures import ORIENTATION, PALETTE, opened, rearranged, saved
 from PIL import Image
 
 from conversion.release.captions import read_json
@@ -24,9 +25,8 @@ from conversion.release.images import check_image, decode_image, resize_image
 from conversion.release.masks import mask_indices, resize_part, sized_mask, sized_part
 from conversion.release.members import find_members
 from conversion.release.official import FILES
-from conversion.release.vocabulary import HQ, MASK_COLORS, PARTS, STANDARD
+from conversion.release.vocabulary import HQ, PARTS, STANDARD
 from conversion.release.zips import read_members
-from tests import making
 
 TARGETS = {}
 
@@ -157,8 +157,6 @@ def search(data):
 
 # -------------------------------------------------------------------------------------------------------------- images
 
-ORIENTATION = 0x0112
-
 
 def by_pillow(data, form):
     """(mode, size, whether it is turned, palette, pixels); None where Pillow does not read it."""
@@ -176,7 +174,6 @@ def by_pillow(data, form):
 @target
 def mask(data):
     """As it is, and with its checksums made right, so that what they guard is reached."""
-    official = [value for color in MASK_COLORS.values() for value in color]
     for png in (data, with_right_checksums(data)):
         indices, part = sound(mask_indices, png, "0.png"), sound(sized_part, png, None, "0.png")
         taken = sound(sized_mask, png, None, "0.png")
@@ -188,21 +185,16 @@ def mask(data):
             continue
         mode, size, turned, palette, pixels = expected
         assert indices is None or (mode == "P" and (indices == pixels).all()), "other classes than Pillow's"
-        assert taken is None or (mode, size, turned, palette[:57]) == ("P", (512, 512), False, official), "no such mask"
+        assert taken is None or (mode, size, turned, palette[:57]) == ("P", (512, 512), False, PALETTE), "no such mask"
         assert part is None or (mode in ("1", "L", "RGB") and size == (512, 512) and not turned), "no such part mask"
 
 
 def with_right_checksums(data):
-    """A PNG whose chunks have the CRC of what they hold."""
-    fixed, at = bytearray(data), 8
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        end = at + 8 + length
-        if end + 4 > len(data):
-            break
-        fixed[end : end + 4] = struct.pack(">L", zlib.crc32(data[at + 4 : end]))
-        at = end + 4
-    return bytes(fixed)
+    """A PNG whose chunks have the length and the CRC of what they hold."""
+    try:
+        return rearranged(data, lambda chunks: None)
+    except struct.error:
+        return data
 
 
 @target
@@ -223,7 +215,7 @@ def seeds():
     """{target: [bytes]} to start from: the files of a tiny demo, and small files of every form."""
     with tempfile.TemporaryDirectory() as folder:
         root = os.path.join(folder, "demo")
-        truth = making.write_release(root, hq=3, standard=3)
+        truth = write_release(root, hq=3, standard=3)
         files = {role: path.read_bytes() for role, file in FILES.items() if (path := Path(root) / file.path).exists()}
     found = {name: [] for name in TARGETS}
     for kind in ("labels", "attributes", "identity", "requests_txt", "captions", "requests", "request_labels"):
@@ -235,39 +227,24 @@ def seeds():
     found["mapping"] = [files["mapping"]]
     found["partition"] = [files["partition"]]
     found["read_json_file"] = [files["hq_request_labels"], b'{"a": [1, -2.5e3, true, null, "\\u00e9\\ud83d\\ude00"]}']
-    found["read_json_file"] += [
-        b'{"a": 1, "b": {"c": "\\":", "c": "\\":"}, "a": 1}',
-        b'{"a" : {"":0, "" :0},"b":"\\\\"}',
-    ]
+    found["read_json_file"].append(b'{"a": 1, "b": {"c": "\\":", "c": "\\":"}, "a": {"":0, "" :0}}')
     found["search"] = [files["hq_captions"], files["standard_labels"], files["mapping"], b"<!DOCTYPE html><html>"]
     images = ["image/0.jpg", "image/1.jpg", "__MACOSX/._0.jpg", "image/5380.jpg"]
     found["zip_of_hq_images"] = [zip_of(images, method, wide) for method in (0, 8) for wide in (False, True)]
-    masks = [f"mask/{number}.png" for number in range(5)]
+    found["zip_of_hq_masks"] = [zip_of([f"mask/{number}.png" for number in range(5)], method) for method in (0, 8)]
     parts = [f"0/0000{number}_{part}.png" for number in range(2) for part in PARTS[:3]]
-    found["zip_of_hq_masks"] = [zip_of(masks, 0), zip_of(masks, 8)]
     found["zip_of_hq_parts"] = [zip_of(parts, 0), zip_of(parts, 8), zip_of(parts, 0, True)]
-    with Image.open(io.BytesIO(truth["hq"][0]["image"]["bytes"])) as face:
-        face = face.resize((256, 256))
+    face = opened(truth["hq"][0]["image"]["bytes"]).resize((256, 256))
     turned = Image.Exif()
     turned[ORIENTATION] = 6
     found["jpeg"] = [saved(face, "JPEG"), saved(face, "JPEG", exif=turned), saved(face.convert("L"), "JPEG")]
     found["jpeg"] += [saved(face.resize((512, 512)), "JPEG", quality=20), saved(face, "JPEG", progressive=True)]
     image = Image.fromarray(np.indices((512, 512)).sum(0).astype(np.uint8) // 32 % 19)
-    image.putpalette([value for color in MASK_COLORS.values() for value in color])
-    found["mask"] = [
-        saved(image, "PNG"),
-        saved(image, "PNG", exif=turned),
-        saved(image, "PNG", transparency=3, dpi=(72, 72)),
-    ]
+    image.putpalette(PALETTE)
+    found["mask"] = [saved(image, "PNG", **options) for options in ({}, {"exif": turned}, {"transparency": 3})]
     found["mask"] += [saved(image.convert("RGB").resize((9, 9)), "PNG"), saved(image.resize((9, 9)), "PNG")]
     found["mask"] += [saved(Image.new(mode, (512, 512)), "PNG") for mode in ("L", "1", "RGBA")]
     return found
-
-
-def saved(image, form, **options):
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
 
 
 def zip_of(names, method, wide=False):

@@ -35,29 +35,23 @@ ODD = [b" ", *(word.decode("unicode_escape").encode("latin-1") for word in ODD)]
 
 def changed(rng, seeds):
     """A seed with a few changes: bytes flipped, replaced, cut out, repeated, taken from another seed."""
-    data = bytearray(rng.choice(seeds)[:LONGEST])
+    data = rng.choice(seeds)[:LONGEST]
     for _ in range(rng.choice((1, 1, 1, 2, 4, 32))):
-        at = rng.randrange(len(data) + 1)
-        end = min(len(data), at + (1 << rng.randrange(10)))
-        what = rng.randrange(7)
-        if what == 0 and at < len(data):
-            data[at] ^= 1 << rng.randrange(8)
-        elif what == 1 and at < len(data):
-            data[at] = rng.randrange(256)
-        elif what == 2:
-            del data[at:end]
-        elif what == 3:
-            data[at:at] = data[at:end]
-        elif what == 4:
-            odd = rng.choice(ODD)
-            data[at : at + rng.choice((0, len(odd)))] = odd
-        elif what == 5:
-            other = rng.choice(seeds)
-            start = rng.randrange(len(other) + 1)
-            data[at:end] = other[start : start + 64]
-        elif rng.randrange(8) == 0:
-            del data[at:]
-    return bytes(data[:LONGEST])
+        at, odd, other = rng.randrange(len(data) + 1), rng.choice(ODD), rng.choice(seeds)
+        end, start = at + (1 << rng.randrange(10)), rng.randrange(len(other) + 1)
+        new, up_to = rng.choice(
+            [
+                (bytes(byte ^ 1 << rng.randrange(8) for byte in data[at : at + 1]), at + 1),
+                (rng.randbytes(1), at + 1),
+                (b"", end),
+                (data[at:end] * 2, end),
+                (odd, at + rng.choice((0, len(odd)))),
+                (other[start : start + 64], end),
+                (b"", rng.choice((at, at, at, len(data)))),
+            ]
+        )
+        data = data[:at] + new + data[up_to:]
+    return data[:LONGEST]
 
 
 @pytest.fixture(scope="module")
