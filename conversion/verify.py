@@ -7,6 +7,7 @@ what was found and what was expected. Images are compared, not decoded: `check -
 """
 
 import argparse
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -230,17 +231,18 @@ def compare_shard(
         with files.open_file(place) as file:
             parquet = pq.ParquetFile(file)
             problems += _schema_differences(path, parquet, job)
-            found = _rows(parquet)
+            found = validated(parquet.read())
             arrow = shards.layout(job.index.subset, job.index.parts)
             for slice_, images in shards.release_rows(job, [size]):
-                memory += shards.to_parquet(slice_, images[size], arrow).nbytes
-                for right in examples(slice_, images[size]):
-                    where, row = next(found, (None, None))
-                    if row is None:
-                        break
-                    rows, values = rows + 1, values + len(right)
-                    problems += _row_differences(f"{path}: {where} ({right['file_name']})", row, right)
-            rows += sum(1 for _ in found)
+                right = shards.to_parquet(slice_, images[size], arrow)
+                here = found.slice(rows, len(right))
+                if not here.equals(right):
+                    pairs = zip(_places(parquet, rows), here.to_pylist(), examples(slice_, images[size]))
+                    for where, row, example in pairs:
+                        problems += _row_differences(f"{path}: {where} ({example['file_name']})", row, example)
+                rows, values = rows + len(here), values + here.num_rows * right.num_columns
+                memory += right.nbytes
+            rows = len(found)
             record["memory_bytes"] = memory
     except FileNotFoundError:
         problems.append(f"{path}: missing, though the release has rows for it")
@@ -255,11 +257,11 @@ def compare_shard(
     return record, rows, values, problems
 
 
-def _rows(parquet: pq.ParquetFile) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields (where it is, in words; the row, a dict) for every row of a Parquet file."""
-    for group in range(parquet.num_row_groups):
-        for index, row in enumerate(validated(parquet.read_row_group(group)).to_pylist()):
-            yield f"row group {group}: row {index}", row
+def _places(parquet: pq.ParquetFile, first: int) -> Iterator[str]:
+    """Where the rows of a Parquet file are from row `first` on, in words."""
+    sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    places = (f"row group {group}: row {row}" for group, size in enumerate(sizes) for row in range(size))
+    return itertools.islice(places, first, None)
 
 
 def _row_differences(where: str, found: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:
