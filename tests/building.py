@@ -30,3 +30,24 @@ def small(tmp_path_factory):
     root = tmp_path_factory.mktemp("small") / "release"
     write_release(str(root), hq=9, standard=20)
     return root
+
+
+@pytest.fixture(scope="session")
+def build_small(small, commands):
+    """build_small(out, "--config=hq"): Done. Builds the small release, or another, with a card without pictures."""
+
+    def build_small(out, *options, release=small, faults=(), status=0, **more):
+        argv = ["build", release, out, "--allow-incomplete", *options]
+        done = commands.run(*argv, faults=[("plain_card",), *faults], **more)
+        assert done.status == status, done.text
+        return done
+
+    return build_small
+
+
+@pytest.fixture(scope="session")
+def fine(build_small, tmp_path_factory):
+    """The small release, built: a folder that no test changes."""
+    out = tmp_path_factory.mktemp("fine") / "celeba_dialog"
+    build_small(out)
+    return out

@@ -217,15 +217,15 @@ def plain_card(folder):
     card.sheet.legend = lambda: b"none"
 
 
-def as_official(counts, sizes, folder):
-    """Makes a small release as large as the official one is to be: {role: count}, {role: (bytes, MD5)}."""
+def as_official(files, folder):
+    """Takes a small release for the official one: {role: (how many entries, bytes, MD5)}."""
     from conversion.fetch import registry
 
-    for role, count in counts.items():
+    for role, (count, size, md5) in files.items():
         FILES[role] = FILES[role]._replace(total=count)
-        registry.REMOTES[role] = registry.REMOTES[role]._replace(about=sizes[role][0])
+        registry.REMOTES[role] = registry.REMOTES[role]._replace(about=size)
         if role in CHECKSUMS:
-            CHECKSUMS[role] = Sums(*sizes[role][:2])
+            CHECKSUMS[role] = Sums(size, md5)
     without_pauses(folder)
 
 
@@ -235,23 +235,11 @@ def without_pauses(folder):
     time.sleep = lambda seconds: None
 
 
-def impatient(folder):
-    """A Dask client that does not try for long to reach its scheduler."""
-    import distributed
-
-    connect = distributed.Client.__init__
-
-    def soon(self, *arguments, timeout=None, **options):
-        connect(self, *arguments, timeout="200ms", **options)
-
-    distributed.Client.__init__ = soon
-
-
 def fail(error, at, folder):
-    """Every event from `at` on fails with an OSError, by name: "ENOSPC"."""
+    """Whatever writes fails from the event `at` on with an OSError, by name: "ENOSPC"."""
 
     def on_event(number, name):
-        if number >= at and name not in ("read", "os.remove", "os.rmdir"):
+        if number >= at and name not in ("read", "os.remove", "os.rmdir", "fcntl.flock"):
             raise OSError(getattr(errno, error), os.strerror(getattr(errno, error)))
 
     _count_events(folder, on_event)
@@ -271,33 +259,20 @@ def limit(name, value, folder):
     resource.setrlimit(getattr(resource, name), (value, value))
 
 
-def one_cpu(folder):
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
-
-def clock_backwards(folder):
-    """Every look at the clock shows an hour earlier than the last."""
-    start, looks = time.time(), iter(range(1 << 60))
-    time.time = lambda: start - 3600 * next(looks)
-
-
 def stream(number, what, folder):
     """Has standard input, output or error be "closed", a "broken pipe" or the file of a name."""
+    name, mode = ("stdin", "stdout", "stderr")[number], "rww"[number]
     if what == "closed":
         os.close(number)
-        setattr(sys, ("stdin", "stdout", "stderr")[number], None)  # as Python does when it starts
-    elif what == "broken pipe":
-        reader, writer = os.pipe()
+        setattr(sys, name, None)  # as Python does when it starts
+        return
+    if what == "broken pipe":
+        reader, file = os.pipe()
         os.close(reader)
-        _open_stream(number, writer)
     else:
-        _open_stream(number, os.open(what, os.O_RDWR))
-
-
-def _open_stream(number, file):
-    """Puts an open file in the place of a stream, buffered as Python does it."""
+        file = os.open(what, os.O_RDWR)
     os.dup2(file, number)
-    name, mode = ("stdin", "stdout", "stderr")[number], "rww"[number]
+    # Buffered as Python does it.
     setattr(sys, name, open(number, mode, buffering=1 if number == 2 else -1, closefd=False))  # noqa: SIM115
 
 
@@ -305,10 +280,6 @@ def encoding(name, folder):
     """Has standard output and error know the characters of an encoding only."""
     for file in (sys.stdout, sys.stderr):
         file.reconfigure(encoding=name, errors="strict")
-
-
-def go_to(path, folder):
-    os.chdir(path)
 
 
 def no_working_folder(folder):
@@ -387,47 +358,6 @@ def raise_in_shards(error, folder):
         raise eval(error, {"pyarrow": pyarrow})  # noqa: S307
 
     shards.to_parquet = fail
-
-
-def broken_disk(at, folder):
-    """Reads through faulty://, local files, fail with EIO from the one numbered `at` on; 0 for never."""
-    import fsspec
-    from fsspec.implementations.local import LocalFileOpener, LocalFileSystem
-
-    shared = mmap.mmap(-1, 8)
-    counter = ctypes.c_long.from_buffer(shared)
-
-    log = os.open(Path(folder) / "events", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-
-    def look():
-        counter.value += 1
-        os.write(log, b"read\n")
-        if at and counter.value >= at:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    class File(LocalFileOpener):
-        def read(self, length=-1):
-            look()
-            return super().read(length)
-
-    class Faulty(LocalFileSystem):
-        protocol = "faulty"
-
-        @classmethod
-        def _strip_protocol(cls, path):
-            return super()._strip_protocol(str(path).removeprefix("faulty://"))
-
-        def unstrip_protocol(self, name):
-            return "faulty://" + self._strip_protocol(name)
-
-        def _open(self, path, mode="rb", block_size=None, **options):
-            return File(path, mode, fs=self, **options)
-
-        def cat_file(self, path, start=None, end=None, **options):
-            look()
-            return super().cat_file(path, start, end, **options)
-
-    fsspec.register_implementation("faulty", Faulty)
 
 
 if __name__ == "__main__":
