@@ -91,11 +91,14 @@ def _each_key_once(found: dict[str, Any], data: bytes) -> bool:
     before_colons = np.bincount(text[np.flatnonzero(text == ord(":")) - 1], minlength=256)
     if before_colons[list(b" \t\r\n")].any():
         return False
-    keys, level = 0, [found]
-    while level:
-        keys += sum(len(value) for value in level if type(value) is dict)
-        inside = itertools.chain.from_iterable(value.values() if type(value) is dict else value for value in level)
-        level = [part for part in inside if type(part) in (dict, list)]
+    keys, objects = 0, data.count(b"{")  # at most so many
+    level: list[Any] = [found]
+    while level and objects > 0:
+        inside = [value for value in level if type(value) is dict]
+        keys, objects = keys + sum(map(len, inside)), objects - len(inside)
+        if objects > 0:  # else what is left are texts, numbers and lists of them, a million
+            parts = (value.values() if type(value) is dict else value for value in level)
+            level = [part for part in itertools.chain.from_iterable(parts) if type(part) in (dict, list)]
     return before_colons[ord('"')] == keys
 
 
