@@ -6,13 +6,12 @@ import zipfile
 import pytest
 from datasets import load_dataset_builder
 from pictures import in_folder, resized, take, write
-from releases import at, index_of, members, pack, raw_zip, read, unpack
+from releases import at, index_of, members, pack, read, unpack
 
 import celeba_dialog
-from conversion.release.errors import ConflictError, DamagedFileError, EnvironmentFault, FormatError, MissingFileError
+from conversion.release.errors import ConflictError, EnvironmentFault, FormatError, MissingFileError
 from conversion.release.finding import Release
 from conversion.release.members import find_members
-from conversion.release.missing import missing_roles, remarks
 from conversion.release.official import FILES
 from conversion.release.rows import check_first
 
@@ -274,14 +273,6 @@ def test_a_folder_that_cannot_be_listed_beside_the_whole_release(copy, demo, sam
         Release(copy.parent / "locked")
 
 
-def test_a_text_that_is_encrypted_in_a_zip(copy):
-    name, data = FILES["hq_captions"].name, at(copy, "hq_captions").read_bytes()
-    at(copy, "hq_captions").unlink()
-    (copy / "texts.zip").write_bytes(raw_zip([{"name": name, "data": data, "flags": 1}]))
-    with pytest.raises(DamagedFileError, match=rf"texts\.zip: {name}: encrypted in this zip"):
-        read(copy, "hq")
-
-
 # -------------------------------------------------------------------------------------------------- told by the loader
 
 
@@ -300,14 +291,3 @@ def test_the_loader_tells_once_what_is_left_aside_or_missing(copy, caplog, monke
     aside = f"{copy}: captions_blip.json, celeba_128/ left aside, because the official files are there."
     assert lines[0].startswith(aside)
     assert lines[1].startswith(f"{copy}: request.json not found, so request is empty.\n  request.jsonl: not read")
-
-
-def test_a_missing_list_is_said_in_the_words_of_its_column(copy):
-    """Of three lists of degrees two are there, and serve."""
-    at(copy, "standard_labels").unlink()
-    at(copy, "labels_test").unlink()
-    release = Release(copy)
-    missing = missing_roles(release, "standard")
-    assert missing == ["labels_test"]
-    (line,) = remarks(release, missing, "standard")
-    assert "test_attr_list.txt not found, so bangs, eyeglasses, beard, smiling and age are -1 in the split test" in line
