@@ -198,13 +198,11 @@ class Handler(BaseHTTPRequestHandler):
 def serving():
     """A Drive that answers until the block ends."""
     with Drive() as drive:
-        thread = threading.Thread(target=drive.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
+        threading.Thread(target=drive.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         try:
             yield drive
         finally:
             drive.shutdown()
-            thread.join(10)
 
 
 def held(data, name):

@@ -29,13 +29,6 @@ RESET, RESET_AFTER = "reset", "reset after"
 LFS = (".parquet", ".png")  # what a new repository's .gitattributes keeps outside of git
 
 
-class Request(NamedTuple):
-    """A request that was answered."""
-
-    method: str
-    path: str  # without the query
-
-
 class Account(NamedTuple):
     """Whom a token stands for."""
 
@@ -67,12 +60,9 @@ class Answer(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-NOT_FOUND = {"error": "Repository not found"}
-
-
 class Hub:
     """The server, in threads of this process. `repositories`, `objects` (SHA-256 -> bytes that were uploaded) and
-    `requests` may be read and changed at any time."""
+    `requests` [(method, path)] may be read and changed at any time."""
 
     def __init__(self):
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -176,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
             if "Content-Length" not in answer.headers:
                 self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
-            hub.requests.append(Request(self.command, self.url.path))
+            hub.requests.append((self.command, self.url.path))
             if self.command != "HEAD":
                 self.wfile.write(answer.body)
 
@@ -220,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
         repository = self.server.hub.repositories.get(repo_id)
         mine = account is not None and account.owner == repo_id.split("/")[0]
         if repository is None or (repository.private and not mine):
-            raise Answer(404 if account else 401, NOT_FOUND, X_Error_Code="RepoNotFound")
+            raise Answer(404 if account else 401, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")
         if write and not (mine and account.role == "write"):
             raise Answer(403, {"error": "no write permission"}, X_Error_Message="no write permission")
         return repository
@@ -362,14 +352,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _entry(path, content):
     """How a file stands in a listing."""
-    lfs = None
-    stored = content
+    entry = {"type": "file", "path": path, "size": len(content)}
     if path.endswith(LFS):
         sha256 = hashlib.sha256(content).hexdigest()
-        stored = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {len(content)}\n".encode()
-        lfs = {"lfs": {"oid": sha256, "size": len(content), "pointerSize": len(stored)}}
-    oid = hashlib.sha1(b"blob %d\0" % len(stored) + stored, usedforsecurity=False).hexdigest()
-    return {"type": "file", "path": path, "oid": oid, "size": len(content), **(lfs or {})}
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {len(content)}\n"
+        entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": len(pointer)}
+        content = pointer.encode()
+    entry["oid"] = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return entry
 
 
 NAME = r"([^/]+/[^/]+)"

@@ -1,7 +1,6 @@
 """`fetch`, with the real gdown against a Drive on loopback. What OUT may be is told by the same code as for `demo`."""
 
 import argparse
-import collections
 import contextlib
 import email.utils
 import fcntl
@@ -17,6 +16,7 @@ import time
 import types
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import requests
@@ -37,7 +37,6 @@ NEEDED = {role for groups in needs("hq") for role in groups[0]}  # what `fetch` 
 LABELS = FILES["hq_labels"]  # small, known by its id
 LABELS_ID = registry.REMOTES["hq_labels"].id
 IMAGES, IMAGES_ID = FILES["hq_images"].path, registry.REMOTES["hq_images"].id
-Space = collections.namedtuple("Space", "total used free")
 
 
 @pytest.fixture(scope="module")
@@ -146,11 +145,6 @@ def images(content):
     return zipped(**{f"image/{number}.jpg": content(number) for number in range(5)})
 
 
-def whole(data, **headers):
-    """An answer with a file."""
-    return Raw(200, ATTACHMENT | {"Content-Length": str(len(data))} | headers, data)
-
-
 def nothing_left(out, name=""):
     """Asserts that nothing is kept of a download, with which the next call would go on."""
     assert [path for path in out.rglob(".fetch/*") if name in path.name] == []
@@ -209,13 +203,6 @@ def test_what_is_needed_is_downloaded(tmp_path, drive, contents, monkeypatch, op
     assert {file.role for file in wanted} == roles
 
 
-def test_a_damaged_file_that_is_not_needed(tmp_path, call, contents, capsys):
-    out = all_but(contents, tmp_path, roles=NEEDED)
-    (out / FILES["hq_requests_txt"].path).write_bytes(b"<html>quota</html>")
-    assert call(out) == 0
-    assert re.search(r"request_hq.txt: this is not .* It is not needed: delete it.", capsys.readouterr().err)
-
-
 def test_a_demo_is_no_place_for_official_files(tmp_path, drive):
     write_release(tmp_path / "demo", 1, 1)
     with pytest.raises(UsageError, match="demo: this is a demo, .* Give another folder"):
@@ -259,8 +246,8 @@ def test_every_file_of_the_release_has_a_source_and_a_link():
     assert registry.link("hq_requests") == f"{drive}/drive/folders/{registry.HQ_TEXT_FOLDER}"
     key = registry.RESOURCE_KEYS[remotes["standard_attributes"].id]
     assert registry.link("standard_attributes").endswith(f"/view?resourcekey={key}")
-    needed = transfer.size_of(FILES[role] for role in set(FILES) - LEFT_OUT)
-    sizes = [transfer.in_words(size) for size in (needed, transfer.size_of(FILES.values()))]
+    needed = [FILES[role] for role in set(FILES) - LEFT_OUT]
+    sizes = [transfer.in_words(transfer.size_of(files)) for files in (needed, FILES.values())]
     assert "Both subsets take {}, with --all {}.".format(*sizes) in fetch.__doc__
 
 
@@ -290,24 +277,18 @@ class Terminal(io.StringIO):
         return True
 
 
-class Gone(Terminal):
-    """One that is taken away while the question stands."""
-
-    def readline(self):
-        raise OSError(5, "Input/output error")
-
-
-class Typing(Terminal):
-    """One at which bytes are typed that are no text."""
-
-    def readline(self):
-        return b"\xff\n".decode()
-
-
 def closed():
     terminal = Terminal("yes\n")
     terminal.close()
     return terminal
+
+
+def failing_terminal(error):
+    return mock.Mock(closed=False, readline=mock.Mock(side_effect=error))
+
+
+# What a terminal raises that is taken away while the question stands, or at which no text is typed.
+NO_ANSWER = [OSError(5, "Input/output error"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")]
 
 
 @pytest.mark.parametrize(
@@ -315,7 +296,8 @@ def closed():
     [
         *((lambda answer=answer: Terminal(answer), Terminal, True) for answer in ("yes\n", "Y\n")),
         *((lambda answer=answer: Terminal(answer), Terminal, False) for answer in ("no\n", "")),
-        *((stdin, Terminal, False) for stdin in (lambda: None, closed, Gone, Typing)),
+        *((stdin, Terminal, False) for stdin in (lambda: None, closed)),
+        *((lambda error=error: failing_terminal(error), Terminal, False) for error in NO_ANSWER),
         *((lambda: Terminal("yes\n"), stderr, False) for stderr in (lambda: None, closed)),
     ],
 )
@@ -514,7 +496,7 @@ def test_the_next_call_goes_on(half, call, drive, monkeypatch):
     drive.answers[IMAGES_ID] = [None, "quota"]  # the file is there at first, and its rest is not
     assert call(out) == 1
     assert drive.log[-1][2] == f"bytes={came}-"
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Space(10, 9, len(data) - came))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=len(data) - came))
     assert call(out) == 0
     assert (out / IMAGES).read_bytes() == data
     assert drive.log[-1] == ("/download", IMAGES_ID, f"bytes={came}-")
@@ -620,10 +602,9 @@ def test_damaged_files_are_replaced_and_kept_aside(tmp_path, call, contents, cap
     Path(f"{images}.old").write_bytes(b"kept by an earlier call")
     Path(f"{masks}.old").mkdir()
     Path(f"{masks}.old.1").symlink_to("nowhere")
-    with zipfile.ZipFile(out / "texts.zip", "w") as archive:
-        archive.writestr(FILES["mapping"].path, contents["mapping"][: middle(contents["mapping"])])
-        archive.writestr("notes.txt", "theirs")
-    texts = (out / "texts.zip").read_bytes()
+    half = contents["mapping"][: middle(contents["mapping"])]
+    texts = zipped("notes.txt", **{FILES["mapping"].path: half})
+    (out / "texts.zip").write_bytes(texts)
     (out / FILES["mapping"].path).unlink()
     (out / "CelebAMask-HQ-attribute-anno (1).txt").write_bytes(contents["hq_attributes"][:-9])  # beside a sound one
     assert call(out) == 0
@@ -662,7 +643,7 @@ def test_drives_own_zips_are_to_be_unpacked_first(tmp_path, call, drive, content
 
 def test_space_is_looked_at_before_and_when_the_size_is_known(big, failing, drive, monkeypatch):
     out, data = big
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Space(10, 9, len(data) // 2))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=len(data) // 2))
     assert "are needed, and 1 MB are free" in failing(out)
     assert not drive.log
     official(monkeypatch, "hq_images", 5, about=len(data) // 3)
@@ -674,11 +655,7 @@ def test_only_one_at_a_time_and_not_without_locks(tmp_path, failing, drive, cont
     out = all_but(contents, tmp_path, "hq_labels")
     with FileLock(out / ".fetch.lock"):
         assert "another fetch is at work" in failing(out)
-
-    def refused(*_):
-        raise OSError(37, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", refused)
+    monkeypatch.setattr(fcntl, "flock", mock.Mock(side_effect=OSError(37, "No locks available")))
     assert "has no locks" in failing(out)
     assert not drive.log
 
@@ -695,23 +672,13 @@ def test_gdown_is_missing_or_too_old(tmp_path, call, contents, monkeypatch):
     assert call(out) == 0  # nothing to download: not needed
 
 
-@pytest.mark.parametrize("address", ["drive.example.org", "ftp://127.0.0.1", "http://127.0.0.1 /x"])
-def test_an_address_that_is_none(tmp_path, call, monkeypatch, address):
-    monkeypatch.setenv("CELEBA_DIALOG_DRIVE", address)
+def test_an_address_that_is_none(tmp_path, call, monkeypatch):
+    monkeypatch.setenv("CELEBA_DIALOG_DRIVE", "drive.example.org")
     with pytest.raises(UsageError, match="CELEBA_DIALOG_DRIVE"):
         call(tmp_path)
 
 
-def test_a_mirror_below_a_path():
-    drive, google = drive_module.Drive("https://mirror.example/celeba/", {"abc": "0-key"}), "https://drive.google.com"
-    assert drive.address(f"{google}/uc?id=abc") == "https://mirror.example/celeba/uc?id=abc&resourcekey=0-key"
-    assert drive.address("https://mirror.example/x?id=1") == "https://mirror.example/x?id=1"
-    assert drive_module.Drive().address(f"{google}/uc?id=x") == f"{google}/uc?id=x"
-
-
-@pytest.mark.parametrize(
-    "out, says", [("file", "is a file"), ("file/release", "is a file"), ("s3://b/r", "is an address")]
-)
+@pytest.mark.parametrize("out, says", [("file/release", "is a file"), ("s3://b/r", "is an address")])
 def test_out_that_can_be_no_folder(tmp_path, failing, drive, monkeypatch, out, says):
     (tmp_path / "file").write_text("as it was")
     monkeypatch.chdir(tmp_path)
@@ -770,10 +737,8 @@ def test_parts_of_the_images_count_together(tmp_path, call, drive, contents):
         archive.extractall(out / "here", archive.namelist()[:2])
         assert call(out) == 0
         assert (out / IMAGES).read_bytes() == contents["hq_images"]
-        assert len(list((out / "here").rglob("*.jpg"))) == 2
-        del drive.log[:]
-        assert call(out) == 0
         (out / IMAGES).unlink()
+        del drive.log[:]
         archive.extractall(out / "there", archive.namelist()[2:])
     assert call(out) == 0
     assert not drive.log
@@ -784,13 +749,17 @@ def test_parts_of_the_images_count_together(tmp_path, call, drive, contents):
     [
         ("hq_labels", LABELS.name, lambda data: data[: middle(data)], "2 of 5 rows, a part .* is sound: delete this"),
         ("hq_labels", LABELS.name, lambda data: re.sub(rb"[0-5]\t", b"0\t", data), "both the HQ degrees, and differ"),
-        ("hq_images", "image (1).zip", lambda data: images(lambda number: b"x"), "0.jpg.* differ"),
+        (
+            "hq_requests_txt",
+            FILES["hq_requests_txt"].path,
+            lambda data: b"<html>",
+            "is not .* It is not needed: delete",
+        ),
+        ("hq_images", "image (1).zip", lambda data: images(str), "have the same number and differ"),
     ],
 )
-def test_copies_beside_a_whole_file_are_told_and_stay(
-    tmp_path, call, drive, contents, capsys, role, name, change, says
-):
-    """Which of two whole ones is right nobody knows."""
+def test_copies_beside_a_whole_file_stay(tmp_path, call, drive, contents, capsys, role, name, change, says):
+    """And are told. Which of two whole ones is right nobody knows."""
     out = all_but(contents, tmp_path)
     (out / name).write_bytes(change(contents[role]))
     before = names(out)
@@ -802,16 +771,10 @@ def test_copies_beside_a_whole_file_are_told_and_stay(
 # --------------------------------------------------------------------------------- servers that do not say what they do
 
 
-@pytest.mark.parametrize(
-    "role, length",
-    [
-        ("hq_labels", None),
-        ("hq_captions", None),
-        ("hq_masks", None),
-        ("hq_labels", "about 100"),
-        ("hq_labels", "9" * 30),
-    ],
-)
+NO_LENGTHS = [(role, None) for role in ("hq_labels", "hq_captions", "hq_masks")]
+
+
+@pytest.mark.parametrize("role, length", [*NO_LENGTHS, ("hq_labels", "about 100"), ("hq_labels", "9" * 30)])
 def test_a_server_that_tells_no_length(tmp_path, call, failing, drive, contents, role, length):
     """Whole, a file is taken; broken off it is not, wherever that was."""
     out, path, data = all_but(contents, tmp_path, role), tmp_path / FILES[role].path, contents[role]
@@ -826,20 +789,15 @@ def test_a_server_that_tells_no_length(tmp_path, call, failing, drive, contents,
     assert path.read_bytes() == data
 
 
-def test_ends_of_their_own_need_no_length(tmp_path, call, drive, contents, monkeypatch):
-    """JSON, zips and what comes in chunks: a part of the official file is as good as Drive's."""
-    for role in ("hq_captions", "hq_masks"):
-        official(monkeypatch, role, 30000)
-        drive.answers[registry.REMOTES[role].id] = [Raw(200, ATTACHMENT, contents[role])]
-    roles = ("hq_captions", "hq_masks", "hq_labels")
+def test_chunks_have_an_end_of_their_own(tmp_path, call, drive, contents, monkeypatch):
+    """So a part of the official file is as good as Drive's; but one that broke off is not, and is asked for again."""
     official(monkeypatch, "hq_labels", 29999)
     data = contents["hq_labels"]
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (data[:7], data[7:]))
     headers = ATTACHMENT | {"Transfer-Encoding": "chunked"}
-    drive.answers[LABELS_ID] = [Raw(200, headers, chunks), Raw(200, headers, chunks + b"0\r\n\r\n")]  # one breaks off
-    out = all_but(contents, tmp_path, *roles)
-    assert call(out) == 0
-    assert all((out / FILES[role].path).read_bytes() == contents[role] for role in roles)
+    drive.answers[LABELS_ID] = [Raw(200, headers, chunks), Raw(200, headers, chunks + b"0\r\n\r\n")]
+    assert call(all_but(contents, tmp_path, "hq_labels")) == 0
+    assert (tmp_path / LABELS.path).read_bytes() == data
     assert not drive.answers[LABELS_ID]
 
 
@@ -847,7 +805,7 @@ def test_ends_of_their_own_need_no_length(tmp_path, call, drive, contents, monke
 def test_an_odd_date_or_none(tmp_path, call, drive, contents, capsys, modified):
     """gdown gives up on what it cannot read, which is said; nothing of it is in the way of the next call."""
     data = contents["hq_labels"]
-    drive.answers[LABELS_ID] = [whole(data, **({"Last-Modified": modified} if modified else {}))]
+    drive.answers[LABELS_ID] = [Raw(200, ATTACHMENT | ({"Last-Modified": modified} if modified else {}), data)]
     out = all_but(contents, tmp_path, "hq_labels")
     assert call(out) == (modified == "never")
     assert ("gdown cannot read" in capsys.readouterr().err) == (modified == "never")
@@ -876,15 +834,11 @@ def test_pages_and_redirects_without_end(tmp_path, failing, drive, contents):
     drive.answers[LABELS_ID] = [page]
     drive.pages[registry.HQ_TEXT_FOLDER] = page
     captions_id = registry.REMOTES["hq_captions"].id
-    target = {"Location": f"{CONTENT_HOST}/download?id={captions_id}"}
-    drive.answers[captions_id] = [Raw(302, target, endless())]
+    drive.answers[captions_id] = [Raw(302, {"Location": f"{CONTENT_HOST}/download?id={captions_id}"}, endless())]
     out = all_but(contents, tmp_path, "hq_labels", "hq_requests", "hq_captions")
     assert failing(out).count("a page of more than") == 2
     assert (out / FILES["hq_captions"].path).exists()
     assert drive.sent < 96 << 20
-
-
-# ------------------------------------------------------------------------------------------------- folders without end
 
 
 def test_a_folder_that_contains_itself(tmp_path, failing, drive, contents):

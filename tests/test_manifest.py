@@ -143,26 +143,19 @@ def ask(small, tmp_path, capsys, monkeypatch):
     return ask
 
 
-def refused(found, out):
+def refused(found, says):
     """Asserts that every command said in one line what is wrong with the manifest."""
-    assert {command: status for command, (status, _) in found.items()} == {
-        "build": 2,
-        "verify": 2,
-        "preview": 1,
-        "browse": 1,
-        "push": 1,
-    }, found
+    statuses = {command: status for command, (status, _) in found.items()}
+    assert statuses == {"build": 2, "verify": 2, "preview": 1, "browse": 1, "push": 1}, found
     for command, (_, message) in found.items():
-        assert message.count("\n") == 1, (command, message)
-        assert f"{out / MANIFEST}: is not what build writes: " in message, (command, message)
-        assert "Build the folder again" in message
+        assert message.count("\n") == 1 and says in message, (command, message)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_no_manifest(name, fine, ask, tmp_path):
     out = shutil.copytree(fine, tmp_path / "out")
     (out / MANIFEST).write_bytes(FILES[name])
-    refused(ask(out), out)
+    refused(ask(out), f"{out / MANIFEST}: is not what build writes: ")
     assert (out / MANIFEST).read_bytes() == FILES[name]
 
 
@@ -186,9 +179,7 @@ def test_what_is_no_file(make, fine, ask, tmp_path):
     out = shutil.copytree(fine, tmp_path / "out")
     (out / MANIFEST).unlink()
     make(out / MANIFEST)
-    for command, (status, message) in ask(out).items():
-        assert status == (2 if command in ("build", "verify") else 1), (command, message)
-        assert message.count("\n") == 1 and str(out) in message, message
+    refused(ask(out), str(out))
 
 
 def test_what_is_kept_is_counted_anew(told, fine, build_small, tmp_path):
