@@ -19,12 +19,6 @@ DRIVE = "20230401T120000Z-001.zip"
 WHERE = "images are read from image/, CelebA-HQ-img/ or img_align_celeba/ alone"
 
 
-def noted(root):
-    """(paths of what is not read, paths of what is left aside)."""
-    notes = Release(root).notes
-    return {note.path for note in notes if not note.aside}, {note.path for note in notes if note.aside}
-
-
 # ---------------------------------------------------------------------------------------------------------- refused
 # Name of a case -> (change of a copy, config that is refused, error, what its message says).
 
@@ -64,19 +58,18 @@ def shares_of_both_beginnings_under_the_official_name(root):
         write(root / "image" / folder, [(f"{number}.jpg", data) for number, data in enumerate(share)])
 
 
+def as_ffhq(entries):
+    return [(f"{n // 8 * 1000:05d}/{n // 8 * 1000 + n % 8:05d}.jpg", data) for n, (_, data) in enumerate(entries)]
+
+
 @refused("hq", MissingFileError, "image/: 24 JPEGs, not read: the official images lie in one folder", FOREIGN)
 def ffhq_under_the_official_name(root):
-    for index, (_, data) in enumerate(take(root, "hq_images")):
-        write(root / "image" / f"{index // 8 * 1000:05d}", [(f"{index // 8 * 1000 + index % 8:05d}.jpg", data)])
+    write(root / "image", as_ffhq(take(root, "hq_images")))
 
 
 @refused("hq", MissingFileError, "image.zip: image/: 24 JPEGs, not read: the official images lie in one", FOREIGN)
 def ffhq_in_a_zip_of_the_official_name(root):
-    ffhq_under_the_official_name(root)
-    paths = sorted((root / "image").rglob("*.jpg"))
-    pack(root / "image.zip", [(path.relative_to(root).as_posix(), path.read_bytes()) for path in paths])
-    for path in paths:
-        path.unlink()
+    pack(root / "image.zip", in_folder(as_ffhq(take(root, "hq_images")), "image"))
 
 
 @refused("hq", ConflictError, "CelebA-HQ-img/: 0.jpg (", "image.zip: image/0.jpg (", f"{FOREIGN}, or changed", "alone")
@@ -265,9 +258,9 @@ def test_pictures_beside_the_others_are_noted(zipped, copy, demo, same_rows):
 def test_a_folder_that_cannot_be_listed_beside_the_whole_release(copy, demo, same_rows, locked):
     (copy / "locked").mkdir()
     same_rows(read(copy, "hq"), demo.rows("hq"))
-    assert noted(copy) == (set(), set())
+    assert not Release(copy).notes
     at(copy, "standard_requests_txt").unlink()
-    assert noted(copy) == ({"locked"}, set())
+    assert [(note.path, note.aside) for note in Release(copy).notes] == [("locked", False)]
     (copy.parent / "locked").mkdir()
     with pytest.raises(EnvironmentFault, match="locked: cannot be listed: Permission denied"):
         Release(copy.parent / "locked")

@@ -8,17 +8,15 @@ import threading
 import zipfile
 from pathlib import Path
 
-import fsspec
 import pytest
 from doors import undecoded
 from making import write_release
 from releases import ZIPS, at, members, pack, unpack
 
 from celeba_dialog import CelebADialog
-from conversion.release.errors import CelebADialogError, EnvironmentFault, MissingFileError
+from conversion.release.errors import CelebADialogError, EnvironmentFault
 from conversion.release.finding import Release
 from conversion.release.index import index_key, open_index
-from conversion.release.official import FILES
 
 
 def streamed(root, config, cache):
@@ -136,20 +134,3 @@ def test_a_server_that_tells_no_times(role, tmp_path):
         after = open_index(index_key(Release(url), "hq", cache_dir=str(tmp_path / "cache")))
     assert after.digest != before.digest
     assert not after.table.equals(before.table)
-
-
-def test_in_memory(demo, tmp_path, same_rows):
-    memory = fsspec.filesystem("memory")
-    memory.put(str(demo.root), "/somewhere/release", recursive=True)
-    try:
-        for config in ("hq_parts", "standard"):
-            options = dict(data_dir="memory://somewhere/release", cache_dir=str(tmp_path))
-            builder = CelebADialog(config_name=config, **options)
-            builder.download_and_prepare()
-            for split, expected in demo.splits(config).items():
-                same_rows(list(undecoded(builder.as_dataset()[split])), expected, split)
-        memory.rm(f"/somewhere/release/{FILES['standard_images'].path}")
-        with pytest.raises(MissingFileError, match="no standard images"):
-            streamed("memory://somewhere/release", "standard", tmp_path)
-    finally:
-        memory.rm("/somewhere", recursive=True)
