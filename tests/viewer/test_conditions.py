@@ -58,10 +58,7 @@ def selected(asked, text):
         ("smiling >= 4 AND NOT Male", lambda r: r["smiling"] >= 4 and not r["Male"]),
         ("smiling_class NOT IN ('big_smile', 'smile')", lambda r: r["smiling"] not in (None, 3, 4)),
         ("age BETWEEN 2 AND 4", lambda r: 2 <= r["age"] <= 4),
-        (
-            "CASE WHEN smiling = 0 THEN Male ELSE smiling = 3 END",
-            lambda r: r["smiling"] == 3 or not r["smiling"] > 0 and r["Male"],
-        ),
+        ("CASE WHEN Male THEN Young ELSE smiling = 3 END", lambda r: r["Young"] if r["Male"] else r["smiling"] == 3),
         ("SPLIT = 'validation' OR split = 'test'", lambda r: r["split"] in ("validation", "test")),
         ("Request_Mode = 1", lambda r: r["request_mode"] == 1),
         ("request_direction_class <> 'negative'", lambda r: r["request_direction"] not in (None, NEGATIVE)),
@@ -190,42 +187,30 @@ def test_a_mistake_is_one_line(asked, text, says):
 HOSTILE = """
 true; SELECT 1
 true; ATTACH 'x.db'
-true; INSTALL httpfs
-true UNION ALL SELECT position FROM labels
 true ORDER BY 1
 true) --
 caption = '' /* ' */ OR getenv('HOME') = '' /* ' */
 caption = "a' OR getenv('HOME') = '" OR caption = 'a'
-caption = $$'$$ OR getenv('HOME') = $$'$$
 caption = E'\\' OR getenv(\\'HOME\\') = '' --'
 true AS x
 row = (SELECT max(row) FROM labels)
-(FROM labels)
 EXISTS (FROM read_csv('/etc/passwd'))
-row IN (WITH RECURSIVE t AS (SELECT 1 x UNION ALL SELECT x FROM t) SELECT x FROM t)
 getenv('HOME') = ''
 getenv /**/ ('HOME') = ''
-system.main.getenv('HOME') = ''
 'HOME'.getenv() = ''
 current_user = ''
-pg_sleep(9999) IS NULL
 length(repeat('x', 2000000000)) > 0
-length(caption || caption) > 0
 len(range(2000000000)) > 0
 NULL::INT[100000][100000] IS NULL
 regexp_matches(caption, '(a{1,100}){1,10}b')
 caption LIKE '%_%_%_%_%_%_%_%_%_%_%_%_%z'
 100000 ! > 0
-2 ^ 100000 > 0
 row_number() OVER () = 1
-unnest([true])
 COLUMNS(*)
 labels.smiling > 3
 position > 3
 lambda x: x
 $1
-{'a': 1}.a = 1
-current_date > '2000-01-01'::DATE
 """.strip().splitlines()
 
 
@@ -256,21 +241,17 @@ def test_behind_it_the_database_is_closed(asked, query, tmp_path, monkeypatch):
     del python_table
 
 
-NESTED = {
-    "parentheses": ("(", "true", ")"),
-    "not": ("NOT ", "true", ""),
-    "minus": ("- ", "1 > 0", ""),
-    "case": ("CASE WHEN ", "true", " THEN true END"),
-    "functions": ("lower(", "'a'", ")"),
-    "lists": ("1 IN (", "1", ")"),
-    "or": ("", "true", " OR (NOT Male AND Young)"),
-    "plus": ("1 + ", "1 > 0", ""),
-}
+NESTED = [
+    ("(", "true", ")"),
+    ("NOT ", "true", ""),
+    ("CASE WHEN ", "true", " THEN true END"),
+    ("lower(", "'a'", ")"),
+    ("", "true", " OR (NOT Male AND Young)"),
+]
 
 
-@pytest.mark.parametrize("kind", NESTED)
-def test_far_too_deep(asked, kind):
-    before, middle, after = NESTED[kind]
+@pytest.mark.parametrize("before, middle, after", NESTED)
+def test_far_too_deep(asked, before, middle, after):
     depth = (conditions.LETTERS - len(middle)) // len(before + after)
     for text in (before * depth + middle + after * depth, before * 200 + middle + after * 200):
         with contextlib.suppress(UsageError):
