@@ -1,19 +1,21 @@
 """What is not read: named in one line, with what it is and what to do. Never some of it, and nothing on a guess."""
 
 import os
+import re
 import zipfile
 
 import pytest
 from datasets import load_dataset_builder
 from pictures import in_folder, resized, take, write
-from releases import at, index_of, members, pack, read, unpack
+from releases import TEXTS, ZIPS, at, edit, index_of, members, pack, read, unpack
 
 import celeba_dialog
-from conversion.release.errors import ConflictError, EnvironmentFault, FormatError, MissingFileError
+from conversion.release.errors import ConflictError, DamagedFileError, EnvironmentFault, FormatError, MissingFileError
 from conversion.release.finding import Release
 from conversion.release.members import find_members
 from conversion.release.official import FILES
 from conversion.release.rows import check_first
+from conversion.release.table import read_index
 
 DRIVE = "20230401T120000Z-001.zip"
 WHERE = "images are read from image/, CelebA-HQ-img/ or img_align_celeba/ alone"
@@ -111,11 +113,6 @@ def images_without_a_mapping(root):
 def png_copies_under_the_official_name(root):
     small = [(name, resized(data, (64, 64), "PNG")) for name, data in take(root, "hq_images")]
     pack(root / "image.zip", [(f"image/{name}".replace("jpg", "png"), data) for name, data in small])
-
-
-@refused("hq", MissingFileError, "CelebA-HQ-img/: 24 WEBP copies, not read: the official images are JPEGs")
-def webp_copies(root):
-    write(root / "CelebA-HQ-img", [(name.replace("jpg", "webp"), b"RIFF") for name, _ in take(root, "hq_images")])
 
 
 @refused("hq", MissingFileError, "faces/: 24 pictures, not read", "seed0.jpg", "no file numbers")
@@ -264,6 +261,76 @@ def test_a_folder_that_cannot_be_listed_beside_the_whole_release(copy, demo, sam
     (copy.parent / "locked").mkdir()
     with pytest.raises(EnvironmentFault, match="locked: cannot be listed: Permission denied"):
         Release(copy.parent / "locked")
+
+
+# ------------------------------------------------------------------------------------- another thing under the name
+
+QUOTA_PAGE = (
+    b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>"
+    b"<p>Too many users have viewed or downloaded this file recently.</p></body></html>"
+)
+PAGE = r": this is a web page, as Google Drive sends where its quota is used up or a login is asked for"
+
+
+@pytest.mark.parametrize("data, part", [(QUOTA_PAGE, PAGE), (b"", ": this is an empty file"), (b"\x1f\x8b", "a gzip")])
+def test_every_file_is_named_that_is_another_kind_of_file(data, part, copy):
+    for role in (*TEXTS, *ZIPS):
+        at(copy, role).write_bytes(data)
+    release = Release(copy)
+    for role in release.sources:
+        with pytest.raises(DamagedFileError, match=re.escape(FILES[role].name) + f".*{part}.*Unpack|{part}.*Download"):
+            release.read(role) if role in TEXTS else find_members(release, role)
+    assert set(release.sources) == set(FILES)
+
+
+def test_only_what_a_config_needs_is_opened(demo, copy, same_rows):
+    """What is wrong with the part masks or with the standard part does not trouble who wants hq."""
+    for role in ("hq_parts", "standard_images", "standard_captions", "standard_attributes", "standard_labels"):
+        at(copy, role).write_bytes(QUOTA_PAGE)
+    same_rows(read(copy, "hq"), demo.rows("hq"))
+    for config in ("hq_parts", "standard"):
+        with pytest.raises(DamagedFileError, match="web page"):
+            read(copy, config)
+
+
+# --------------------------------------------------------------------------------------- what differs, what changes
+
+
+@pytest.mark.parametrize("role, old, new", [("hq_labels", b"\t0\n", b"\t1\n"), ("hq_captions", b"The", b"the"),
+                                            ("mapping", b"idx ", b"id  "), ("hq_identity", b"\n", b"1\n")])  # fmt: skip
+def test_two_copies_of_a_text_that_differ(role, old, new, copy):
+    second = copy / "copy" / FILES[role].name
+    second.parent.mkdir()
+    second.write_bytes(at(copy, role).read_bytes().replace(b"\n", b"\r\n"))
+    Release(copy).read(role)  # line ends make no difference
+    second.write_bytes(at(copy, role).read_bytes().replace(old, new, 1))
+    with pytest.raises(ConflictError, match=re.escape(FILES[role].path) + f" and copy/.*{FILES[role].name} are both"):
+        read(copy, "hq")
+
+
+def test_lists_of_degrees_that_disagree(copy):
+    row = at(copy, "labels_train").read_bytes().split(b"\n")[0]
+    at(copy, "standard_labels").unlink()
+    edit(copy, "labels_test", lambda data: data + re.sub(rb" \d", b" 5", row) + b"\n")
+    with pytest.raises((ConflictError, FormatError), match=r"train_attr_list\.txt.*test_attr_list\.txt"):
+        read(copy, "standard")
+
+
+@pytest.mark.parametrize("role", ["hq_images", "hq_captions"])
+def test_a_file_that_vanishes_is_missed_by_name(role, copy):
+    release = Release(copy)
+    at(copy, role).unlink()
+    with pytest.raises(MissingFileError, match=re.escape(FILES[role].name)):
+        read_index(release, "hq")
+
+
+def test_a_text_that_is_cut_off_while_it_is_read(copy):
+    """At the end of a line, where nothing else would show it."""
+    release = Release(copy)
+    data = at(copy, "hq_labels").read_bytes()
+    os.truncate(at(copy, "hq_labels"), data.index(b"\n", len(data) // 2) + 1)
+    with pytest.raises(DamagedFileError, match="combined_annotation_hq.txt.*changed"):
+        read_index(release, "hq")
 
 
 # -------------------------------------------------------------------------------------------------- told by the loader

@@ -7,12 +7,16 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 from releases import given, said
 
+import celeba_dialog
 from conversion.release import texts
 from conversion.release.errors import DamagedFileError, FormatError, ReleaseError
 from conversion.release.texts import NO_NUMBER, says_nothing, split_text, told_texts
@@ -198,7 +202,7 @@ def test_the_quick_way_reads_the_official_lists(name, monkeypatch):
 
 # ------------------------------------------------------------------------------------------------- other kinds of files
 
-OTHERS = {  # beside those of test_defects
+OTHERS = {  # beside those of test_finding
     b"PK\3\4": "this is a zip. Unpack it",
     b'<?xml version="1.0"?><Error>0.jpg 000001.jpg</Error>': "this is a web page",
     b"version https://git-lfs.github.com/spec/v1\noid sha256:0": "Git LFS.* git lfs pull",
@@ -231,7 +235,7 @@ def test_blanks_without_end():
     assert said("degrees", f"0.jpg,1,1,1,1,1\n1.jpg{f',{line}2' * 5}{',' * 30_000}\n") == [2] * 5
 
 
-MANY = {
+MONSTERS = {
     "a line": b"1.jpg" + b" 1" * 500_000,
     "a word": b"1" * 1_000_000 + b" 0 0 0 0 0",
     "a name": b"1" * 1_000_000 + b".jpg 1 1 1 1 1",
@@ -240,8 +244,49 @@ MANY = {
 }
 
 
-@pytest.mark.parametrize("what", MANY)
+@pytest.mark.parametrize("what", MONSTERS)
 def test_monstrous_lines_are_refused_in_a_short_message(what):
     with pytest.raises(FormatError, match="^file: line [0-9]+: ") as caught:
-        said("degrees", b"0.jpg 0 0 0 0 0\n" + MANY[what])
+        said("degrees", b"0.jpg 0 0 0 0 0\n" + MONSTERS[what])
     assert len(str(caught.value)) < 400
+
+
+MANY = {  # what a reader is given -> (it, the reader)
+    "brackets in pairs": (b'{"0.jpg": [' + b"[]," * 900_000 + b"[]]}", "captions"),
+    "numbers": (b'{"0.jpg": [' + b"7," * 6_000_000 + b"7]}", "request_labels"),
+    "keys": (b'{"0.jpg": {' + b",".join(b'"%d": 0' % number for number in range(900_000)) + b"}}", "captions"),
+    "newlines": (b"\n" * 6_000_000, "degrees"),
+    "words": (b"0.jpg" + b" 1" * 6_000_000, "degrees"),
+}
+PEAK = """
+import os, resource, sys
+sys.path.insert(0, "tests")
+from releases import said
+from conversion.release.errors import ReleaseError
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+for path, name in zip(sys.argv[1::2], sys.argv[2::2]):
+    if os.fork():  # a process each, because a peak never falls
+        assert os.wait()[1] == 0, (path, name)
+        continue
+    data = open(path, "rb").read()
+    before = peak()
+    try:
+        said(name, data)
+        print(name, "took", path)
+    except ReleaseError:
+        pass
+    if peak() - before > 300:
+        print(path, name, peak() - before, "MB")
+    break
+"""
+
+
+@pytest.mark.trials
+def test_memory_is_bounded_whatever_is_in_a_text_file(tmp_path):
+    """JSON takes twenty times its size at most, and its marks are counted before; other text takes fifteen times."""
+    argv = [sys.executable, "-c", PEAK]
+    for what, (data, reader) in MANY.items():
+        (tmp_path / what).write_bytes(data)
+        argv += [str(tmp_path / what), reader]
+    assert subprocess.check_output(argv, cwd=Path(celeba_dialog.__file__).parent, text=True) == ""  # noqa: S603
