@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from celeba_dialog import CONFIGS, family
 
 from .fetch import registry
+from .indexes import try_indexes
 from .release.errors import CelebADialogError
 from .release.finding import READERS, Release
 from .release.images import check_image, decode_image
-from .release.index import index_key, open_index
 from .release.looking import Source
 from .release.masks import sized_mask, sized_part
 from .release.members import Members, find_members
@@ -48,7 +48,9 @@ def examine(release: Release, deep: bool = False) -> Report:
     damaged_images: with `deep` a list of lines, else None.
     """
     lines, members = {}, {}
-    indexes, faults = _open_indexes(release)
+    opened, refusals = try_indexes(release, [(subset, False) for subset in SUBSETS])
+    indexes = {subset: index for (subset, _), index in opened.items()}
+    faults = {subset: error for (subset, _), error in refusals.items()}
     counts: dict[str, int] = {}  # of texts, as far as they were read for the indexes
     for index in indexes.values():
         counts |= index.counts | (index.copies or {})
@@ -115,17 +117,6 @@ def _lacking(release: Release, config: str, lines: Mapping[str, Line]) -> list[s
     """The paths of the files that a config lacks to be complete."""
     taken = taken_roles(release, *family(config))
     return [FILES[role].path for role in taken if lines[role]["state"] != "complete"]
-
-
-def _open_indexes(release: Release) -> tuple[dict[str, Index], dict[str, CelebADialogError]]:
-    """({subset: Index}, {subset: the CelebADialogError for which it has none})."""
-    indexes, faults = {}, {}
-    for subset in SUBSETS:
-        try:
-            indexes[subset] = open_index(index_key(release, subset), release, compare=True)
-        except CelebADialogError as error:
-            faults[subset] = error
-    return indexes, faults
 
 
 def _notes(release: Release, members: Mapping[str, Members], indexes: Mapping[str, Index]) -> dict[str, list[str]]:

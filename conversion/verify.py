@@ -7,6 +7,7 @@ what was found and what was expected. Images are compared, not decoded: `check -
 """
 
 import argparse
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator, Mapping
@@ -15,9 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from celeba_dialog import CONFIGS
+from celeba_dialog import CONFIGS, family
 
 from . import card
+from .indexes import open_indexes
 from .parquet import shards
 from .parquet.contents import build_command, changed, misplaced
 from .parquet.manifest import (
@@ -31,7 +33,7 @@ from .parquet.manifest import (
 from .parquet.schema import validated
 from .release.errors import ReleaseError, UsageError
 from .release.finding import Release
-from .release.missing import unlisted_lines
+from .release.missing import shortages
 from .release.rows import examples
 from .runtime import files, pool
 
@@ -86,18 +88,17 @@ def verify(
         if name not in manifest["configs"]:
             raise UsageError(f"{out}: has no config {name}, only {', '.join(manifest['configs'])}.")
     configs = [name for name in CONFIGS if name in (configs or manifest["configs"])]
-    indexes = shards.open_indexes(found, configs, fresh=True)
-    for line in dict.fromkeys(line for index in indexes.values() for line in unlisted_lines(index)):
-        files.say(line)
-    jobs = shards.plan(found, indexes, configs)
     rows = values = 0
     problems = _file_differences(out, manifest)
     records: dict[str, dict[str, Any]] = {}
-    with (
-        hashed_sources(found, indexes) as sources,
-        files.progress(total=shards.count_rows(jobs), desc="verify") as bar,
-        pool.executor(workers) as executor,
-    ):
+    with contextlib.ExitStack() as stack:
+        sources = stack.enter_context(hashed_sources(found, map(family, configs)))  # while the annotations are read
+        indexes = open_indexes(found, map(family, configs), fresh=True, workers=workers)
+        for line in dict.fromkeys(line for index in indexes.values() for line in shortages(index)):
+            files.say(line)
+        jobs = shards.plan(found, indexes, configs)
+        bar = stack.enter_context(files.progress(total=shards.count_rows(jobs), desc="verify"))
+        executor = stack.enter_context(pool.executor(workers))
         listed = {shard["path"]: shard for shard in all_shards(manifest)}
         tasks = [(job, size, path, out, listed.get(path)) for job in jobs for _, size, path in job.targets]
         for record, shard_rows, shard_values, lines in pool.results(pool.submit(executor, compare_shard, tasks)):

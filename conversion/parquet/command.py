@@ -15,9 +15,10 @@ import os
 import shlex
 from typing import Any
 
-from celeba_dialog import CONFIGS
+from celeba_dialog import CONFIGS, family
 
 from .. import card
+from ..indexes import open_indexes
 from ..release.errors import MissingFileError
 from ..release.finding import Release
 from ..release.missing import no_images, shortages
@@ -67,7 +68,8 @@ def build(
     configs = _configs(found, configs)
     with folder.claimed(force):
         kept = folder.kept(configs, found)
-        indexes = shards.open_indexes(found, [name for name in CONFIGS if name in configs or name in kept])
+        families = [family(name) for name in CONFIGS if name in configs or name in kept]
+        indexes = open_indexes(found, families, workers=workers)
         incomplete = shortfalls(indexes)
         if incomplete and not allow_incomplete:
             path = shlex.quote(found.root)

@@ -22,7 +22,7 @@ from celeba_dialog import CONFIGS, family
 
 from ..release.errors import EnvironmentFault
 from ..release.finding import Release, code_digest
-from ..release.index import IndexKey, index_key, open_index
+from ..release.index import IndexKey, index_key
 from ..release.official import mask_name, part_name
 from ..release.rows import read_rows, shard_ranges
 from ..release.table import Index
@@ -41,14 +41,6 @@ class Job:
     first: int  # row of the index
     last: int  # the row after the last
     targets: tuple[tuple[str, int | None, str], ...]  # (config, image size or None, path of the shard below OUT)
-
-
-def open_indexes(release: Release, configs: Iterable[str], fresh: bool = False) -> dict[tuple[str, bool], Index]:
-    """{family: Index} of some configs, held against all files; `fresh` ones are read anew, whatever is in the cache."""
-    return {
-        (subset, parts): open_index(index_key(release, subset, parts), release, fresh=fresh, compare=True)
-        for subset, parts in dict.fromkeys(family(name) for name in configs)
-    }
 
 
 def plan(release: Release, indexes: Mapping[tuple[str, bool], Index], configs: Iterable[str]) -> list[Job]:

@@ -34,20 +34,28 @@ NO_LEAKS = "ignore:resource_tracker:UserWarning"
 MOST_ON_WINDOWS = 61  # processes that ProcessPoolExecutor can have there
 
 
-def executor(workers: int | None = None, dask: str | None = None) -> AbstractContextManager[Executor]:
+def count(workers: int | None = None) -> int:
+    """How many processes that is: by default one per CPU. Raises UsageError for less than one."""
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}: at least one is needed.")
+    if workers is None:  # this process may have fewer CPUs than the machine
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return workers
+
+
+def executor(
+    workers: int | None = None, dask: str | None = None, patience: float = PATIENCE
+) -> AbstractContextManager[Executor]:
     """A context that gives a concurrent.futures.Executor: processes, by default one per CPU, or a Dask cluster.
 
     `dask` is the address of its scheduler. When the context is left by an error, jobs that have not begun are dropped,
-    and processes get PATIENCE to finish theirs. Raises UsageError for `workers` below 1 and an empty `dask`; entering
-    the context raises EnvironmentFault where no worker can be started or no cluster answers.
+    and processes get `patience` seconds to finish theirs. Raises UsageError for `workers` below 1 and an empty `dask`;
+    entering the context raises EnvironmentFault where no worker can be started or no cluster answers.
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers {workers}: at least one is needed.")
+    workers = count(workers)
     if dask == "":
         raise UsageError("--dask: the address of the scheduler is empty.")
-    if workers is None:  # this process may have fewer CPUs than the machine
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return _dask(dask) if dask else _thread() if workers == 1 else _processes(workers)
+    return _dask(dask) if dask else _thread() if workers == 1 else _processes(workers, patience)
 
 
 @contextlib.contextmanager
@@ -64,7 +72,7 @@ def _thread() -> Iterator[Executor]:
 
 
 @contextlib.contextmanager
-def _processes(workers: int) -> Iterator[Executor]:
+def _processes(workers: int, patience: float) -> Iterator[Executor]:
     if START == "spawn" and NO_LEAKS not in sys.warnoptions:
         sys.warnoptions.append(NO_LEAKS)
     if sys.platform == "win32":
@@ -72,14 +80,14 @@ def _processes(workers: int) -> Iterator[Executor]:
     others = set(multiprocessing.active_children())
     with _starting():
         pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context(START), _begin_worker)
-    patience = 0
+    started = False
     try:
         submit(pool, int, [()])  # starts the workers; if one cannot be started, `_end` has to end the others
-        patience = PATIENCE
+        started = True
         yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        _end(set(multiprocessing.active_children()) - others, patience)
+        _end(set(multiprocessing.active_children()) - others, patience if started else 0)
         raise
     pool.shutdown()
 
