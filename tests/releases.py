@@ -8,9 +8,11 @@ import zlib
 from pathlib import Path
 
 import hypothesis
+import pytest
 from PIL import Image
 
 from conversion.release import captions, lists
+from conversion.release.errors import FormatError
 from conversion.release.finding import Release
 from conversion.release.members import find_members
 from conversion.release.official import FILES
@@ -51,6 +53,15 @@ def said(name, data, number=1):
         found = {column: values[number].as_py() for column, values in found.items() if column != "text"}
         return found["request"] if name.startswith("requests") else found
     return None if found is None else found[number].tolist()
+
+
+def refusal(name, data):
+    """What is wrong with the bytes of a `file` that such a reader refuses: a short line."""
+    with pytest.raises(FormatError) as caught:
+        said(name, data)
+    line = str(caught.value)
+    assert line.startswith("file: ") and line.isprintable() and len(line) < 400
+    return line.removeprefix("file: ")
 
 
 def images_in(root, role="hq_images"):

@@ -1,11 +1,12 @@
 """JSON: what json.loads reads is read, a key that says two things is refused, and captions and requests come back."""
 
 import json
+import re
 
 import pyarrow.compute as pc
 import pytest
 from hypothesis import strategies as st
-from releases import READ, given, said
+from releases import READ, given, refusal, said
 from test_lists import FILLERS, SUBSETS, numbers
 from test_texts import NOTHING
 
@@ -81,18 +82,13 @@ NO_JSON = [
 
 @pytest.mark.parametrize("data, part", NO_JSON, ids=[part[:40] for _, part in NO_JSON])
 def test_no_json(data, part):
-    with pytest.raises(FormatError) as caught:
-        read_json(data, "file")
-    assert str(caught.value).startswith(f"file: {part}")
-    assert str(caught.value).isprintable() and len(str(caught.value)) < 300
+    assert refusal("requests", data).startswith(part)
 
 
 @pytest.mark.parametrize("depth", [100, 900, 1000, 5000])
 def test_deep_json_ends_in_an_error_of_ours(depth):
-    with pytest.raises(FormatError):
-        said("captions", b'{"0.jpg": ' + b"[" * depth + b"]" * depth + b"}")
-    with pytest.raises(FormatError):
-        said("captions", b'{"0.jpg": 1, ' + b'"0.jpg": {"a":' * depth + b"1" + b"}" * depth + b"}")
+    assert refusal("captions", b'{"0.jpg": ' + b"[" * depth + b"]" * depth + b"}")
+    assert refusal("captions", b'{"0.jpg": 1, ' + b'"0.jpg": {"a":' * depth + b"1" + b"}" * depth + b"}")
 
 
 # ----------------------------------------------------------------------------------------------------- what comes back
@@ -229,10 +225,7 @@ def test_fillers(filler):
 PARTS = dict(zip(RELEASE_NAMES.values(), "abcde"))
 WHOLE = {"overall_caption": "All.", "attribute_wise_captions": PARTS}
 SAID = {"caption": "All.", **dict(zip(DEGREES, "abcde"))}
-
-
 CHANGE = {"attribute": "Bangs", "request_mode": "change_definite", "score_change_direction": "positive"}
-CHANGE |= {"score_change_value": 1}
 TARGET = {"attribute": "Bangs", "request_mode": "target", "target_score": 2}
 
 
@@ -246,12 +239,12 @@ RENAMED = [("overall_caption", "Overall_Caption", True), ("overall_caption", "ca
 
 @pytest.mark.parametrize("key, other, close", RENAMED)
 def test_a_renamed_key_empties_no_column(key, other, close):
-    captions, requests = json.dumps({"0.jpg": WHOLE, "1.jpg": WHOLE}), json.dumps({"0.jpg": CHANGE, "1.jpg": TARGET})
+    captions = json.dumps({"0.jpg": WHOLE, "1.jpg": WHOLE})
+    requests = json.dumps({"0.jpg": CHANGE | {"score_change_value": 1}, "1.jpg": TARGET})
     name, text = ("captions", captions) if f'"{key}":' in captions else ("request_labels", requests)
+    says = refusal(name, text.replace(f'"{key}":', f'"{other}":'))
     first = f"key '0.jpg': an object with '{other}', exp"
-    part = first if close else f"no entry says anything of {key}, but .*'{other}'"
-    with pytest.raises(FormatError, match=f"^file: {part}"):
-        said(name, text.replace(f'"{key}":', f'"{other}":'))
+    assert says.startswith(first if close else f"no entry says anything of {key}, but ") and f"'{other}'" in says
 
 
 def parts(**texts):
@@ -295,10 +288,7 @@ ENTRIES = [
 @pytest.mark.parametrize("name, entry, part", ENTRIES, ids=[f"{name}-{part[:60]}" for name, _, part in ENTRIES])
 def test_entries_that_are_refused(name, entry, part):
     good = {"captions": {"overall_caption": "A"}, "request_labels": {"target_score": 1}, "requests": "A"}[name]
-    with pytest.raises(FormatError) as caught:
-        said(name, json.dumps({"0.jpg": good, "1.jpg": entry}))
-    assert str(caught.value).startswith(f"file: key '1.jpg': {part}")
-    assert str(caught.value).isprintable() and len(str(caught.value)) < 400
+    assert refusal(name, json.dumps({"0.jpg": good, "1.jpg": entry})).startswith(f"key '1.jpg': {part}")
 
 
 NO_KEYS = ["30000.jpg", "000001.jpg", "0.png", "0", "", "x", "1.jpg ", "\ud800.jpg", "0.jpg" * 10**6]
@@ -306,20 +296,14 @@ NO_KEYS = ["30000.jpg", "000001.jpg", "0.png", "0", "", "x", "1.jpg ", "\ud800.j
 
 @pytest.mark.parametrize("key", NO_KEYS)
 def test_keys_that_are_no_image(key):
-    with pytest.raises(
-        FormatError, match=r"^file: a key: '.*' is no image of the hq subset, whose files are 0\.jpg to"
-    ) as e:
-        said("requests", json.dumps({"0.jpg": "A", key: "B"}))
-    assert len(str(e.value)) < 300
+    says = refusal("requests", json.dumps({"0.jpg": "A", key: "B"}))
+    assert re.match(r"a key: '.*' is no image of the hq subset, whose files are 0\.jpg to", says)
 
 
 @pytest.mark.parametrize("name", ["captions", "requests", "request_labels"])
 def test_files_that_say_nothing(name):
     for text in ("{}", '{"0.jpg": null, "1.jpg": {}}', '{"0.jpg": null, "1.jpg": ""}'):
-        with pytest.raises(
-            FormatError, match="^file: no entry says anything of (overall_caption|attribute|the request)"
-        ):
-            said(name, text)
+        assert refusal(name, text).startswith("no entry says anything of ")
 
 
 def test_two_spellings_of_a_request_that_agree():

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
-from releases import given, said
+from releases import given, refusal, said
 
 import celeba_dialog
 from conversion.release import texts
@@ -246,9 +246,7 @@ MONSTERS = {
 
 @pytest.mark.parametrize("what", MONSTERS)
 def test_monstrous_lines_are_refused_in_a_short_message(what):
-    with pytest.raises(FormatError, match="^file: line [0-9]+: ") as caught:
-        said("degrees", b"0.jpg 0 0 0 0 0\n" + MONSTERS[what])
-    assert len(str(caught.value)) < 400
+    assert re.match("line [0-9]+: ", refusal("degrees", b"0.jpg 0 0 0 0 0\n" + MONSTERS[what]))
 
 
 MANY = {  # what a reader is given -> (it, the reader)
