@@ -118,12 +118,14 @@ def test_a_complete_release(tiny, build_it, capsys):
     assert build_it(tiny)["release"]["incomplete"] == []
 
 
-@pytest.mark.parametrize("sizes", [(1, 1), (2, 1)])
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 1), (3, 4)])
 def test_the_smallest_demos_are_whole(sizes, build_it, tmp_path):
     """Even where a split has no image, and the list of its degrees no row."""
     write_release(str(tmp_path / "demo"), *sizes)
     report = examine(Release(tmp_path / "demo"))
     assert f"a demo of {sizes[0]} and {sizes[1]} images: every file is there" in as_text(report)
+    assert [sum(splits.values()) for splits in report["splits"].values()] == list(sizes)
+    assert sizes != (3, 4) or {"train", "validation", "test"} < set(report["splits"]["standard"])
     build_it(tmp_path / "demo")
 
 

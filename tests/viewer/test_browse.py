@@ -6,7 +6,6 @@ import contextlib
 import functools
 import http.cookies
 import http.server
-import io
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from types import SimpleNamespace
 import datasets
 import numpy as np
 import pytest
+from pictures import opened, pixels_of
 from PIL import Image
 from releases import at, change_json, members, pack
 
@@ -145,13 +145,6 @@ def test_search_finds_and_counts(config, server, demo):
     assert answer["have"] == {name: sum(bool(row[name]) for row in meet) for name in having}
 
 
-def test_search_gives_pages(server, demo, monkeypatch):
-    monkeypatch.setattr(browse, "AT_ONCE", 7)
-    pages = [found(server, "search", config="standard", start=start)["rows"] for start in range(0, 98, 7)]
-    assert [row["position"] for page in pages for row in page] == list(range(90))
-    assert [len(page) for page in pages] == [7] * 12 + [6, 0]
-
-
 def test_a_mistake_in_the_condition(server):
     status, _, body = ask(server, "search", config="hq", where="smilng > 3")
     assert (status, json.loads(body)) == (400, {"error": "where: no column smilng; did you mean smiling?"})
@@ -170,34 +163,28 @@ def test_a_row_in_full(config, server, demo):
         assert answer[other] == row[other]
         assert answer["degrees"] == {name: row[name] for name in DEGREES}
         assert answer["attributes"] == [name for name, yes in zip(ATTRIBUTES, row["attributes"]) if yes == 1]
-        labels = {name: value for name, value in row["request_labels"].items() if value != -1}
-        words = datasets.Features(celeba_dialog.features_of("hq")["request_labels"])
-        for name in ("attribute", "mode", "direction"):
-            if name in labels:
-                labels[name] = words[name].int2str(labels[name])
-        assert answer["request_labels"] == labels
+        kinds = celeba_dialog.features_of("hq")["request_labels"]
+        assert answer["request_labels"] == {
+            name: kinds[name].int2str(value) if hasattr(kinds[name], "names") else value
+            for name, value in row["request_labels"].items()
+            if value != -1
+        }
         assert answer["parts"] == [part["part"] for part in row.get("parts", [])]
         status, headers, body = ask(server, "image", config=config, position=position)
         assert (status, headers["Content-Type"], body) == (200, "image/jpeg", row["image"]["bytes"])
+        small = opened(ask(server, "thumbnail", config=config, position=position)[2])
         if config == "standard":
-            assert answer["mask"] is None
+            assert answer["mask"] is None and small.size == (178, 218)
             continue
-        mask = np.asarray(Image.open(io.BytesIO(row["mask"]["bytes"])))
+        expected = opened(row["image"]["bytes"]).resize((256, 256), Image.Resampling.BOX)
+        assert np.abs(np.asarray(small, int) - np.asarray(expected, int)).mean() < 4
+        mask = pixels_of(row["mask"]["bytes"])
         assert answer["mask"]["pixels"] == [int((mask == index).sum()) for index in range(19)]
         assert (answer["mask"]["height"], answer["mask"]["width"]) == mask.shape
         assert ask(server, "mask", config=config, position=position)[2] == mask.tobytes()
         for part in row.get("parts", [])[:2]:
             body = ask(server, "part", config=config, position=position, part=part["part"])[2]
             assert body == part["mask"]["bytes"]
-
-
-def test_thumbnails_are_small_and_show_the_image(server, demo):
-    picture = Image.open(io.BytesIO(ask(server, "thumbnail", config="hq", position=1)[2]))
-    assert picture.size == (256, 256)
-    image = Image.open(io.BytesIO(demo.rows("hq")[1]["image"]["bytes"]))
-    assert image.size == (1024, 1024)  # as the official ones
-    expected = image.resize((256, 256), Image.Resampling.BOX)
-    assert np.abs(np.asarray(picture, int) - np.asarray(expected, int)).mean() < 4
 
 
 def test_a_row_without_labels_or_mask(copy, demo):
@@ -290,37 +277,20 @@ def test_every_server_has_its_own_token(server, demo):
         assert ask(server, "facts", both)[0] == ask(other, "facts", both)[0] == 200
 
 
-# Run as nobody: the files, of all that tell about processes and of the page, in which the token can be read.
-LOOK = """
-import os, pathlib, sys
-token, page = sys.stdin.read().split()
-os.setgroups([])
-os.setgid(65534)
-os.setuid(65534)
-for path in [page, *pathlib.Path("/proc").glob("[0-9]*/cmdline"), *pathlib.Path("/proc").glob("[0-9]*/environ")]:
-    try:
-        if token in pathlib.Path(path).read_text(errors="replace"):
-            print(path)
-    except OSError:
-        pass
-"""
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else for a while")
 def test_another_user_does_not_see_the_token(demo, tmp_path):
-    """While --open shows the page to the one who started it."""
+    """In what all users can see of processes, or in the page that --open shows to the one who started it."""
     browser, opened, done = tmp_path / "browser", tmp_path / "opened", tmp_path / "done"
     browser.write_text(f'#!/bin/sh\necho "$1" >{opened}\nwhile [ ! -e {done} ]; do sleep 0.1; done\n')
     browser.chmod(0o755)
-    with running(demo.root, "--open", BROWSER=str(browser)) as (process, server):
+    with running(demo.root, "--open", BROWSER=str(browser)) as (_, server):
         wait_for(lambda: opened.exists() and opened.read_text().endswith("\n"))
         page = Path(urllib.parse.urlsplit(opened.read_text().strip()).path)
         assert server.address in page.read_text()
-        seen = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", LOOK], input=f"{token(server)} {page}", stdout=subprocess.PIPE, check=True, text=True
-        )
+        assert page.parent.stat().st_mode & 0o077 == 0
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # of a process that has ended
+                assert token(server).encode() not in path.read_bytes(), path
         done.touch()
-        assert seen.stdout == ""
     assert not page.exists()
 
 
@@ -629,8 +599,7 @@ def test_filters_change_the_gallery(page, demo):
     press(page, "attribute Male")
     male = ATTRIBUTES.index("Male")
     men = [row["file_name"] for row in rows if row["smiling"] >= 4 and row["attributes"][male] == 1]
-    assert 0 < len(men) == len(names(page))
-    assert names(page) == men
+    assert names(page) == men != []
     assert page.text_content("#conditions") == "(smiling = 4 OR smiling = 5) AND Male"
     press(page, "attribute Male")  # again: without
     assert names(page) == [r["file_name"] for r in rows if r["smiling"] >= 4 and r["attributes"][male] == 0]
@@ -681,7 +650,7 @@ SHOWN = "name => document.querySelector('#bar h2').textContent === name"
 def painted(page):
     """The mask as it is painted: RGBA."""
     data = page.evaluate("() => document.querySelector('#mask').toDataURL()")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))))
+    return pixels_of(base64.b64decode(data.partition(",")[2]))
 
 
 def test_a_click_shows_the_row_with_its_mask(page, demo):
@@ -694,7 +663,7 @@ def test_a_click_shows_the_row_with_its_mask(page, demo):
     shown = page.text_content("dialog")
     for text in (row["file_name"], row["caption"], row["request"], 'split="train")[4]'):
         assert text in shown
-    mask = np.asarray(Image.open(io.BytesIO(row["mask"]["bytes"])))
+    mask = pixels_of(row["mask"]["bytes"])
     pixels = painted(page)
     assert ((pixels[..., 3] > 0) == (mask > 0)).all()
     colors = np.array(list(MASK_COLORS.values()))[mask]
@@ -727,25 +696,17 @@ def test_a_narrow_window_folds_the_filters_and_cuts_nothing(page):
     page.click("#overlay")
     page.wait_for_selector("#mask", state="visible")
     assert page.evaluate(wide) == []
-    for scheme, paper in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 29)")):
-        page.emulate_media(color_scheme=scheme)
-        for element in ("body", "dialog", "#bar"):
-            assert page.evaluate("e => getComputedStyle(document.querySelector(e)).backgroundColor", element) == paper
 
 
 def test_from_row_to_row(page, demo):
     page.click("#gallery button >> nth=22")
     rows = demo.rows("hq")
-    keys = page.keyboard
-    for step, index in (
-        (lambda: page.click("#next"), 23),
-        (lambda: keys.press("ArrowLeft"), 22),  # although the button that was pressed is disabled now
-        (lambda: page.click("#previous"), 21),
-        (lambda: keys.press("ArrowRight"), 22),
-    ):
-        step()
+    page.click("#next")
+    page.wait_for_function(SHOWN, arg=rows[23]["file_name"])
+    for key, index in (("ArrowLeft", 22), ("ArrowRight", 23)):  # although the button that was pressed is disabled now
+        page.keyboard.press(key)
         page.wait_for_function(SHOWN, arg=rows[index]["file_name"])
-    keys.press("Escape")
+    page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="hidden")
 
 
