@@ -41,12 +41,6 @@ class Demo(NamedTuple):
         """The rows of all splits, one after the other."""
         return [row for rows in self.splits(config).values() for row in rows]
 
-    def rows_by_part(self, config):
-        """The same without a file of degrees: the unlabeled image stays in train, CelebA's part of it."""
-        splits = self.splits(config)
-        splits["train"] = sorted(splits["train"] + splits.pop("unlabeled"), key=lambda row: int(row["file_name"][:-4]))
-        return [row for rows in splits.values() for row in rows]
-
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):

@@ -71,13 +71,14 @@ def segment(marker, content):
     return lambda data: data[:2] + struct.pack(">HH", marker, len(content) + 2) + content + data[2:]
 
 
+def exif(orientation):
+    found = Image.Exif()
+    found[ORIENTATION] = orientation
+    return found.tobytes().removeprefix(b"Exif\0\0")
+
+
 def with_exif(orientation):
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    return segment(0xFFE1, b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0"))
-
-
-# ------------------------------------------------------------------------------------------------ files of a release
+    return segment(0xFFE1, b"Exif\0\0" + exif(orientation))
 
 
 def write(folder, entries):

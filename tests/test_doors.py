@@ -320,9 +320,6 @@ def test_prepared_by_several_processes(demo, tmp_path, same_rows):
         same_rows(list(undecoded(builder.as_dataset()[split])), expected, split)
 
 
-# ------------------------------------------------------------------------------------------------------- in training
-
-
 @pytest.mark.parametrize("config, way", [("hq_256", streamed), ("hq_512", prepared), ("standard", prepared)])
 def test_whole_rows_are_collated_over_an_epoch(config, way, demo, tmp_path):
     """With nothing but torch's own collate; labels are integers. The demo lacks what the real release lacks."""

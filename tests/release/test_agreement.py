@@ -49,12 +49,6 @@ def swapped(one, other):
     return change
 
 
-def one_more(rows):
-    """The degree in the third row and column is another one."""
-    rows[2][3] = str((int(rows[2][3]) + 1) % 6)
-    return rows
-
-
 def first_with(column, value):
     def change(rows):
         row = next(row for row in rows if row[column] != value)
@@ -66,16 +60,14 @@ def first_with(column, value):
 
 def compared(root, config):
     """What `check`, `build` and `verify` do before they use an index."""
-    release = Release(root)
-    compare_copies(release, config, read_index(release, config))
+    compare_copies(Release(root), config, read_index(Release(root), config))
 
 
 def refused(root, config, call=lambda root, config: read_index(Release(root), config)):
-    with pytest.raises(ConflictError) as caught:
+    with pytest.raises(ConflictError, match="Download both again.") as caught:
         call(root, config)
-    message = str(caught.value)
-    assert "\n" not in message and "Download both again." in message
-    return message
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 class Named:
@@ -165,7 +157,13 @@ def test_the_text_beside_the_structured_request(copy):
 
 OTHER_SMILE = cells(first_with(7, "1"), skip=2)
 CONFLICTS = [  # (config, role that is edited, its edit, the other file, what the message says of images)
-    ("standard", "standard_labels", cells(one_more, skip=1), "labels_train", "different degrees of 1 images,"),
+    (
+        "standard",
+        "standard_labels",
+        cells(first_with(3, "5"), skip=1),
+        "labels_train",
+        "different degrees of 1 images,",
+    ),
     ("standard", "labels_test", cells(swapped(1, 5)), "standard_labels", r"different degrees of \d+ images"),
     ("hq", "hq_attributes", OTHER_SMILE, "standard_attributes", r"attributes of 1 images, first of \d+\.jpg"),
     ("standard", "hq_attributes", OTHER_SMILE, "standard_attributes", r"attributes of 1 images, first of \d{6}\.jpg"),
@@ -215,9 +213,6 @@ def test_a_copy_that_cannot_be_read_is_left_aside(config, role, copy, monkeypatc
     compare_copies(Release(copy), config, index)
     (said,) = warnings
     assert FILES[role].name in said and "this is a web page" in said and "left aside" in said
-
-
-# ------------------------------------------------------------------------------------------------------ the real files
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real excerpts are not beside the checkout")

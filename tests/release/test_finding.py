@@ -333,9 +333,6 @@ def test_a_text_that_is_cut_off_while_it_is_read(copy):
         read_index(release, "hq")
 
 
-# -------------------------------------------------------------------------------------------------- told by the loader
-
-
 def test_the_loader_tells_once_what_is_left_aside_or_missing(copy, caplog, monkeypatch):
     write(copy / "celeba_128", [("162000.jpg", b"\xff\xd8")])
     (copy / "captions_blip.json").write_text('{"000001.jpg": {"overall_caption": "a face"}}')

@@ -336,9 +336,6 @@ def test_rows_of_what_is_there(change, demo, copy, same_rows):
                 read(copy, config)
 
 
-# ----------------------------------------------------------------------------------------------------------- the root
-
-
 def test_nothing_is_written_and_nothing_extracted(copy, tmp_path, monkeypatch):
     for role, front in (("hq_images", "../"), ("standard_images", "/abs/olute/")):
         entries = [(front + os.path.basename(name), data) for name, data in members(at(copy, role))]

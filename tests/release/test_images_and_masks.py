@@ -301,9 +301,6 @@ def test_odd_chunks_end_in_an_error_of_ours_or_in_none(kind, content):
         assert re.match(r"0\.png: (the PNG cannot be decoded|its EXIF says)", str(error))
 
 
-# ----------------------------------------------------------------------------------------------------- foreign masks
-
-
 @pytest.mark.parametrize("case", ["grey levels", "BiSeNet's order", "RGB"])
 def test_no_row_has_a_foreign_mask(case, copy):
     """Under the official name: the first one ends the load, and any other one the reading of its row."""
@@ -387,9 +384,6 @@ def test_passed_on_untouched(case):
     assert numpy.array_equal(datasets.Image().decode_example({"bytes": data, "path": None}), plain)
     if kind == "mask":
         assert numpy.array_equal(mask_indices(data, "0.png"), plain)
-
-
-# ------------------------------------------------------------------------------------------------------------- sizes
 
 
 @pytest.mark.parametrize("side", [1, 256, 511, 512])

@@ -14,7 +14,6 @@ from pictures import zip_of_names
 from releases import images_in, jpeg, raw_zip
 
 from conversion.release.errors import (
-    ConflictError,
     DamagedFileError,
     EnvironmentFault,
     FormatError,
@@ -143,58 +142,49 @@ def split(whole, disk):
     return whole[:-18] + struct.pack("<HH", disk, disk) + whole[-14:]
 
 
-PIECE = (
-    "image.zip: the last piece of a zip in several, .* With all of them in one folder: zip -s 0 image.zip --out whole"
-)
 LONG = [{"name": "image/" + "0" * 80 + f"{n}.jpg", "data": JPEG} for n in range(3)]  # so that more would have room
-Damaged, Format = DamagedFileError, FormatError
-# What is wrong -> (the zip, the error, how its message begins).
+OVERLAP = raw_zip([{"name": "0.jpg", "data": JPEG}, {"name": "1.jpg", "data": JPEG, "offset": 0}])
+# What is wrong -> (the zip, how the error begins).
 # fmt: off
 REFUSED = {
-    "cut in two": (PLAIN[:700], Damaged, "image.zip: the zip is cut off"),
-    "last of several": (split(PLAIN, 3), Damaged, PIECE),
-    "count too low": (raw_zip(LONG, count=2), Damaged, ".* lists 3 members, and its end record says 2"),
-    "count of 65,535": (of_one()[:-14] + b"\xff\xff" * 2 + of_one()[-10:], Damaged,
+    "cut in two": (PLAIN[:700], "image.zip: the zip is cut off"),
+    "last of several": (split(PLAIN, 3), "image.zip: the last piece of a zip in several, .*: zip -s 0 image.zip --out"),
+    "count too low": (raw_zip(LONG, count=2), ".* lists 3 members, and its end record says 2"),
+    "count of 65,535": (of_one()[:-14] + b"\xff\xff" * 2 + of_one()[-10:],
                         "image.zip: the zip's end record does not fit the file: 65,535 entries in 57 bytes"),
-    "directory of 4 GB": (raw_zip(LONG, length=2**32 - 1), Damaged, "image.zip: .* in 4,294,967,295 bytes at"),
-    "damaged directory": (in_directory(b"PK\1\2", b"PK\1\3"), Damaged,
-                          "image.zip: the zip's directory is damaged at entry 6 of 7"),
-    "a bit of a name": (in_directory(b"image/5.jpg", b"image/4.jpg"), ReleaseError,
+    "directory of 4 GB": (raw_zip(LONG, length=2**32 - 1), "image.zip: .* in 4,294,967,295 bytes at"),
+    "damaged directory": (in_directory(b"PK\1\2", b"PK\1\3"), "image.zip: .* directory is damaged at entry 6 of 7"),
+    "a bit of a name": (in_directory(b"image/5.jpg", b"image/4.jpg"),
                         "image.zip: image/4.jpg .*and image.zip: image/4.jpg .*have the same number and differ"),
-    "a name where the bytes lie": (PLAIN.replace(b"image/6.jpg", b"image/7.jpg", 1), Damaged,
+    "a name where the bytes lie": (PLAIN.replace(b"image/6.jpg", b"image/7.jpg", 1),
                                    ".*image.zip: image/6.jpg in the directory .* is image/7.jpg where its bytes lie"),
-    "no header": (PLAIN.replace(b"PK\3\4", b"PK\3\5", 1), Damaged,
-                  ".*image.zip: image/0.jpg is not where the directory says"),
-    "a byte of an image": (PLAIN.replace(JPEG[-9:], b"\0" * 9, 1), Damaged,
+    "no header": (PLAIN.replace(b"PK\3\4", b"PK\3\5", 1), ".*: image/0.jpg is not where the directory says"),
+    "a byte of an image": (PLAIN.replace(JPEG[-9:], b"\0" * 9, 1),
                            ".*image.zip: image/0.jpg holds .* with CRC [0-9a-f]{8}, expected"),
-    "encrypted": (of_one(flags=1), Format, "image.zip: image/0.jpg is encrypted"),
-    **{f"method {method}": (of_one(method=method), Format, f".* compressed by method {method},")
-       for method in (9, 99)},
-    "claims 4 GB": (of_one(data=deflate(b"\0" * 1000), method=8, size=2**32 - 2), Format,
-                    "image.zip: image/0.jpg claims 4,294,967,294 bytes"),
-    "claims 65 MB, stored": (of_one(size=65 << 20, packed=65 << 20), Damaged, "image.zip: .* entry 0 of 1"),
-    "sizes that differ, stored": (of_one(size=5), Format, "image.zip: image/0.jpg claims 5 bytes"),
-    "a bomb": (of_one(data=deflate(b"\0" * (50 << 20)), method=8, size=1000), Damaged,
-               ".*image.zip: image/0.jpg holds 1,001 bytes"),
-    "no deflate stream": (of_one(data=b"\xff" * 99, method=8), Damaged, ".*image/0.jpg cannot be unpacked"),
-    "shared bytes": (raw_zip([{"name": "0.jpg", "data": JPEG}, {"name": "1.jpg", "data": JPEG, "offset": 0}]),
-                     Damaged, "image.zip: members of the zip overlap"),
-    "into the directory": (of_one(packed=len(JPEG) + 9, size=len(JPEG) + 9), Damaged, "image.zip: members "),
-    **{f"{field} {number}": (raw_zip([of_64_bits(**{field: number})]), ReleaseError, "image.zip: ")
+    "encrypted": (of_one(flags=1), "image.zip: image/0.jpg is encrypted"),
+    "bzip2": (of_one(method=12), ".* compressed by method 12,"),
+    "claims 4 GB": (of_one(data=deflate(b"\0" * 1000), method=8, size=2**32 - 2), ".* claims 4,294,967,294 bytes"),
+    "claims 65 MB, stored": (of_one(size=65 << 20, packed=65 << 20), "image.zip: .* entry 0 of 1"),
+    "sizes that differ, stored": (of_one(size=5), "image.zip: image/0.jpg claims 5 bytes"),
+    "a bomb": (of_one(data=deflate(b"\0" * (50 << 20)), method=8, size=1000), ".*: image/0.jpg holds 1,001 bytes"),
+    "no deflate stream": (of_one(data=b"\xff" * 99, method=8), ".*image/0.jpg cannot be unpacked"),
+    "shared bytes": (OVERLAP, "image.zip: members of the zip overlap"),
+    "into the directory": (of_one(packed=len(JPEG) + 9, size=len(JPEG) + 9), "image.zip: members "),
+    **{f"{field} {number}": (raw_zip([of_64_bits(**{field: number})]), "image.zip: ")
        for number in (2**31, 2**64 - 1) for field in ("size", "packed", "offset")},
-    "a field too short": (raw_zip([of_64_bits() | {"extra": b"\1\0\4\0abcd"}]), Damaged, "image.zip: .* entry 0"),
-    "two of one number": (zipped({"image/0.jpg": JPEG, "again/0.jpg": JPEG + b"x"}), ConflictError,
+    "a field too short": (raw_zip([of_64_bits() | {"extra": b"\1\0\4\0abcd"}]), "image.zip: .* entry 0"),
+    "two of one number": (zipped({"image/0.jpg": JPEG, "again/0.jpg": JPEG + b"x"}),
                           "image.zip: .*/0.jpg .* and image.zip: .*/0.jpg .* have the same number and differ"),
-    "no such image": (zipped({"image/30000.jpg": JPEG}), Format, "image.zip: image/30000.jpg is no image of the hq"),
+    "no such image": (zipped({"image/30000.jpg": JPEG}), "image.zip: image/30000.jpg is no image of the hq"),
 }
 # fmt: on
 
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_refused(what, tmp_path):
-    data, error, part = REFUSED[what]
+    data, part = REFUSED[what]
     (tmp_path / "image.zip").write_bytes(data)
-    with pytest.raises(error) as caught:
+    with pytest.raises(ReleaseError) as caught:
         images_in(tmp_path)
     assert re.match(part, str(caught.value)), str(caught.value)
     assert str(caught.value).isprintable() and len(str(caught.value)) < 500
