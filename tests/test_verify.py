@@ -90,49 +90,32 @@ def test_a_folder_as_it_was_built(fine, small, capsys):
         assert (rows, values, found) == (20, 280, [])
 
 
-# Column -> a change of it in one row, that nothing but a comparison with the release can find.
-CHANGES = {
-    "bangs": lambda value: value + 1,
-    "age": lambda value: -1,
-    "attributes": lambda value: [1 - value[0], *value[1:]],
-    "caption": lambda value: value + " ",
-    "attribute_captions": lambda value: value | {"beard": "A beard."},
-    "request": lambda value: "",
-    "request_labels": lambda value: value | {"target": (value["target"] + 1) % 6},
-    "identity": lambda value: value + 1,
-    "celeba_file_name": lambda value: "000001.jpg",
-    "image": lambda value: value | {"bytes": value["bytes"][:-1] + b"!"},
-    "mask": lambda value: value | {"bytes": value["bytes"] + b"!"},
-}
+# A column, and a change of it in one row that nothing but a comparison with the release can find.
+CHANGES = [
+    ("bangs", lambda value: value + 1),
+    ("age", lambda value: -1),
+    ("attributes", lambda value: [1 - value[0], *value[1:]]),
+    ("caption", lambda value: value + " "),
+    ("attribute_captions", lambda value: value | {"beard": "A beard."}),
+    ("request", lambda value: ""),
+    ("request_labels", lambda value: value | {"target": (value["target"] + 1) % 6}),
+    ("identity", lambda value: value + 1),
+    ("celeba_file_name", lambda value: "000001.jpg"),
+    ("image", lambda value: value | {"bytes": value["bytes"][:-1] + b"!"}),
+    ("image", lambda value: value | {"path": "0.png"}),
+    ("mask", lambda value: value | {"bytes": value["bytes"] + b"!"}),
+    ("mask", lambda value: None),
+    ("parts", lambda value: value[1:]),
+]
 
 
-@pytest.mark.parametrize("column", CHANGES)
-def test_a_changed_value(column, folder, small):
-    names = []
-
-    def change(rows):
-        names.append(rows[3]["file_name"])
-        return [*rows[:3], rows[3] | {column: CHANGES[column](rows[3][column])}, *rows[4:]]
-
-    rewrite(folder, TRAIN, change)
-    (found,) = of_shards(folder, small)
-    assert found.startswith(f"{TRAIN}: row group 1: row 1 ({names[0]}): column {column}: ")
-    assert ", the release has " in found or ": other bytes from byte " in found
-
-
-@pytest.mark.parametrize(
-    "column, change",
-    [
-        ("image", lambda value: value | {"path": "0.png"}),
-        ("mask", lambda value: None),
-        ("parts", lambda value: value[1:]),
-    ],
-)
-def test_a_changed_image_column(column, change, folder, small):
-    shard = TRAIN.replace("hq/", "hq_parts/")
-    rewrite(folder, shard, lambda rows: [rows[0] | {column: change(rows[0][column])}, *rows[1:]])
+@pytest.mark.parametrize("column, change", CHANGES)
+def test_a_changed_value(column, change, folder, small):
+    shard = f"hq_parts/{TRAIN[3:]}"
+    row = pq.ParquetFile(folder / shard).read().to_pylist()[3]
+    rewrite(folder, shard, lambda rows: [*rows[:3], row | {column: change(row[column])}, *rows[4:]])
     (found,) = of_shards(folder, small, ["hq_parts"])
-    assert found.startswith(f"{shard}: row group 0: row 0 ") and f": column {column}: " in found
+    assert found.startswith(f"{shard}: row group 1: row 1 ({row['file_name']}): column {column}: ")
 
 
 @pytest.mark.parametrize("config, column", [("hq_256", "mask"), ("standard", "image")])
@@ -170,23 +153,12 @@ def test_a_text_that_is_no_utf8(folder, small):
 
 
 def test_swapped_rows(folder, small):
+    one, other, *_ = pq.ParquetFile(folder / TRAIN).read(["file_name"])["file_name"].to_pylist()
     rewrite(folder, TRAIN, lambda rows: [rows[1], rows[0], *rows[2:]], rows=100)
-    found = of_shards(folder, small)
-    names = [row["file_name"] for row in pq.ParquetFile(folder / TRAIN).read().to_pylist()]
-    assert found == [
-        f"{TRAIN}: row group 0: row 0 ({names[1]}): column file_name: “{names[0]}”, the release has “{names[1]}”",
-        f"{TRAIN}: row group 0: row 1 ({names[0]}): column file_name: “{names[1]}”, the release has “{names[0]}”",
+    assert of_shards(folder, small) == [
+        f"{TRAIN}: row group 0: row 0 ({one}): column file_name: “{other}”, the release has “{one}”",
+        f"{TRAIN}: row group 0: row 1 ({other}): column file_name: “{one}”, the release has “{other}”",
     ]
-
-
-def test_a_missing_column(folder, small):
-    table = pq.ParquetFile(folder / TRAIN).read()
-    pq.write_table(table.drop_columns(["identity"]), folder / TRAIN)
-    correct(folder, TRAIN)
-    found = of_shards(folder, small)
-    assert found[0] == f"{TRAIN}: column identity: no column, expected int32"
-    assert len(found) == 1 + table.num_rows
-    assert all(": column identity: nothing, the release has " in line for line in found[1:])
 
 
 @pytest.mark.parametrize("missing", [0, 1])
@@ -400,6 +372,10 @@ TAMPERINGS = {
     "a column more": (
         in_schema(lambda table: table.append_column("more", pa.array([0] * len(table)))),
         f"{TRAIN}: column more: int64, expected no column",
+    ),
+    "a column less": (
+        in_schema(lambda table: table.drop_columns(["identity"])),
+        f"{TRAIN}: column identity: no column, expected int32",
     ),
     "another order of columns": (in_schema(lambda table: table.select(table.column_names[::-1])), f"{TRAIN}: columns "),
     "shards exchanged between splits": (

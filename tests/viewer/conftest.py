@@ -4,6 +4,7 @@ import pytest
 
 from conversion import card
 from conversion.parquet import command as build
+from conversion.viewer.sheet import Canvas, text_width
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +16,20 @@ def built(demo, tmp_path_factory):
         patch.setattr(card.sheet, "legend", lambda: b"")
         build.build(demo.root, out, ["hq", "hq_parts", "standard"], workers=1, allow_incomplete=True)
     return out
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What is written on a picture: [(text, x, y, (left, top, right, bottom))], with x and y as they were given."""
+    written = []
+    text = Canvas.text
+
+    def spy(canvas, x, y, words, size=15, color="black", anchor="la"):
+        width = text_width(words, size)
+        left = x - {"l": 0, "m": 0.5, "r": 1}[anchor[0]] * width
+        top = y - size / 2 if anchor[1] == "m" else y
+        written.append((words, x, y, (left, top, left + width, top + size)))
+        return text(canvas, x, y, words, size, color, anchor)
+
+    monkeypatch.setattr(Canvas, "text", spy)
+    return written

@@ -51,9 +51,6 @@ def has_ipv6():
     return False
 
 
-IPV6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-
-
 @contextlib.contextmanager
 def serving(out, **options):
     """A server that answers on a free port until the block ends."""
@@ -219,9 +216,11 @@ def test_the_code_selects_the_row(kind, config, server, demo, unregistered):
             assert eval(lines[-1], names)["file_name"] == demo.rows(config)[position]["file_name"]  # noqa: S307
 
 
-def test_answers_do_not_wait_for_the_other_side(server):
-    """Nagle's algorithm would hold back each for 40 ms. Connections inherit the option."""
+def test_options_that_connections_inherit(server):
+    """Nagle's algorithm would hold back each answer for 40 ms, and a client that does not read is not waited for."""
     assert server.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        assert server.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000 * web.PATIENCE
 
 
 # ---------------------------------------------------------------------------------------------------------- who may ask
@@ -335,8 +334,10 @@ def test_another_name_is_not_served(server, name):
         assert refused(server, f"?token={token(server)}", headers | cookie)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", pytest.param("::", marks=IPV6)])  # noqa: S104
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
 def test_names_of_a_server_for_all(demo, host):
+    if host == "::" and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
     with serving(demo.root, host=host) as server:
         port = port_of(server)
         for name in ("localhost", "127.0.0.1", "10.0.0.1", "[2001:db8::1]", socket.gethostname(), "0.0.0.0"):  # noqa: S104
@@ -374,15 +375,6 @@ def test_a_link_from_elsewhere_is_asked_for_once_more(server):
         ("facts", link),
     ):
         assert ask(server, path, headers)[1]["Refresh"] is None
-
-
-@IPV6
-def test_ipv6(demo):
-    with serving(demo.root, host="::1") as server:
-        assert server.local
-        assert re.fullmatch("http://\\[::1]:[0-9]+/", front(server))
-        assert ask(server, "facts")[0] == 200
-        assert refused(server, headers={})
 
 
 def test_an_unexpected_fault_is_one_line(server, monkeypatch, capsys):
@@ -453,15 +445,6 @@ def test_clients_that_do_not_read_keep_nobody_out(demo):
         with concurrent.futures.ThreadPoolExecutor(6) as threads:  # as a browser
             image = functools.partial(ask, server, "image", config="hq")
             assert {status for status, _, _ in threads.map(lambda at: image(position=at), [*range(6)] * 4)} == {200}
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system keeps such connections")
-def test_a_connection_whose_client_does_not_read_ends(demo, monkeypatch):
-    monkeypatch.setattr(web, "PATIENCE", 1)
-    with serving(demo.root) as server, socket.create_connection(("127.0.0.1", port_of(server))) as connection:
-        connection.sendall(many_masks(server))
-        wait_for(lambda: server.server_state.total_requests)
-        wait_for(lambda: not server.server_state.connections)
 
 
 def test_ends_although_a_condition_is_being_answered(demo, monkeypatch):

@@ -8,24 +8,6 @@ from PIL import Image, ImageColor
 
 from conversion.release.vocabulary import DEGREES, SPLITS
 from conversion.viewer import charts
-from conversion.viewer.sheet import Canvas, text_width
-
-
-@pytest.fixture
-def boxes(monkeypatch):
-    """What is written on a picture: [(text, left, top, right, bottom)]."""
-    written = []
-    text = Canvas.text
-
-    def spy(canvas, x, y, words, size=15, color="black", anchor="la"):
-        width = text_width(words, size)
-        left = x - {"l": 0, "m": 0.5, "r": 1}[anchor[0]] * width
-        top = y - size / 2 if anchor[1] == "m" else y
-        written.append((words, left, top, left + width, top + size))
-        return text(canvas, x, y, words, size, color, anchor)
-
-    monkeypatch.setattr(Canvas, "text", spy)
-    return written
 
 
 def group(attributes, degrees, rows=8, split="train", **more):
@@ -49,21 +31,21 @@ def test_bars_are_as_long_as_the_shares():
     assert colored([group(0, one, split=split)], split) == colored([group(0, six, split=split)], split) > legend
 
 
-def test_nothing_is_cut_off_and_nothing_overlaps(boxes):
+def test_nothing_is_cut_off_and_nothing_overlaps(drawn):
     rows = 202_599
     told = group(rows, [0, rows, 0, 0, 0, 0, 0], rows)["splits"]["train"] | {"attributes_missing": 1}
     line = "202,599 of 202,599 rows where " + "W" * 60 + " and smiling >= 4" * 200
     wide = {"names": ["hq", "hq_512", "hq_256", "hq_parts"], "line": line, "splits": dict.fromkeys(SPLITS, told)}
     picture = Image.open(io.BytesIO(charts.statistics([wide] * 2)))
     assert picture.width == 1400 and picture.height < 2 * 1750
-    assert len(boxes) > 1000
-    left, top, right, bottom = np.array([box for _, *box in boxes]).T
+    assert len(drawn) > 1000
+    left, top, right, bottom = np.array([box for *_, box in drawn]).T
     assert ((left >= 0) & (left < right) & (right <= picture.width)).all()
     assert ((top >= 0) & (top < bottom) & (bottom <= picture.height)).all()
     wide = np.minimum.outer(right, right) - np.maximum.outer(left, left)
     high = np.minimum.outer(bottom, bottom) - np.maximum.outer(top, top)
     overlap = np.triu((wide >= 1) & (high >= 1), 1)
-    assert [(boxes[one][0], boxes[other][0]) for one, other in np.argwhere(overlap)] == []
+    assert [(drawn[one][0], drawn[other][0]) for one, other in np.argwhere(overlap)] == []
 
 
 def test_no_group_and_no_label():
