@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 from PIL import Image
-from releases import PALETTE, at, chunk, members, png
+from releases import at, chunk, members
 
 ORIENTATION = 274  # its number in EXIF
 
@@ -38,19 +38,6 @@ def lanczos(data, side):
     return saved(small, "JPEG", quality=95, subsampling="4:4:4")
 
 
-def palette_png(pixels, palette, *chunks):
-    """A palette PNG of these indices; its rows are packed each after a byte for its filter, none."""
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    return png(*pixels.shape[::-1], 8, 3, rows, b"".join(chunks) + chunk(b"PLTE", bytes(palette)))
-
-
-def a_mask():
-    """An official mask in which all nineteen classes are."""
-    blocks = np.random.default_rng(0).permutation(np.arange(128 * 128) % 19).reshape(128, 128)
-    pixels = blocks.repeat(4, 0).repeat(4, 1)
-    return palette_png(pixels.astype(np.uint8), PALETTE)
-
-
 def rearranged(data, change):
     """A PNG with its chunks, as [kind, content] pairs, put through a function that changes their list."""
     at, chunks = 8, []
@@ -60,25 +47,6 @@ def rearranged(data, change):
         at += 12 + length
     change(chunks)
     return data[:8] + b"".join(chunk(*pair) for pair in chunks)
-
-
-def with_chunks(position, *pairs):
-    return lambda data: rearranged(data, lambda chunks: chunks.__setitem__(slice(position, position), pairs))
-
-
-def segment(marker, content):
-    """A function of a JPEG, which gets one more segment."""
-    return lambda data: data[:2] + struct.pack(">HH", marker, len(content) + 2) + content + data[2:]
-
-
-def exif(orientation):
-    found = Image.Exif()
-    found[ORIENTATION] = orientation
-    return found.tobytes().removeprefix(b"Exif\0\0")
-
-
-def with_exif(orientation):
-    return segment(0xFFE1, b"Exif\0\0" + exif(orientation))
 
 
 def write(folder, entries):

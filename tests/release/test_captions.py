@@ -306,21 +306,12 @@ def test_files_that_say_nothing(name):
         assert refusal(name, text).startswith("no entry says anything of ")
 
 
-def test_two_spellings_of_a_request_that_agree():
-    asked = {"Target_Score": 3, "target_score": 3, "attribute": None, "Attribute": "Young"}
-    assert said("request_labels", json.dumps({"1.jpg": asked}))["target"] == 3
-    assert said("request_labels", json.dumps({"1.jpg": asked}))["attribute"] == 4
-
-
 def test_keys_that_nobody_knows_are_passed_over_where_no_column_is_empty():
     entry = {"id": 7, "overall_caption": "All.", "attribute_wise_captions": PARTS | {"Hat": "x"}}
     assert said("captions", json.dumps({"0.jpg": {"overall_caption": "B"}, "1.jpg": entry})) == SAID
     asked = {"attribute": "Young", "request_mode": "target", "target_score": 3, "dialog": [1, {"a": 2}]}
     found = said("request_labels", json.dumps({"1.jpg": asked}))
     assert found == {"attribute": 4, "mode": 0, "direction": 0, "value": -1, "target": 3}
-    some = {"attribute": "Young", "request_mode": "change_indefinite", "score_change_direction": "positive", "id": 5}
-    found = said("request_labels", json.dumps({"1.jpg": some}))
-    assert found == {"attribute": 4, "mode": 2, "direction": 2, "value": -1, "target": -1}
 
 
 def test_a_column_may_be_empty_where_all_keys_are_known():

@@ -86,12 +86,6 @@ def two_images_of_one_number(root):
     write(root / "image", [*entries, ("05380.jpg", entries[0][1])])
 
 
-@refused("standard", FormatError, "img_align_celeba.zip: 000000.jpg is no image of the standard subset")
-def a_standard_image_of_number_0(root):
-    entries = take(root, "standard_images")
-    pack(root / "img_align_celeba.zip", [*entries, ("000000.jpg", entries[0][1])])
-
-
 @refused("hq", FormatError, "image/000123.jpg: no HQ image of this release", "mapping.txt, which is whole", "Move it")
 def a_stray_image(root):
     """Told by its own name; the mapping is not to blame."""
@@ -115,11 +109,6 @@ def png_copies_under_the_official_name(root):
     pack(root / "image.zip", [(f"image/{name}".replace("jpg", "png"), data) for name, data in small])
 
 
-@refused("hq", MissingFileError, "faces/: 24 pictures, not read", "seed0.jpg", "no file numbers")
-def images_of_other_names(root):
-    write(root / "faces", [(f"seed{name}", data) for name, data in take(root, "hq_images")])
-
-
 @refused("hq", MissingFileError, f"{DRIVE}: Google Drive's own zip", "image.zip", "Unpack it there")
 def drive_zip_of_zips(root):
     with zipfile.ZipFile(root / f"CelebA-Dialog (HQ)-{DRIVE}", "w") as archive:
@@ -127,13 +116,6 @@ def drive_zip_of_zips(root):
             if FILES[role].subset == "hq":
                 archive.write(at(root, role), FILES[role].path)
                 at(root, role).unlink()
-
-
-@refused("hq", MissingFileError, "image.zip: a zip of zips: it holds image.zip", "Unpack it there")
-def a_zip_of_one_zip(root):
-    with zipfile.ZipFile(root / "image.zip", "w") as archive:
-        archive.write(at(root, "hq_images"), "image.zip")
-    at(root, "hq_images").unlink()
 
 
 @refused("hq", MissingFileError, "CelebAMask-HQ.zip: the zip is cut off")
@@ -205,19 +187,15 @@ def test_foreign_sets_beside_the_official_one(name, copy, demo, same_rows):
 UNREAD = {
     "list_attr_celeba.npy": "list_attr_celeba.txt",
     "captions_hq.jsonl": "captions_hq.json",
-    "captions.csv": "captions.json",
     "combined_annotation_hq.xlsx": "combined_annotation_hq.txt",
     "hq_captions.parquet": None,
     "captions_hq.json.gz": "Unpack it there",
     "image.rar": "Unpack it there",
     "img_celeba.7z.001": "Put the pieces together",
-    "image.z01": "Put the pieces together",
     "image.zip.crdownload": "because of its ending",
-    "captions_hq.json.old": "because of its ending",
     "celeba_hq.h5": "not read in this form",
     "captions_of_mine.json": "holds no name such as 0.jpg or 000001.jpg",
     ".captions_hq.json.icloud": "its content is in iCloud, not on this machine",
-    ".image.zip.icloud": "its content is in iCloud, not on this machine",
 }
 
 

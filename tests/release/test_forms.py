@@ -103,12 +103,6 @@ class Forms:
         root.with_name("link").symlink_to(root)
         return root.with_name("link")
 
-    def linked_files(root):
-        root.with_name("elsewhere").mkdir()
-        for role in FILES:
-            at(root, role).rename(root.with_name("elsewhere") / role)
-            at(root, role).symlink_to(root.with_name("elsewhere") / role)
-
     def links_to_nothing_and_pipes(root):
         """Opening a pipe would wait for ever."""
         for name, target in (("loop", "loop"), ("ping", "pong"), ("pong", "ping"), ("nothing", "/nowhere")):
@@ -284,11 +278,6 @@ def no_hq_identity(root):
     return lambda row: row if row.get("celeba_file_name", UNLABELED) in known else row | {"identity": -1}
 
 
-def no_standard_identity(root):
-    at(root, "standard_identity").unlink()
-    return lambda row: row | {"identity": -1} if row.get("hq_file_name") == "" else row
-
-
 def half_of_the_images(root):
     pack(at(root, "hq_images"), members(at(root, "hq_images"))[::2])
     kept = {os.path.basename(name) for name, _ in members(at(root, "hq_images"))}
@@ -321,7 +310,7 @@ def no_standard(root):
     return lambda row: row if "mask" in row else None
 
 
-LESS = [no_hq_identity, no_standard_identity, half_of_the_images, some_masks, no_mapping_and_no_hq, no_standard]
+LESS = [no_hq_identity, half_of_the_images, some_masks, no_mapping_and_no_hq, no_standard]
 
 
 @pytest.mark.parametrize("change", LESS)

@@ -10,22 +10,7 @@ import datasets
 import numpy
 import PIL.Image
 import pytest
-from pictures import (
-    a_mask,
-    exif,
-    lanczos,
-    opened,
-    palette_png,
-    pixels_of,
-    rearranged,
-    resized,
-    saved,
-    segment,
-    take,
-    with_chunks,
-    with_exif,
-    write,
-)
+from pictures import ORIENTATION, lanczos, opened, pixels_of, rearranged, resized, saved, take, write
 from PIL import Image
 from releases import PALETTE, chunk, index_of, png, read
 
@@ -36,6 +21,20 @@ from conversion.release.images import decode_image, sized_image
 from conversion.release.masks import mask_indices, sized_mask, sized_part
 from conversion.release.rows import check_first
 from conversion.release.vocabulary import HQ, STANDARD
+
+
+def palette_png(pixels, palette, *chunks):
+    """A palette PNG of these indices; its rows are packed each after a byte for its filter, none."""
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    return png(*pixels.shape[::-1], 8, 3, rows, b"".join(chunks) + chunk(b"PLTE", bytes(palette)))
+
+
+def a_mask():
+    """An official mask in which all nineteen classes are."""
+    blocks = numpy.random.default_rng(0).permutation(numpy.arange(128 * 128) % 19).reshape(128, 128)
+    pixels = blocks.repeat(4, 0).repeat(4, 1)
+    return palette_png(pixels.astype(numpy.uint8), PALETTE)
+
 
 PAGE = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>No.</body></html>"
 FACE = saved(Image.linear_gradient("L").resize((1024, 1024)).convert("RGB"), "JPEG")
@@ -66,6 +65,21 @@ def as_jpeg(change):
 
 def of_size(*size):
     return as_jpeg(lambda image: image.resize(size))
+
+
+def segment(marker, content):
+    """A function of a JPEG, which gets one more segment."""
+    return lambda data: data[:2] + struct.pack(">HH", marker, len(content) + 2) + content + data[2:]
+
+
+def exif(orientation):
+    found = Image.Exif()
+    found[ORIENTATION] = orientation
+    return found.tobytes().removeprefix(b"Exif\0\0")
+
+
+def with_exif(orientation):
+    return segment(0xFFE1, b"Exif\0\0" + exif(orientation))
 
 
 def frame_at(data):
@@ -125,6 +139,10 @@ REFUSED = {
 
 
 # -------------------------------------------------------------------------------------------------------------- masks
+
+
+def with_chunks(position, *pairs):
+    return lambda data: rearranged(data, lambda chunks: chunks.__setitem__(slice(position, position), pairs))
 
 
 def with_palette(palette, *chunks, value=None):

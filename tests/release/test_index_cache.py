@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import random
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -141,24 +142,21 @@ def test_a_loose_file_that_is_replaced_between_index_and_reading(role, change, c
 
 
 def test_so_many_indexes_are_kept_and_no_more(tiny, tmp_path):
-    root = tmp_path / "release"
-    write(root, [(path.name, path.read_bytes()) for path in tiny.rglob("*") if path.is_file()])
+    root, folder = shutil.copytree(tiny, tmp_path / "release"), tmp_path / "celeba_dialog_index"
     paths = []
     for count in range(7):
-        os.utime(root / "request.txt", (count, count))  # another state of the release
+        os.utime(at(root, "standard_requests"), (count, count))  # another state of the release
         key = key_of(root, tmp_path)
         open_index(key)
         os.utime(key.path, ns=(count, count))  # clocks are too coarse to tell which is the newest
         paths.append(key.path)
-        half = Path(f"{key.path}.0.tmp")  # left by a killed process
-        half.write_bytes(b"half")
-        another = half.with_name(f"another-{half.name}")
-        another.write_bytes(b"of another release")
+        Path(f"{key.path}.0.tmp").write_bytes(b"left by a killed process")
+        (folder / "another-0.tmp").write_bytes(b"of another release")
     assert len(set(paths)) == 7
-    left = (tmp_path / "celeba_dialog_index").glob("*.tmp")
-    assert another.exists() and sum(path.name.startswith(key.family) for path in left) == 1
-    kept = sorted(map(str, (tmp_path / "celeba_dialog_index").glob("*.index")))
-    assert kept == sorted(paths[-KEPT_INDEXES:])
+    assert sorted(path.name for path in folder.glob("*.tmp")) == sorted(
+        [Path(key.path).name + ".0.tmp", "another-0.tmp"]
+    )
+    assert sorted(map(str, folder.glob("*.index"))) == sorted(paths[-KEPT_INDEXES:])
     assert len(indexes) <= KEPT_INDEXES
 
 

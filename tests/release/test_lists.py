@@ -169,7 +169,6 @@ REFUSED = [
     ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg"), "line 4: 40 words, expected 41: "),
     ("mapping", mapping("1 41 000042.jpg x"), "line 2: 4 words, expected 3"),
     ("degrees", "0.jpg,0,0,0,0,0\n1.jpg 0 0 0 0 0\n", "line 2: '1.jpg 0 0 0 0 0' is no image"),
-    ("degrees", "0.jpg;0;0;0;0;0\n1.jpg;1,5;0;0;0;0\n", "line 2: '1,5', expected a degree"),
     ("identity", "0.jpg 5\n1.jpg 7,7\n", "line 2: '7,7', expected the number"),
     ("identity", '"0.jpg",5\n"1.jpg,7\n', "line 2: '\"1.jpg' is no image"),
     ("identity", ",image_id,identity\n0,0.jpg,5\n1,1.jpg,7\n", "line 2: starts with '0 0.jpg 5'"),
@@ -178,9 +177,7 @@ REFUSED = [
     ("degrees", "0.jpg 0 0 0 0 0\n1.jpg 1 2 -1 -1 3\n", "line 2: 2 of 5 values are missing"),
     ("degrees", "0.jpg,0,0,0,0,0\n1.jpg,1,,3,4,5\n", "line 2: 1 of 5 values are missing"),
     ("mapping", mapping("1 None 000042.jpg"), "line 2: 1 of 2 values are missing"),
-    ("partition", "000001.jpg 0\n000002.jpg None\n", "line 2: no number, expected 0, 1 or 2"),
     ("degrees", "0.jpg -1 -1 -1 -1 -1\n1.jpg\n", "2 rows, and not one of them says anything"),
-    ("identity", "0.jpg -1\n1.jpg None\n", "2 rows, and not one of them says anything"),
     ("attributes", ATTRIBUTE_ROWS.replace(" -1", " nan").replace(" 1", " nan"), "3 rows, and not one"),
 
     # Values that cannot be.
@@ -190,7 +187,6 @@ REFUSED = [
     ("mapping", mapping("1 42 000042.jpg"), "line 2: 1, 42 and 000042.jpg; expected an HQ file num"),
     ("mapping", mapping("1 8 000009.jpg"), "two HQ images come from 000009.jpg, where each has its own"),
     ("degrees", DEGREE_ROWS + "0.jpg 1 1 1 1 2\n", "lines 2 and 5: 0.jpg stands twice, with different values"),
-    ("identity", "0.jpg 5\n1.jpg 7\n0.jpg 6\n", "lines 1 and 3: 0.jpg stands twice"),
     ("requests_txt", "0.jpg\tA\n1.jpg\tB\n0.jpg\tC\n", "lines 1 and 3: 0.jpg stands twice"),
 
     # Count and header.
