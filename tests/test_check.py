@@ -76,11 +76,8 @@ def ruin(root, role):
     at(root, role).write_bytes(QUOTA)
 
 
-def lines_of(report):
-    return {line["role"]: line for line in report["files"]}
-
-
-# ------------------------------------------------------------------------------------------------- agreement with build
+def line_of(report, role):
+    return report["files"][list(FILES).index(role)]
 
 
 def what_builds(root, role):
@@ -165,7 +162,7 @@ def test_check_and_build_agree(role, defect, release):
     """Exit status 0 means that a full build works, and nothing else does."""
     defect(release, role)
     report = examine(Release(release))
-    line = lines_of(report)[role]
+    line = line_of(report, role)
     assert line["state"] in {remove: ("missing", "not needed"), shorten: ("partial",), ruin: ("damaged",)}[defect]
     assert line["count"] == {remove: None, shorten: line["official"] - 1, ruin: None}[defect]
     assert report["complete"] == what_builds(release, role)
@@ -185,9 +182,6 @@ def test_a_file_that_another_stands_in_for(role, defect, release):
         defect(release, other)
     assert not examine(Release(release))["complete"]
     assert not what_builds(release, role)
-
-
-# ------------------------------------------------------------------------------------------------------------- the text
 
 
 def test_a_part_of_the_release(partial, capsys):
@@ -223,12 +217,9 @@ def test_a_part_of_the_release(partial, capsys):
 def test_what_would_be_missing_is_said_in_the_words_of_the_columns(partial):
     for role in ("hq_captions", "hq_masks", "standard_labels", "labels_test"):
         remove(partial, role)
-    hq, standard = as_text(examine(Release(partial))).split("\n\n")[1].splitlines()
-    assert hq == (
+    assert as_text(examine(Release(partial))).split("\n\n")[1] == (
         "configs hq, hq_512, hq_256, hq_parts: can be built, incomplete: 4 of 30,000 images; mask is None; "
-        "caption and attribute_captions are empty"
-    )
-    assert standard == (
+        "caption and attribute_captions are empty\n"
         "config standard: can be built, incomplete: 18 of 202,599 images; "
         "bangs, eyeglasses, beard, smiling and age are -1 in the split test"
     )
@@ -256,9 +247,8 @@ def test_two_copies_of_a_file(release):
     shutil.copy(path, path.parent / "captions_hq (1).json")
     assert examine(Release(release))["complete"]
     path.write_bytes(path.read_bytes().replace(b"The ", b"the ", 1))
-    line = lines_of(examine(Release(release)))["hq_captions"]
-    assert line["state"] == "damaged"
-    assert "captions_hq.json" in line["note"] and "captions_hq (1).json" in line["note"]
+    line = line_of(examine(Release(release)), "hq_captions")
+    assert line["state"] == "damaged" and "captions_hq (1).json" in line["note"]
 
 
 def test_published_checksums(partial, monkeypatch):
@@ -273,7 +263,7 @@ def test_published_checksums(partial, monkeypatch):
     }
     for published, note in cases.items():
         monkeypatch.setitem(CHECKSUMS, "hq_attributes", Sums(*published))
-        assert lines_of(examine(Release(partial)))["hq_attributes"]["note"] == note
+        assert line_of(examine(Release(partial)), "hq_attributes")["note"] == note
 
 
 def test_sums_are_those_of_sha256sum(partial, capsys):
@@ -333,9 +323,6 @@ def test_deep_finds_a_bad_checksum(role, release):
     assert examine(Release(release))["complete"]
     (line,) = examine(Release(release), deep=True)["damaged_images"]
     assert f"{name} holds {len(content):,} bytes with CRC " in line
-
-
-# ------------------------------------------------------------------------------------------------------------ wrong use
 
 
 def test_nothing_of_the_release(tmp_path):

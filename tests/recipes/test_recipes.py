@@ -87,9 +87,6 @@ def assert_epochs(text, rows):
         assert 0 < float(epoch[3]) < math.inf
 
 
-# ------------------------------------------------------------------------------------------------------ text to image
-
-
 def test_text_to_image(home):
     options = "--dataset_name celeba_dialog --dataset_config_name hq_512 --image_column image --caption_column caption"
     assert_epochs(run(home, "text_to_image.py", *options.split()), len(truth(home, "hq_512", ["caption"])))
@@ -102,9 +99,6 @@ def test_a_filtered_set_is_handed_on(home, tmp_path):
         row["image"] for row in smiling
     ]
     assert_epochs(run(home, "text_to_image.py", "--dataset_name", "smiling"), len(smiling))
-
-
-# ------------------------------------------------------------------------------------------------------- segmentation
 
 
 def test_segmentation(home):
@@ -148,9 +142,6 @@ def test_in_a_mirror_left_and_right_change_places(home):
     assert len(seen) == 6
 
 
-# --------------------------------------------------------------------------------------------------------- grey masks
-
-
 @pytest.fixture(scope="module")
 def grey(home):
     """What the recipe writes, read by pyarrow alone."""
@@ -189,9 +180,6 @@ def test_grey_masks_harm_nothing(grey, home):
     assert datasets.load_dataset(str(home / "grey"), split="train").features == features
 
 
-# ----------------------------------------------------------------------------------------------------- classification
-
-
 def test_classification(home):
     text = run(home, "classification.py")
     count = len(truth(home, "standard", ["smiling"]))
@@ -225,9 +213,6 @@ def test_timm(here):
     assert [dataset[index][1] for index in range(len(dataset))] == degrees
 
 
-# ----------------------------------------------------------------------------------------------------- image and text
-
-
 def test_image_and_text(home):
     text = run(home, "image_text.py")
     rows = truth(home, "hq_256", ["caption", "attribute_captions"])
@@ -244,13 +229,6 @@ def test_no_text_of_an_image_is_empty(home):
         assert image_text.texts_of(row) == [row["caption"], *each]
 
 
-# ----------------------------------------------------------------------------------------------------------- dialogue
-
-REQUEST = {"attribute": "bangs", "mode": "target", "direction": "none", "value": -1, "target": 5}
-CHANGE = {"attribute": "smiling", "mode": "change_definite", "direction": "negative", "value": 2, "target": -1}
-VAGUE = {"attribute": "beard", "mode": "change_indefinite", "direction": "positive", "value": -1, "target": -1}
-
-
 def test_dialogue(home):
     text = run(home, "dialogue.py")
     requests = [row["request"] for row in truth(home, "hq_256", ["request"])]
@@ -261,19 +239,19 @@ def test_dialogue(home):
 
 
 @pytest.mark.parametrize(
-    "request_, degree, wanted",
-    [(REQUEST, 0, 5), (CHANGE, 4, 2), (CHANGE, 1, 0), (VAGUE, 0, 1), (VAGUE, 5, 5)],
+    "mode, direction, value, target, degree, wanted",
+    [
+        ("target", "none", -1, 5, 0, 5),
+        ("change_definite", "negative", 2, -1, 4, 2),
+        ("change_definite", "negative", 2, -1, 1, 0),
+        ("change_indefinite", "positive", -1, -1, 0, 1),
+        ("change_indefinite", "positive", -1, -1, 5, 5),
+    ],
 )
-def test_what_a_request_asks_for(request_, degree, wanted):
-    assert dialogue.wanted(request_, degree) == wanted
-
-
-def test_the_answer_is_prose():
-    assert dialogue.answer(REQUEST, 0) == (
-        "I see: no bangs, all of the forehead visible. "
-        "I will change that to: long bangs, nothing of the forehead visible."
-    )
-    assert dialogue.answer(VAGUE, 5) == "That is so already: bushy: long and not groomed."
+def test_what_a_request_asks_for(mode, direction, value, target, degree, wanted):
+    request = {"attribute": "bangs", "mode": mode, "direction": direction, "value": value, "target": target}
+    assert dialogue.wanted(request, degree) == wanted
+    assert ("That is so already: " in dialogue.answer(request, degree)) == (wanted == degree)
 
 
 def test_every_request_is_answered_by_its_labels(here):
@@ -297,9 +275,6 @@ def test_every_request_is_answered_by_its_labels(here):
     assert modes == {0, 1, 2}
 
 
-# ---------------------------------------------------------------------------------------------------------- streaming
-
-
 @pytest.mark.parametrize("processes", [1, 2])
 def test_stop_and_resume(processes, home):
     sizes = [pq.read_metadata(path).num_rows for path in shards(home, "standard")]
@@ -314,9 +289,6 @@ def test_stop_and_resume(processes, home):
         assert int(found) == processes
         assert int(before) == 8 * processes
         assert int(before) + int(after) == int(different) == sum(sizes)
-
-
-# ----------------------------------------------------------------------------------------------------------- analysis
 
 
 def test_analysis(here):
@@ -334,9 +306,6 @@ def test_analysis(here):
     expected = collections.Counter(tuple(names[field][each[field]] for field in names) for each in labels)
     assert {row[:3]: row[3] for row in analysis.requests(features).rows()} == expected
     assert "very_big_smile" in run(here, "analysis.py")
-
-
-# --------------------------------------------------------------------------------------------------------- the README
 
 
 def test_the_readme_tells_every_recipe():

@@ -30,31 +30,18 @@ def tokenizer(texts, specials=(), max_length=77):
 
 def segformer(id2label):
     """A SegFormer for so many classes, and its image processor."""
-    config = transformers.SegformerConfig(
-        id2label=id2label,
-        label2id={name: index for index, name in id2label.items()},
-        num_encoder_blocks=2,
-        depths=[1, 1],
-        sr_ratios=[4, 2],
-        hidden_sizes=[8, 16],
-        patch_sizes=[7, 3],
-        strides=[4, 2],
-        num_attention_heads=[1, 2],
-        mlp_ratios=[2, 2],
-        decoder_hidden_size=16,
-    )
+    names = dict(id2label=id2label, label2id={name: index for index, name in id2label.items()})
+    encoder = dict(num_encoder_blocks=2, depths=[1, 1], hidden_sizes=[8, 16], num_attention_heads=[1, 2])
+    encoder |= dict(patch_sizes=[7, 3], strides=[4, 2], sr_ratios=[4, 2], mlp_ratios=[2, 2])
+    config = transformers.SegformerConfig(**names, **encoder, decoder_hidden_size=16)
     processor = transformers.SegformerImageProcessor(size={"height": 128, "width": 128}, do_reduce_labels=False)
     return transformers.SegformerForSemanticSegmentation(config), processor
 
 
 def vit(names, problem_type):
     """A ViT for images of 64×64 that tells these classes, and its image processor."""
-    config = transformers.ViTConfig(
-        id2label=dict(enumerate(names)),
-        label2id={name: index for index, name in enumerate(names)},
-        problem_type=problem_type,
-        **_VISION,
-    )
+    labels = dict(id2label=dict(enumerate(names)), label2id={name: index for index, name in enumerate(names)})
+    config = transformers.ViTConfig(**labels, problem_type=problem_type, **_VISION)
     return transformers.ViTForImageClassification(config), transformers.ViTImageProcessor(size=_SQUARE)
 
 

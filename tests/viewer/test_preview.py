@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from unittest import mock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -49,9 +50,6 @@ def squeeze(text):
 def evenly(rows, count):
     """`count` rows from the first to the last, as evenly as whole numbers allow."""
     return [rows[index * (len(rows) - 1) // (count - 1)] for index in range(count)]
-
-
-# ------------------------------------------------------------------------------------------------------------ the sheet
 
 
 @pytest.mark.parametrize("config", ["hq_parts", "standard"])
@@ -146,8 +144,6 @@ def test_where_split_and_rows_choose(demo, draw, drawn):
     names = [row["file_name"] for row in demo.splits("hq")["test"]]
     assert [text for text in texts(drawn) if text.endswith(".jpg")] == names
 
-
-# ---------------------------------------------------------------------------------------------------------------- texts
 
 HOSTILE = "Frau Ämilie — naïve, 日本語 😀 العربية \u200b\u0000\ud800 " + "x" * 400 + " end. " + "word " * 60
 
@@ -253,11 +249,7 @@ def test_neither_release_nor_built_folder(tmp_path, draw):
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(demo, tmp_path, capsys, monkeypatch):
     png = tmp_path / "sheet.png"
     png.write_bytes(b"old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(Image.Image, "save", mock.Mock(side_effect=OSError(28, "No space left on device")))
     assert command_line.main(["preview", str(demo.root), str(png), "--rows", "1"]) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert png.read_bytes() == b"old"
