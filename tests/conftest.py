@@ -18,6 +18,7 @@ os.environ.pop("CELEBA_DIALOG_RELEASE", None)
 
 from making import write_release  # noqa: E402
 
+from conversion.release.errors import logger  # noqa: E402
 from conversion.release.vocabulary import SPLITS  # noqa: E402
 
 
@@ -69,6 +70,32 @@ def installed(tmp_path_factory):
             folder.mkdir()
             installation.install(installation.build_wheel(folder), commands.parent)
     return commands
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """What the package warns of."""
+    found = []
+    monkeypatch.setattr(logger, "warning", found.append)
+    return found
+
+
+@pytest.fixture
+def loaded(tmp_path, warnings):
+    """A function that makes a stream and prepares rows, by the class and by name: what the package warned of."""
+    import datasets
+
+    import celeba_dialog
+
+    def loaded(root, config):
+        celeba_dialog.register()
+        for cache in ("one", "other"):
+            options = dict(data_dir=str(root), cache_dir=str(tmp_path / cache))
+            celeba_dialog.CelebADialog(config_name=config, **options).as_streaming_dataset()
+            datasets.load_dataset("celeba_dialog", config, **options)
+        return warnings
+
+    return loaded
 
 
 @pytest.fixture(scope="session")

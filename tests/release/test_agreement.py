@@ -11,7 +11,7 @@ from releases import at, change_json, edit
 
 from conversion.release.agreement import check_agreement, check_captions_fit, check_degrees_fit
 from conversion.release.copies import compare_copies
-from conversion.release.errors import ConflictError, logger
+from conversion.release.errors import ConflictError
 from conversion.release.finding import Release
 from conversion.release.lists import read_attributes, read_degrees, read_mapping
 from conversion.release.official import FILES
@@ -70,15 +70,6 @@ def refused(root, config, call=lambda root, config: read_index(Release(root), co
     return str(caught.value)
 
 
-class Named:
-    """A release of all files, for the functions that name them."""
-
-    sources = {"standard_labels": [], "labels_train": []}
-
-    def named(self, role):
-        return FILES[role].name
-
-
 # -------------------------------------------------------------------------------- what the loader sees by itself
 
 
@@ -130,16 +121,16 @@ def test_captions_of_other_images(copy):
     assert read_index(Release(copy), "standard").table.num_rows == 90  # nothing there to hold them against
 
 
-def test_few_captions_of_other_images_are_let_pass():
+def test_few_captions_of_other_images_are_let_pass(demo):
     """From forty that tell he or she on, and more than a tenth in contradiction."""
     for of_men, of_women in ((0, 39), (90, 10), (36, 4), (0, 40), (35, 5), (80, 10)):
         captions = ["The man is young."] * of_men + ["She has a big smile."] * of_women + ["He or she?"] * 9
         male = np.ones(len(captions), np.int8)
         if (of_men, of_women) in ((0, 39), (90, 10), (36, 4)):
-            check_captions_fit(Named(), STANDARD, pa.array(captions), male)
+            check_captions_fit(Release(demo.root), STANDARD, pa.array(captions), male)
         else:
             with pytest.raises(ConflictError, match=f"on Male in {of_women} of {of_men + of_women} images"):
-                check_captions_fit(Named(), STANDARD, pa.array(captions), male)
+                check_captions_fit(Release(demo.root), STANDARD, pa.array(captions), male)
 
 
 def test_the_text_beside_the_structured_request(copy):
@@ -203,10 +194,8 @@ def test_what_only_one_file_says_is_no_conflict(copy, demo):
 
 @pytest.mark.parametrize("config, role", [("standard", "labels_train"), ("standard", "partition"),
                                           ("hq", "standard_attributes"), ("hq", "hq_requests_txt")])  # fmt: skip
-def test_a_copy_that_cannot_be_read_is_left_aside(config, role, copy, monkeypatch):
+def test_a_copy_that_cannot_be_read_is_left_aside(config, role, copy, warnings):
     """Nothing comes from it, so the loader says nothing; whoever compares says that it cannot be compared."""
-    warnings = []
-    monkeypatch.setattr(logger, "warning", warnings.append)
     edit(copy, role, lambda data: b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>")
     index = read_index(Release(copy), config)
     assert role not in index.counts and not warnings
@@ -216,7 +205,7 @@ def test_a_copy_that_cannot_be_read_is_left_aside(config, role, copy, monkeypatc
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real excerpts are not beside the checkout")
-def test_the_real_files_agree():
+def test_the_real_files_agree(demo):
     """All real labels there are: degrees with their attributes, 30,000 HQ attributes with the standard ones,
     and 50 captions with Male."""
     degrees, _ = read_degrees((REAL / "standard/train_attr_list.txt").read_bytes(), "t", STANDARD)
@@ -226,9 +215,11 @@ def test_the_real_files_agree():
     mapping, _ = read_mapping((REAL / "hq/CelebA-HQ-to-CelebA-mapping.txt").read_bytes(), "m", HQ)
     for column, name in enumerate(RELEASE_NAMES.values()):
         attribute = attributes[:, ATTRIBUTES.index(name)]
-        check_degrees_fit(Named(), STANDARD, column, degrees[:, column], attribute)
-    check_agreement(Named(), "attributes", "standard_attributes", attributes[mapping], "hq_attributes", theirs)
+        check_degrees_fit(Release(demo.root), STANDARD, column, degrees[:, column], attribute)
+    check_agreement(
+        Release(demo.root), "attributes", "standard_attributes", attributes[mapping], "hq_attributes", theirs
+    )
     captions = json.loads((REAL / "standard/overall_captions_000001-000050.json").read_bytes())
     texts = ["", *(captions[f"{number:06d}.jpg"] for number in range(1, 51))]
     male = attributes[:51, ATTRIBUTES.index("Male")]
-    check_captions_fit(Named(), STANDARD, pa.array(texts), male)
+    check_captions_fit(Release(demo.root), STANDARD, pa.array(texts), male)

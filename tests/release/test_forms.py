@@ -127,10 +127,8 @@ class Forms:
             ("hq_labels", "combined-annotation-hq (1).txt"),
             ("hq_attributes", "CelebAMask_HQ_attribute_anno copy.txt"),
             ("hq_captions", "captions-hq.json.txt"),
-            ("standard_attributes", "list_attr_celeba.txt.txt"),
             ("standard_labels", "COMBINED_ANNOTATION.TXT"),
             ("hq_images", "Image 2.zip"),
-            ("hq_parts", "CelebAMask_HQ_mask_anno-1.zip"),
             ("standard_images", "img-align-celeba - Copy (2).ZIP"),
         ):
             at(root, role).rename(root / name)

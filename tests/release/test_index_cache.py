@@ -15,7 +15,7 @@ from releases import at, edit, images_of, members, pack
 
 from celeba_dialog import CelebADialog
 from conversion.release import index as index_module
-from conversion.release.errors import ChangedReleaseError, ConflictError, MissingFileError, logger
+from conversion.release.errors import ChangedReleaseError, ConflictError, MissingFileError
 from conversion.release.finding import Release
 from conversion.release.index import KEPT_INDEXES, index_key, indexes, load_index, open_index
 from conversion.release.rows import read_rows
@@ -29,14 +29,6 @@ def forgetful():
     indexes.clear()
     yield
     indexes.clear()
-
-
-@pytest.fixture
-def warnings(monkeypatch):
-    """What the package warns of."""
-    found = []
-    monkeypatch.setattr(logger, "warning", found.append)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -307,17 +299,6 @@ def test_links_in_a_shared_cache_lead_nowhere(tiny, tmp_path, monkeypatch, warni
     assert forgotten(open_index, key).table.num_rows == 6
     assert victim.read_text() == "mine"
     assert any("is a link" in text for text in warnings)
-
-
-@pytest.mark.parametrize("mask, mode", [(0o077, 0o600), (0o022, 0o644)])
-def test_the_index_is_as_open_as_other_new_files(mask, mode, tiny, tmp_path):
-    before = os.umask(mask)
-    try:
-        key = key_of(tiny, tmp_path)
-        open_index(key)
-    finally:
-        os.umask(before)
-    assert os.stat(key.path).st_mode & 0o777 == mode
 
 
 def test_a_lock_that_is_stuck(tiny, tmp_path, monkeypatch, warnings):

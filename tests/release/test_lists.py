@@ -136,7 +136,6 @@ OTHER_DEGREES = {
     "Bangs Eyeglasses No_Beard Smiling Old": "'Old'",
     "Bangs Eyeglasses Beard No_Beard Young": "'Beard', 'No_Beard'",
     "Bangs Bangs No_Beard Smiling Young": "'Bangs', 'Bangs'",
-    "Bang Glasses Beards Smile Ages": "'Bang', 'Glasses', 'Beards', 'Smile', 'Ages'",
 }
 FORTY = ". These are the forty binary attributes, which other projects keep under this name. "
 

@@ -29,22 +29,6 @@ def names(index, split):
     return index.table["file_name"].to_pylist()[slice(*index.splits.get(split, (0, 0)))]
 
 
-@pytest.fixture
-def loaded(tmp_path, caplog):
-    """A function that makes a stream and prepares rows, by the class and by name: the lines that were logged."""
-
-    def loaded(root, config):
-        caplog.clear()
-        celeba_dialog.register()
-        for cache in ("one", "other"):
-            options = dict(data_dir=str(root), cache_dir=str(tmp_path / cache))
-            celeba_dialog.CelebADialog(config_name=config, **options).as_streaming_dataset()
-            datasets.load_dataset("celeba_dialog", config, **options)
-        return [record.getMessage() for record in caplog.records if record.name == "celeba_dialog"]
-
-    return loaded
-
-
 # ---------------------------------------------------------------------------------------------------------- splits
 
 
