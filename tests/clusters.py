@@ -19,11 +19,8 @@ if __name__ == "__main__":
 def cluster(python, folder, environment, workers=1, lacking=()):
     """The address of a scheduler with some workers, processes that end with the block.
 
-    Args:
-        python: the interpreter of their environment.
-        folder: what they may write to.
-        environment: their variables.
-        lacking: names of modules that they cannot import.
+    They have the interpreter `python` and the variables `environment`, write to `folder`, and cannot import the modules
+    in `lacking`.
     """
     (folder / "cluster.py").write_text(PROGRAM)
     with subprocess.Popen(  # noqa: S603

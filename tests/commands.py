@@ -10,14 +10,15 @@
 import hashlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+import drive
 import pyarrow.parquet as pq
 
 from conversion.release.official import FILES
@@ -43,16 +44,10 @@ class Process(NamedTuple):
     def wait(self):
         """Done, when that is so. Kills the command after TIMEOUT."""
         # The end of the file is the end of the process that held it open, and of all it has forked.
-        pipe = os.open(self.folder / "alive", os.O_RDONLY)
-        alarm = signal.signal(signal.SIGALRM, lambda *_: os.killpg(self.pid, signal.SIGKILL))
-        signal.alarm(TIMEOUT)
-        try:
-            while os.read(pipe, 1):
-                pass
-        finally:
-            signal.alarm(0)
-            signal.signal(signal.SIGALRM, alarm)
-            os.close(pipe)
+        with open(self.folder / "alive", "rb") as pipe:
+            if not select.select([pipe], [], [], TIMEOUT)[0]:
+                os.killpg(self.pid, signal.SIGKILL)
+            pipe.read()
         status = int((self.folder / "status").read_text())
         events = self.folder / "events"
         text = (self.folder / "output").read_text(errors="backslashreplace")
@@ -115,30 +110,23 @@ class Commands:
 
 def held(root, role):
     """How much of what an official file holds is there, counted by other means than the readers."""
-    path = Path(root) / FILES[role].path
-    if path.suffix == ".zip":
-        return len([name for name in zipfile.ZipFile(path).namelist() if name.endswith((".jpg", ".png"))])
-    if path.suffix == ".json":
-        return len(json.loads(path.read_bytes()))
-    return path.read_text().count(".jpg")
+    path = FILES[role].path
+    return drive.held((Path(root) / path).read_bytes(), path)
 
 
 def tree(folder):
     """{path below a folder: SHA-256} of all its files, hidden ones too; {} where there is no such folder."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(Path(folder).rglob("*"))
-        if path.is_file()
-    }
+    return _each_file(folder, lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def stamps(folder):
     """{path below a folder: what changes when the file is written again} of all its files."""
-    return {
-        path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns)
-        for path in Path(folder).rglob("*")
-        if path.is_file()
-    }
+    return _each_file(folder, lambda path: (path.stat().st_ino, path.stat().st_mtime_ns))
+
+
+def _each_file(folder, value):
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): value(path) for path in paths}
 
 
 def read_splits(out, config):

@@ -26,7 +26,6 @@ from conversion.release.finding import code_digest
 from conversion.release.official import CHECKSUMS, FILES, Sums
 
 ROOT = Path(__file__).resolve().parents[1]
-NOBODY = 65534
 
 
 def serve():
@@ -183,17 +182,13 @@ def strike(signal_name, at, whom="group", folder=None):
     struck = mmap.mmap(-1, 1)
 
     def on_event(number, name):
-        if number < at or struck[0]:
+        if number < at or struck[0] or whom == "worker" and os.getpid() == main:  # of workers, the first that comes by
             return
+        struck[0] = 1
         if whom == "group":
-            struck[0] = 1
             os.killpg(main, signal_number)
-        elif whom == "main":
-            struck[0] = 1
-            os.kill(main, signal_number)
-        elif os.getpid() != main:  # a worker, the first that comes by
-            struck[0] = 1
-            os.kill(os.getpid(), signal_number)
+        else:
+            os.kill(os.getpid() if whom == "worker" else main, signal_number)
 
     _count_events(folder, on_event)
 
@@ -245,13 +240,6 @@ def fail(error, at, folder):
     _count_events(folder, on_event)
 
 
-def nobody(folder):
-    """Goes on as the user nobody."""
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
-
-
 def limit(name, value, folder):
     """Sets a limit of the resource module: "RLIMIT_FSIZE"."""
     import resource
@@ -287,32 +275,20 @@ def no_working_folder(folder):
     os.rmdir(os.getcwd())
 
 
-def slow(seconds, folder):
-    """Has the code that writes shards take its time, so that something can happen meanwhile."""
+def slow(seconds, interrupt=False, folder=None):
+    """Has the code that writes shards take its time; `interrupt`: and the command be interrupted once then."""
     from conversion.parquet import shards
 
-    usual = shards.to_parquet
+    main, struck, usual = os.getpid(), mmap.mmap(-1, 1), shards.to_parquet
 
     def slowly(*arguments):
+        if interrupt and not struck[0]:
+            struck[0] = 1  # in all processes
+            os.killpg(main, signal.SIGINT)
         time.sleep(seconds)
         return usual(*arguments)
 
     shards.to_parquet = slowly
-
-
-def stuck(folder):
-    """Has the code that writes shards hang for ever, and the command be interrupted once then."""
-    from conversion.parquet import shards
-
-    main, struck = os.getpid(), mmap.mmap(-1, 1)  # which is shared with the workers
-
-    def hang(*_):
-        if not struck[0]:
-            struck[0] = 1
-            os.killpg(main, signal.SIGINT)
-        time.sleep(10_000)
-
-    shards.to_parquet = hang
 
 
 def interrupt_that_is_lost(folder):

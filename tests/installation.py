@@ -11,24 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # What is in the repository, at its top level. Builds leave files beside their sources, so they get a copy.
 TOP = (
-    ".ci",
-    ".gitignore",
-    "CHANGELOG.md",
-    "CITATION.cff",
-    "CONTRIBUTING.md",
-    "LICENSE",
-    "MANIFEST.in",
-    "Makefile",
-    "README.md",
-    "celeba_dialog.py",
-    "conversion",
-    "dataset_card",
-    "pyproject.toml",
-    "requirements-dev.txt",
-    "requirements.txt",
-    "tests",
-    "tox.ini",
-)
+    ".ci .gitignore CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE MANIFEST.in Makefile README.md celeba_dialog.py "
+    "conversion dataset_card pyproject.toml requirements-dev.txt requirements.txt tests tox.ini"
+).split()
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}  # so that the same files give the same bytes
 
 # What pip asks of the build backend, in a process that could not import what the project needs.
@@ -42,15 +27,11 @@ getattr(setuptools.build_meta, sys.argv[1])(sys.argv[2])
 
 def copy_sources(folder):
     """A copy of what is in the repository: the path of the folder, which must not exist."""
-    return Path(
-        shutil.copytree(
-            ROOT,
-            folder,
-            ignore=lambda path, names: [
-                name for name in names if name == "__pycache__" or (path == str(ROOT) and name not in TOP)
-            ],
-        )
-    )
+
+    def ignored(path, names):
+        return [name for name in names if name == "__pycache__" or (path == str(ROOT) and name not in TOP)]
+
+    return Path(shutil.copytree(ROOT, folder, ignore=ignored))
 
 
 def build_wheel(folder, how="build_wheel"):
@@ -82,13 +63,8 @@ def install(wheel, folder):
 
 def environment(commands, home, **more):
     """The variables of a user with these commands and this home folder, and without anything else of ours."""
-    return {
-        "HOME": str(home),
-        "HF_HUB_OFFLINE": "1",
-        "LANG": "C.UTF-8",
-        "PATH": f"{commands}:/usr/bin:/bin",
-        **more,
-    }
+    path = f"{commands}:/usr/bin:/bin"
+    return {"HOME": str(home), "HF_HUB_OFFLINE": "1", "LANG": "C.UTF-8", "PATH": path, **more}
 
 
 def run(commands, home, *words, cwd=None, **more):

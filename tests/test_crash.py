@@ -10,12 +10,11 @@ import errno
 import functools
 import hashlib
 import io
+import json
 import os
 import random
 import shutil
 import signal
-import stat
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ import fsspec
 import pytest
 from commands import Commands, read_splits, tree
 from drive import holding
-from faults import NOBODY
 from fsspec.implementations.memory import MemoryFile
 from hub import Hub
 from making import write_release
@@ -39,7 +37,6 @@ pytest_plugins = ["building"]
 pytestmark = pytest.mark.trials
 
 PLAIN = ("plain_card",)
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 @dataclass(eq=False)
@@ -185,9 +182,9 @@ BUILD = [  # every second of them where OUT holds an earlier build
     Case("Ctrl-C near the end", strike("SIGINT", 0.97), 130, INTERRUPTED),
     Case("SIGINT to the main process", strike("SIGINT", 0.4, "main"), 130, INTERRUPTED),
     Case("SIGTERM", strike("SIGTERM", 0.5), -15),
+    Case("Ctrl-C under nohup", lambda events: [("nohup",), ("strike", "SIGINT", 100)], 0),
     Case("SIGKILL of the main process", strike("SIGKILL", 0.3, "main"), -9),
     Case("SIGKILL of a worker", strike("SIGKILL", 0.4, "worker"), 1, "A worker process died"),
-    Case("no space at first", failing("ENOSPC", 0), 1, NO_SPACE),
     Case("no space in the middle", failing("ENOSPC", 0.5), 1, KEPT),
     Case("no space, one worker", failing("ENOSPC", 0.6), 1, KEPT, workers=1),
     Case("no space at the end", failing_last("ENOSPC", "os.fsync"), 1, NO_SPACE),
@@ -195,6 +192,8 @@ BUILD = [  # every second of them where OUT holds an earlier build
     Case("no space for the rename", failing_last("ENOSPC", "os.rename"), 1, NO_SPACE),
     Case("a disk that breaks", failing("EIO", 0.6), 1, "Input/output error"),
     Case("a quota", quota, 1, "File too large"),
+    Case("no permission to replace OUT", failing_last("EACCES", "os.rename", 2), 1, "Permission denied", workers=1),
+    Case("no permission", failing("EACCES", 0), 1, "Permission denied"),
 ]
 
 
@@ -215,7 +214,6 @@ def test_build(case, world, tmp_path):
 VERIFY = [
     Case("Ctrl-C", strike("SIGINT", 0.7), 130, "Interrupted."),
     Case("Ctrl-C, one worker", strike("SIGINT", 0.7), 130, "Interrupted.", workers=1),
-    Case("SIGTERM", strike("SIGTERM", 0.6), -15),
     Case("SIGKILL while the index is written", strike("SIGKILL", 0), -9),
     Case("SIGKILL of a worker", strike("SIGKILL", 0.7, "worker"), 1, "A worker process died"),
     Case("a cache without space", failing("ENOSPC", 0), 0, "every process reads the annotations by itself"),
@@ -232,84 +230,74 @@ def test_verify(case, world, tmp_path):
     assert (done.status, "29 rows" in done.text) == (0, True), done.text
 
 
-FETCH = [
-    Case("Ctrl-C", strike("SIGINT", 0.4), 130, INTERRUPTED),
-    Case("SIGTERM", strike("SIGTERM", 0.6), -15),
-    *(Case(f"SIGKILL at {part}", strike("SIGKILL", part), -9) for part in (0, 0.2, 0.5, 0.9)),
-    Case("no space", failing("ENOSPC", 0.5), 1, NO_SPACE),
-    Case("a quota", quota, 1, "File too large"),
+NETWORK = [
+    Case("Ctrl-C", strike("SIGINT", 0.5), 130, INTERRUPTED),
+    Case("SIGTERM", strike("SIGTERM", 0.7), -15),
+    *(Case(f"SIGKILL at {part}", strike("SIGKILL", part), -9) for part in (0, 0.3, 0.6, 0.95)),
 ]
+FETCH = [*NETWORK, Case("no space", failing("ENOSPC", 0.5), 1, NO_SPACE), Case("a quota", quota, 1, "File too large")]
+
+
+def all_of(table, run, found):
+    """Runs a command as each case says, in a place of its own, and then to its end. found(name) is what is there."""
+    for name in ("first", "undisturbed"):  # the first one may also write a library's own files
+        done = run(name, [("record",)])
+        assert done.status == 0, done.text
+    for case in table:
+        disturbed(case, functools.partial(run, case.name), done.events)
+        found(case.name)
+        again = run(case.name)
+        assert again.status == 0, f"{case.name}: {again.text}"
+        assert found(case.name) == found("undisturbed"), case.name
 
 
 def test_fetch(world, tmp_path, monkeypatch):
-    """All of the table, one after the other on new folders."""
+    """No file has its name before it is whole."""
     contents = {role: (world.small / file.path).read_bytes() for role, file in FILES.items()}
     good = {FILES[role].path: hashlib.sha256(data).hexdigest() for role, data in contents.items()}
     with holding(contents, monkeypatch) as drive:
-        official = {
-            role: (FILES[role].total, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
-            for role, data in contents.items()
-        }
+        sums = {role: hashlib.md5(data, usedforsecurity=False).hexdigest() for role, data in contents.items()}
+        official = {role: (FILES[role].total, len(data), sums[role]) for role, data in contents.items()}
 
-        def fetch(out, faults=()):
+        def fetch(name, faults=()):
             own = {
                 "faults": [("as_official", official), *faults],
                 "environment": {"CELEBA_DIALOG_DRIVE": drive.address},
             }
-            return world.commands.run("fetch", out, "--accept-agreement", **own)
+            return world.commands.run("fetch", tmp_path / name, "--accept-agreement", **own)
 
-        done = fetch(tmp_path / "undisturbed", [("record",)])
-        assert done.status == 0, done.text
-        undisturbed = fetched(tmp_path / "undisturbed")
-        assert undisturbed.items() <= good.items()
-        for case in FETCH:
-            out = tmp_path / case.name
-            disturbed(case, functools.partial(fetch, out), done.events)
-            assert fetched(out).items() <= good.items(), case.name
-            again = fetch(out)
-            assert again.status == 0, f"{case.name}: {again.text}"
-            assert fetched(out) == undisturbed, case.name
+        def found(name):
+            files = {path: digest for path, digest in tree(tmp_path / name).items() if "/." not in f"/{path}"}
+            assert files.items() <= good.items()
+            return files
 
-
-def fetched(out):
-    """The files that a fetch has put in their places, without those it works on."""
-    return {path: digest for path, digest in tree(out).items() if "/." not in f"/{path}"}
-
-
-PUSH = [
-    Case("Ctrl-C", strike("SIGINT", 0.5), 130, INTERRUPTED),
-    Case("SIGTERM", strike("SIGTERM", 0.8), -15),
-    *(Case(f"SIGKILL at {part}", strike("SIGKILL", part), -9) for part in (0, 0.3, 0.6, 0.95)),
-]
+        all_of(FETCH, fetch, found)
 
 
 def test_push(world, tmp_path):
-    """All of the table, each on a repository of its own: it holds nothing, or all that was built."""
+    """A repository holds nothing, or all that was built."""
     good = {path: (world.fine / path).read_bytes() for path in world.good}
     own = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
     with Hub() as hub, Commands(tmp_path / "commands", own | {"HF_ENDPOINT": hub.endpoint}) as commands:
         token = {"HF_TOKEN": hub.token("write", owner="org")}
 
-        def push(repository, faults=()):
-            return commands.run("push", world.fine, repository, faults=faults, environment=token)
+        def push(name, faults=()):
+            return commands.run("push", world.fine, repository(name), faults=faults, environment=token)
 
-        for repository in ("org/first", "org/second"):  # the first one also writes the client's own files
-            done = push(repository, [("record",)])
-            assert done.status == 0, done.text
-        for number, case in enumerate(PUSH):
-            repository = f"org/repository-{number}"
-            disturbed(case, functools.partial(push, repository), done.events)
-            if repository in hub.repositories:
-                assert hub.repositories[repository].private
-                assert pushed(hub, repository) in ({}, good), case.name
-            again = push(repository)
-            assert again.status == 0, f"{case.name}: {again.text}"
-            assert pushed(hub, repository) == good, case.name
+        def repository(name):
+            return f"org/{name.replace(' ', '-')}"
+
+        def found(name):
+            if repository(name) not in hub.repositories:
+                return {}
+            assert hub.repositories[repository(name)].private
+            files = hub.files(repository(name))
+            files.pop(".gitattributes", None)
+            assert files in ({}, good)
+            return files
+
+        all_of(NETWORK, push, found)
         assert not hub.errors
-
-
-def pushed(hub, repository):
-    return {path: data for path, data in hub.files(repository).items() if path != ".gitattributes"}
 
 
 # --------------------------------------------------------------------------------------------------------------- Ctrl-C
@@ -325,7 +313,7 @@ def interrupt_twice(process, rng, longest):
     done = process.wait()
     assert done.status in (130, 0), (done.status, done.text)
     assert "Traceback" not in done.text and "Exception" not in done.text, done.text
-    assert done.status == 0 or said(done) in ("", f"{INTERRUPTED}\n")
+    assert done.status == 0 or said(done).rstrip() in ("", INTERRUPTED)  # the second one may strike at the line's end
     return done.status == 130
 
 
@@ -352,8 +340,8 @@ def test_interrupted_twice_at_any_moment(workers, world, tmp_path):
 @pytest.mark.parametrize(
     "workers, faults",
     [
-        (1, [("stuck",), ("patience", 0.5)]),
-        (2, [("stuck",), ("patience", 0.5)]),
+        (1, [("slow", 10_000, True), ("patience", 0.5)]),
+        (2, [("slow", 10_000, True), ("patience", 0.5)]),
         (2, [("interrupt_that_is_lost",)]),
     ],
 )
@@ -362,13 +350,6 @@ def test_an_interrupt_is_heard_whatever_hangs(workers, faults, world, tmp_path):
     done = world.run("build", out, workers=workers, faults=faults)
     assert (done.status, said(done)) == (130, f"{INTERRUPTED}\n")
     finishes(world, out, workers=workers)
-
-
-def test_nohup(world, tmp_path):
-    """Who starts a command with Ctrl-C ignored wants it to go on."""
-    done = world.run("build", tmp_path / "celeba_dialog", faults=[("nohup",), ("strike", "SIGINT", 100)])
-    assert done.status == 0, done.text
-    assert tree(tmp_path / "celeba_dialog") == world.good
 
 
 def test_spawned_workers(world, tmp_path):
@@ -429,74 +410,14 @@ def test_a_release_on_a_broken_disk(command, small, tmp_path, monkeypatch, capsy
     disk.store.clear()
 
 
-# ---------------------------------------------------------------------------------------------------------- permissions
-
-
-@pytest.fixture
-def nobodys(world):
-    """A folder of the user nobody, who cannot reach those of pytest: the release, and what was built from another."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        shutil.copytree(world.small, folder / "release")
-        shutil.copytree(world.old, folder / "build" / "celeba_dialog")
-        (folder / "cache").mkdir()
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
-        yield folder
-
-
-def as_nobody(world, command, folder):
-    options = {"release": folder / "release", "cache": folder / "cache", "faults": [("nobody",)]}
-    return world.run(command, folder / "build" / "celeba_dialog", **options)
-
-
-@as_root
-@pytest.mark.parametrize("what, before", [("parent", False), ("parent", True), ("out", True)])
-def test_a_folder_that_cannot_be_written(what, before, world, nobodys):
-    out = nobodys / "build" / "celeba_dialog"
-    if not before:
-        shutil.rmtree(out)
-    closed = out if what == "out" else out.parent
-    old = tree(out)
-    closed.chmod(0o555)
-    done = as_nobody(world, "build", nobodys)
-    assert done.status == 1, done.text
-    assert "Permission denied" in done.text
-    assert said(done).count("\n") == 1
-    assert tree(out) == old
-    closed.chmod(0o755)
-    done = as_nobody(world, "build", nobodys)
-    assert done.status == 0, done.text
-    assert shards(tree(out)) == shards(world.good)
-    assert stat.S_IMODE(out.stat().st_mode) == 0o755
-    assert {stat.S_IMODE(path.stat().st_mode) for path in out.rglob("*.parquet")} == {0o644}
-
-
-@as_root
-@pytest.mark.parametrize("command, name", [("build", "image.zip"), ("verify", "captions_hq.json")])
-def test_a_release_that_cannot_be_read(command, name, world, nobodys):
-    out = nobodys / "build" / "celeba_dialog"
-    before = tree(out)
-    (path,) = (nobodys / "release" / "CelebA-Dialog (HQ)").rglob(name)
-    path.chmod(0)
-    done = as_nobody(world, command, nobodys)
-    assert done.status == 1, done.text
-    assert f"{path}: cannot be" in done.text
-    assert "Permission denied" in done.text
-    assert done.text.count("\n") == 1
-    assert tree(out) == before
-
-
 # ---------------------------------------------------------------------------------------------------------- concurrency
 
 
 PREPARE = """
 import hashlib
-import datasets
 from celeba_dialog import CelebADialog
 from doors import undecoded
 
-datasets.disable_progress_bars()
 builder = CelebADialog(config_name="hq", data_dir="{release}", cache_dir="{cache}")
 builder.download_and_prepare()
 rows = {{split: list(undecoded(dataset)) for split, dataset in builder.as_dataset().items()}}
@@ -505,11 +426,10 @@ print(hashlib.sha256(repr(rows).encode()).hexdigest(), sum(map(len, rows.values(
 
 
 def test_ten_processes_prepare_the_same_config(world, tmp_path):
-    def start(cache):
-        return world.commands.start("python", PREPARE.format(release=world.small, cache=cache), cache=cache)
-
-    processes = [start(tmp_path / "cache") for _ in range(10)]
-    found = [process.wait() for process in [*processes, start(tmp_path / "another")]]
+    caches = [tmp_path / "cache"] * 10 + [tmp_path / "another"]
+    programs = [PREPARE.format(release=world.small, cache=cache) for cache in caches]
+    started = [world.commands.start("python", program, cache=cache) for program, cache in zip(programs, caches)]
+    found = [process.wait() for process in started]
     assert [done.status for done in found] == [0] * 11, found
     lines = {done.text.splitlines()[-1] for done in found}
     assert len(lines) == 1
@@ -518,27 +438,22 @@ def test_ten_processes_prepare_the_same_config(world, tmp_path):
 
 
 LOAD = """
-import hashlib
-import datasets
-from doors import undecoded
+import datasets, json
 
-datasets.disable_progress_bars()
-rows = [row for split in datasets.load_dataset({out!r}, "hq", streaming={streaming}).values()
-        for row in undecoded(split)]
-print(hashlib.sha256(repr(sorted(row["image"]["bytes"] for row in rows)).encode()).hexdigest())
+splits = datasets.load_dataset({out!r}, "hq", streaming={streaming}).values()
+print(json.dumps(sorted(row["caption"] for split in splits for row in split)))
 """
 
 
-def digest_of(out):
+def captions_of(out):
     """What LOAD prints for a folder."""
-    images = sorted(row["image"]["bytes"] for rows in read_splits(out, "hq").values() for row in rows)
-    return hashlib.sha256(repr(images).encode()).hexdigest()
+    return json.dumps(sorted(row["caption"] for rows in read_splits(out, "hq").values() for row in rows))
 
 
 def test_loading_while_a_build_replaces_the_folder(world, tmp_path):
     """Before, between and after its two renames there are the old rows, no folder, and the new rows."""
     out = tmp_path / "celeba_dialog"
-    events = world.events("build", 2, True)
+    events = world.events("build", 1, True)
     places = [number for number, name in enumerate(events, 1) if name == "os.rename"][-2:] + [len(events)]
     waiting, go = tmp_path / "waiting", tmp_path / "go"
     for pipe in (waiting, go):
@@ -548,15 +463,15 @@ def test_loading_while_a_build_replaces_the_folder(world, tmp_path):
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(world.old, out)
         hold = ("hold", at, str(waiting), str(go))
-        argv = ["build", world.small, out, "--allow-incomplete", "--workers=2"]
+        argv = ["build", world.small, out, "--allow-incomplete", "--workers=1"]
         process = world.commands.start(*argv, faults=[PLAIN, hold])
         waiting.open().close()
         for streaming in (False, True):
             program = LOAD.format(out=str(out), streaming=streaming)
             done = world.commands.run("python", program, cache=tmp_path / f"cache {at}")
-            found.append(done.text.split()[-1] if done.status == 0 else done.text.split("\n")[-2].split(":")[0])
+            last = done.text.splitlines()[-1]
+            found.append(last if done.status == 0 else last.split(":")[0])
         go.open().close()
         assert process.wait().status == 0
-    missing = "FileNotFoundError"
-    old, new = digest_of(world.old), digest_of(world.fine)
-    assert found == [old, old, missing, missing, new, new]
+    old, new = captions_of(world.old), captions_of(world.fine)
+    assert found == [old, old, "FileNotFoundError", "FileNotFoundError", new, new]

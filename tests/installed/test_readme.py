@@ -1,9 +1,7 @@
-"""What the README and the Makefile say, as it stands: in a home folder, with the wheel, and a demo for the data."""
+"""What the README says, as it stands: in a home folder, with the wheel, and a demo for the data."""
 
 import re
-import shutil
 import subprocess
-import textwrap
 
 import hub
 import installation
@@ -14,7 +12,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S)
 COMMANDS = [line.split("#")[0].strip() for block in BLOCKS for line in re.findall("^celeba-dialog .*$", block, re.M)]
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
-SCREEN = 24, 80  # lines and columns of a terminal
 
 # Runs the snippets given as arguments, each as if it were alone in a file, but in one process to save imports.
 RUN_SNIPPETS = """
@@ -70,38 +67,12 @@ def used(shell, home):
     return home
 
 
-def test_the_commands(used):
+def test_every_command_and_snippet(used, shell):
     assert "Agreement" in (used / "celeba_dialog" / "README.md").read_text()
     assert (used / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_every_snippet(used, shell):
     for number, code in enumerate(SNIPPETS, 1):
         (used / f"snippet{number}.py").write_text(code, encoding="utf-8")
     assert len(SNIPPETS) >= 3
     (used / "run.py").write_text(RUN_SNIPPETS)
     shell(f"python run.py {' '.join(f'snippet{number}.py' for number in range(1, len(SNIPPETS) + 1))}")
     assert (used / "smiling" / "train.parquet").exists()
-
-
-@pytest.mark.trials
-@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
-def test_make_demo_reads_well(shell, tmp_path):
-    """On two screens, a word on each step, and at its end what to type next."""
-    said = shell("make demo TO_USE= 2>&1", cwd=installation.copy_sources(tmp_path / "clone"))
-    lines = [part for line in said.splitlines() for part in textwrap.wrap(line, SCREEN[1]) or [""]]
-    assert len(lines) <= 2 * SCREEN[0], said
-    steps = re.findall(r"^# \d\. .*\n(celeba-dialog \w+|from datasets)", said, re.M)
-    assert [step.removeprefix("celeba-dialog ") for step in steps] == [
-        "demo",
-        "check",
-        "build",
-        "from datasets",
-        "preview",
-    ]
-    assert "incomplete" not in said
-    assert "Traceback" not in said
-    *_, activate, check, build = said.splitlines()
-    assert activate == ". .venv/bin/activate"
-    assert {check, build} <= set(COMMANDS)
-    assert (tmp_path / "clone" / "contact-sheet.png").read_bytes().startswith(b"\x89PNG")

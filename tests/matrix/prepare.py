@@ -30,14 +30,7 @@ def prepare(data):
     truth = demo.write_release(str(data / "release"), hq=9, standard=40, seed=1)
     (data / "truth.json").write_text(to_json({config: _splits(truth, config) for config in CONFIGS}))
     shutil.copy(ROOT / "celeba_dialog.py", data)
-    build = [
-        sys.executable,
-        "-m",
-        "conversion",
-        "build",
-        data / "release",
-        data / "celeba_dialog",
-    ]
+    build = [sys.executable, "-m", "conversion", "build", data / "release", data / "celeba_dialog"]
     options = [word for config in CONFIGS for word in ("--config", config)]
     subprocess.run([*build, *options], cwd=ROOT, check=True)  # noqa: S603
 
@@ -47,7 +40,9 @@ def _splits(truth, config):
     splits = {}
     for row in truth["standard" if config == "standard" else "hq"]:
         if side:
-            row = row | {"image": _jpeg(row["image"], side), "mask": _mask(row["mask"], side)}
+            image = _smaller(row["image"], side, Image.Resampling.LANCZOS, "JPEG", quality=95, subsampling="4:4:4")
+            mask = row["mask"] and _smaller(row["mask"], side, Image.Resampling.NEAREST, "PNG")
+            row = row | {"image": image, "mask": mask}
         columns = {name: value for name, value in row.items() if name != "split"}
         if config != "hq_parts":
             columns.pop("parts", None)
@@ -55,19 +50,13 @@ def _splits(truth, config):
     return {split: splits[split] for split in SPLITS if split in splits}
 
 
-def _jpeg(image, side):
-    resized = Image.open(io.BytesIO(image["bytes"])).resize((side, side), Image.Resampling.LANCZOS)
+def _smaller(image, side, method, kind, **options):
+    opened = Image.open(io.BytesIO(image["bytes"]))
+    if side >= opened.width:
+        return image
     file = io.BytesIO()
-    resized.save(file, "JPEG", quality=95, subsampling="4:4:4")
+    opened.resize((side, side), method).save(file, kind, **options)
     return {"bytes": file.getvalue(), "path": image["path"]}
-
-
-def _mask(mask, side):
-    if mask is None or side >= Image.open(io.BytesIO(mask["bytes"])).width:
-        return mask
-    file = io.BytesIO()
-    Image.open(io.BytesIO(mask["bytes"])).resize((side, side), Image.Resampling.NEAREST).save(file, "PNG")
-    return {"bytes": file.getvalue(), "path": mask["path"]}
 
 
 if __name__ == "__main__":

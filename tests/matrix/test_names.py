@@ -10,41 +10,36 @@ from doors import ROOT
 
 from celeba_dialog import ATTRIBUTES
 
-RECIPE = (ROOT / "tests" / "recipes" / "classification.py").read_text(encoding="utf-8")
-FUNCTIONS = {node.name: node for node in ast.parse(RECIPE).body if isinstance(node, ast.FunctionDef)}
-SAY = """
+RECIPE = ast.parse((ROOT / "tests" / "recipes" / "classification.py").read_text(encoding="utf-8"))
+(FUNCTION,) = [node for node in RECIPE.body if isinstance(node, ast.FunctionDef) and node.name == "with_attribute"]
+SAY = f"""
 import json
 from datasets import ClassLabel, Dataset, Features, concatenate_datasets, load_dataset
 from celeba_dialog import ATTRIBUTES
 
-{function}
+{ast.unparse(FUNCTION)}
 
 train = with_attribute(load_dataset("celeba_dialog", "hq", split="train"), "Male")
 splits = train.train_test_split(test_size=2, stratify_by_column="Male", seed=0)
-print(json.dumps({{
-    "classes": train.features["Male"].names,
-    "columns": train.column_names,
-    "files": [file["filename"].split("/")[-1].split("-")[0] for file in train.cache_files],
-    "male": train["Male"][:],
-    "test": splits["test"]["Male"][:],
-}}))
+files = [file["filename"].split("/")[-1].split("-")[0] for file in train.cache_files]
+male, test = train["Male"][:], splits["test"]["Male"][:]
+print(json.dumps([train.features["Male"].names, train.column_names, files, male, test]))
 """
 
 
 def test_an_attribute_by_name(data, truth, tmp_path):
-    code = SAY.format(function=ast.unparse(FUNCTIONS["with_attribute"]))
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", SAY],
         cwd=data,
         env=os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout)
+    classes, columns, files, male, test = json.loads(done.stdout)
     rows = truth["hq"]["train"]
-    assert found["classes"] == ["no", "yes"]
-    assert sorted(found["columns"]) == sorted([*rows[0], "Male"])
-    assert found["male"] == [row["attributes"][ATTRIBUTES.index("Male")] for row in rows]
-    assert sorted(found["test"]) == [0, 1]
-    assert set(found["files"]) == {"celeba_dialog"}  # those of load_dataset: no file with copies of the images
+    assert classes == ["no", "yes"]
+    assert sorted(columns) == sorted([*rows[0], "Male"])
+    assert male == [row["attributes"][ATTRIBUTES.index("Male")] for row in rows]
+    assert sorted(test) == [0, 1]
+    assert set(files) == {"celeba_dialog"}  # those of load_dataset: no file with copies of the images
