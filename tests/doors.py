@@ -52,6 +52,14 @@ def open_door(door, config, mode, release=None):
     return datasets.load_dataset(name, config, streaming=streaming, **options)
 
 
+def streamed(root, config, cache, **options):
+    """All splits of a config of a release, as the class streams them."""
+    import celeba_dialog
+
+    options |= {"data_dir": str(root), "cache_dir": str(cache)}
+    return celeba_dialog.CelebADialog(config_name=config, **options).as_streaming_dataset()
+
+
 def undecoded(dataset):
     """The dataset with its images as {"bytes", "path"}, at any depth."""
     plain = {name: _undecoded(feature) for name, feature in dataset.features.items()}

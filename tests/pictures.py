@@ -65,13 +65,12 @@ def take(root, role):
 
 
 def renamed(entries, digits):
-    """The same with numbers of so many digits: an int, or a function of the number."""
+    """The same with numbers of so many digits."""
     result = []
     for path, data in entries:
         folder, base = os.path.split(path)
         number = re.match("[0-9]+", base)[0]
-        length = digits(int(number)) if callable(digits) else digits
-        result.append((os.path.join(folder, f"{int(number):0{length}d}{base[len(number) :]}"), data))
+        result.append((os.path.join(folder, f"{int(number):0{digits}d}{base[len(number) :]}"), data))
     return result
 
 

@@ -113,6 +113,20 @@ def pack(path, entries, method=zipfile.ZIP_STORED):
             archive.writestr(zipfile.ZipInfo(name), data, method)
 
 
+def zipped(entries, method=0, comment=b"", zip64=False, extra=b"", turned=False, file=None):
+    """A zip of {name: bytes}, as Python's zipfile writes it; `turned`: with a directory in the other order."""
+    file = file or io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, data in entries.items():
+            info = zipfile.ZipInfo(name)
+            info.extra, info.comment = extra, extra
+            with archive.open(info, "w", force_zip64=zip64) as member:
+                member.write(data)
+        archive.comment = comment
+        archive.filelist = archive.filelist[:: -1 if turned else 1]
+    return file.getvalue()
+
+
 def unpack(root, role, folder):
     """Extracts a zip and removes it."""
     with zipfile.ZipFile(at(root, role)) as archive:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from making import write_release
-from pictures import ORIENTATION, PALETTE, opened, rearranged, saved
+from pictures import ORIENTATION, opened, rearranged, saved
 from PIL import Image
+from releases import PALETTE, zipped
 
 from conversion.release.captions import read_json
 from conversion.release.errors import ReleaseError
@@ -249,10 +250,4 @@ def seeds():
 
 def zip_of(names, method, wide=False):
     """A zip of members that hold their own names, by which an image under another's name is found out."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
-        for name in names:
-            with archive.open(zipfile.ZipInfo(name), "w", force_zip64=wide) as member:
-                member.write(name.encode() * 9)
-        archive.comment = b"comment"
-    return file.getvalue()
+    return zipped({name: name.encode() * 9 for name in names}, method, b"comment", wide)

@@ -6,7 +6,6 @@ import numpy as np
 import pandas
 import polars
 import pyarrow.dataset
-import pyarrow.parquet as pq
 import pytest
 
 from conversion.release.vocabulary import MASK_CLASSES
@@ -68,17 +67,6 @@ def test_labels_are_counted_without_reading_an_image(built, demo):
     rows = demo.rows("standard")
     degrees = sorted({row["smiling"] for row in rows})
     assert found == [(degree, sum(row["smiling"] == degree for row in rows)) for degree in degrees]
-
-
-@pytest.mark.parametrize("config", ["hq", "standard"])
-def test_a_column_is_read_without_the_images(config, built):
-    """Labels lie apart from the images, so reading them takes a small part of the file."""
-    for path in shards(built, config, "train"):
-        group = pq.ParquetFile(path).metadata.row_group(0)
-        sizes = {
-            group.column(i).path_in_schema: group.column(i).total_compressed_size for i in range(group.num_columns)
-        }
-        assert sizes["smiling"] < sum(sizes.values()) / 20
 
 
 def test_the_mask_classes_lie_beside_the_card(built):

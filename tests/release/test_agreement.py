@@ -134,11 +134,7 @@ def test_few_captions_of_other_images_are_let_pass(demo):
 
 
 def test_the_text_beside_the_structured_request(copy):
-    def change(entries):
-        first = next(iter(entries))
-        entries[first]["text"] = "Another one."
-
-    change_json(copy, "standard_request_labels", change)
+    edit(copy, "standard_request_labels", lambda data: data.replace(b'"text": "', b'"text": "And ', 1))
     message = refused(copy, "standard")
     assert "request.json" in message and "request_annotated.json" in message
     assert "different requests of 1 images" in message

@@ -144,7 +144,7 @@ class Forms:
             write(root / "backup", [(file.path, data if role in ZIPS else data.replace(b"\r\n", b"\n"))])
 
     def padded_numbers_in_zips(root):
-        for role, digits in (("hq_images", 5), ("hq_masks", lambda number: number % 6), ("hq_parts", 0)):
+        for role, digits in (("hq_images", 5), ("hq_masks", 3), ("hq_parts", 0)):
             pack(at(root, role), renamed(members(at(root, role)), digits))
 
     def padded_numbers_in_folders(root):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from doors import streamed
 from making import write_release
 from pictures import take, write
 from releases import at, edit, images_of, members, pack
 
-from celeba_dialog import CelebADialog
 from conversion.release import index as index_module
 from conversion.release.errors import ChangedReleaseError, ConflictError, MissingFileError
 from conversion.release.finding import Release
@@ -60,10 +60,6 @@ def some_of_train(root, count):
     return entries
 
 
-def streams(root, cache):
-    return CelebADialog(config_name="standard", data_dir=str(root), cache_dir=str(cache)).as_streaming_dataset()
-
-
 def names(stream):
     return [row["file_name"] for row in stream]
 
@@ -72,13 +68,13 @@ def names(stream):
 def test_a_stream_that_is_older_than_its_release(left, copy, demo, tmp_path):
     """Its index may be in memory, or in the cache, or would have to be made from files that are others now."""
     entries = some_of_train(copy, 6)
-    old = streams(copy, tmp_path)
+    old = streamed(copy, "standard", tmp_path)
     pack(at(copy, "standard_images"), entries)
     if left == "nowhere":
         for path in (tmp_path / "celeba_dialog_index").glob("*.index"):
             path.unlink()
     else:
-        new = streams(copy, tmp_path)
+        new = streamed(copy, "standard", tmp_path)
         assert names(new["train"]) == [row["file_name"] for row in demo.splits("standard")["train"]]
     for split in ("validation", "test", "train"):
         if left != "in memory":

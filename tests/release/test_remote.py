@@ -9,18 +9,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from doors import undecoded
+from doors import streamed, undecoded
 from making import write_release
 from releases import ZIPS, at, members, pack, unpack
 
-from celeba_dialog import CelebADialog
 from conversion.release.errors import CelebADialogError, EnvironmentFault
 from conversion.release.finding import Release
 from conversion.release.index import index_key, open_index
-
-
-def streamed(root, config, cache):
-    return CelebADialog(config_name=config, data_dir=str(root), cache_dir=str(cache)).as_streaming_dataset()
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

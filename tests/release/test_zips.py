@@ -11,7 +11,7 @@ import zlib
 import fsspec
 import pytest
 from pictures import zip_of_names
-from releases import images_in, jpeg, raw_zip
+from releases import images_in, jpeg, raw_zip, zipped
 
 from conversion.release.errors import (
     DamagedFileError,
@@ -35,20 +35,6 @@ class Pipe(io.BytesIO):
 
     def tell(self):
         raise OSError
-
-
-def zipped(entries, method=0, comment=b"", zip64=False, extra=b"", turned=False, file=None):
-    """A zip of {name: bytes}, as Python's zipfile writes it; `turned`: with a directory in the other order."""
-    file = file or io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
-        for name, data in entries.items():
-            info = zipfile.ZipInfo(name)
-            info.extra, info.comment = extra, extra
-            with archive.open(info, "w", force_zip64=zip64) as member:
-                member.write(data)
-        archive.comment = comment
-        archive.filelist = archive.filelist[:: -1 if turned else 1]
-    return file.getvalue()
 
 
 NAMED = {f"image/{number}.jpg": data for number, data in IMAGES.items()}
