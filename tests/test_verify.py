@@ -16,7 +16,7 @@ from conversion import card, verify
 from conversion.parquet import command as build
 from conversion.release.errors import DamagedFileError, ReleaseError, UsageError
 from conversion.release.finding import Release
-from conversion.release.index import index_key, keep_index, load_index, open_index
+from conversion.release.index import index_key, indexes, keep_index, load_index, open_index
 from conversion.viewer.rows import open_rows
 
 pytest_plugins = ["building"]
@@ -181,13 +181,6 @@ def test_what_git_has_in_the_place_of_a_large_file(folder, small):
     assert of_shards(folder, small) == [f"{TRAIN}: {pointer}", f"legend.png: {pointer}"]
 
 
-@pytest.mark.parametrize("name", [TRAIN, "README.md"])
-def test_a_pipe_is_not_opened(name, folder, small):
-    (folder / name).unlink()
-    os.mkfifo(folder / name)
-    assert f"{name}: is a pipe, expected a file" in problems(folder, small)
-
-
 def test_a_release_that_changed_in_one_place(folder, small, tmp_path):
     release = shutil.copytree(small, tmp_path / "release")
     name = min(json.loads(at(release, "hq_captions").read_bytes()))
@@ -213,9 +206,6 @@ def test_wrong_use(folder, small, tmp_path):
         verify.verify(folder, small, ["hq_512"])
     with pytest.raises(ReleaseError, match="no such folder"):
         verify.verify(folder, tmp_path / "nowhere")
-
-
-# ------------------------------------------------------------------------------------------------------------ tampering
 
 
 def in_file(name, change):
@@ -285,10 +275,6 @@ def a_link(folder):
     (folder / TRAIN).symlink_to(folder.parent / "elsewhere")
 
 
-def a_column_more(table):
-    return table.append_column("more", pa.array([0] * len(table)))
-
-
 def another_type(table):
     at = table.column_names.index("smiling")
     return table.set_column(at, "smiling", table["smiling"].cast(pa.int32()))
@@ -333,7 +319,6 @@ MORE_TAMPERINGS = [
         "README.md: license in its YAML: “mit”, expected “other”",
     ),
     (in_file("README.md", lambda data: b"# Faces"), "README.md: no YAML at its head"),
-    (in_file("README.md", lambda data: b"---\n\xe9\n---\n"), "README.md: no YAML at its head"),
     (lambda folder: (folder / TRAIN).unlink(), f"{TRAIN}: missing, though the release has rows for it"),
     (
         lambda folder: (folder / "celeba_dialog.py").touch(),
@@ -341,15 +326,19 @@ MORE_TAMPERINGS = [
     ),
     (lambda folder: (folder / "more").mkdir(), "more: is a folder that is not in manifest.json"),
     (a_link, f"{TRAIN}: is a link"),
+    (lambda folder: (folder / "README.md").unlink() or os.mkfifo(folder / "README.md"), "README.md: is a pipe"),
+    (lambda folder: (folder / TRAIN).unlink() or os.mkfifo(folder / TRAIN), f"{TRAIN}: is a pipe, expected a file"),
     (put("0" * 64, "sources", 0, "sha256"), "manifest.json: sources, 0, sha256"),
     (put([], "sources"), "manifest.json: sources: "),
     (put("0" * 64, "release", "digest"), "manifest.json: release, digest"),
-    (put(["image.zip: 1 of 2"], "release", "incomplete"), "manifest.json: release, incomplete"),
     (put(0, *OF_TRAIN, "labels", "captions"), "manifest.json: hq, splits, train, labels, captions: 0, expected "),
     (a_split_less, "manifest.json: hq, splits, unlabeled: nothing, expected 5 entries"),
     (in_schema(reverse_names), f"{TRAIN}: the features in its metadata"),
     (in_schema(lambda table: table.replace_schema_metadata(None)), f"{TRAIN}: the features in its metadata"),
-    (in_schema(a_column_more), f"{TRAIN}: column more: int64, expected no column"),
+    (
+        in_schema(lambda table: table.append_column("more", table["age"])),
+        f"{TRAIN}: column more: int64, expected no column",
+    ),
     (in_schema(lambda table: table.drop_columns(["identity"])), f"{TRAIN}: column identity: no column, expected int32"),
     (in_schema(lambda table: table.select(table.column_names[::-1])), f"{TRAIN}: columns "),
     (exchange(TRAIN, f"hq_parts/{TRAIN[3:]}"), f"{TRAIN}: column parts: "),
@@ -380,21 +369,15 @@ def test_pictures_that_another_version_drew(folder, small, capsys):
     assert "legend.png: made with pillow 1.0, other than here" in capsys.readouterr().err
 
 
-@pytest.mark.trials
-def test_a_cached_index_is_not_trusted(folder, small, commands, tmp_path):
+def test_a_cached_index_is_not_trusted(folder, small):
     """One that fits the folder and not the release, planted under the right name: verify reads the files itself."""
-    cache = tmp_path / "cache"
-    assert commands.run("verify", folder, small, "--config=standard", cache=cache).status == 0
-    (index,) = (cache / "celeba_dialog_index").glob("*.index")
-    key = index_key(Release(small), "standard", cache_dir=cache)
-    assert key.path == str(index)
+    key = index_key(Release(small), "standard")
     table = open_index(key).table
-    wrong = table.set_column(table.column_names.index("age"), "age", pa.array([5] * len(table), pa.int8()))
-    keep_index(key, wrong)
-    assert set(load_index(key).table["age"].to_pylist()) == {5}
+    column = table.column_names.index("age")
+    keep_index(key, table.set_column(column, "age", pa.array([5] * len(table), pa.int8())))
+    indexes.clear()
+    assert set(open_index(key).table["age"].to_pylist()) == {5}
     for path in (folder / "standard").glob("*.parquet"):
-        name = f"standard/{path.name}"
-        rewrite(folder, name, lambda rows: [row | {"age": 5} for row in rows])
-    done = commands.run("verify", folder, small, "--config=standard", cache=cache)
-    assert done.status == 1 and ": column age: 5, the release has " in done.text
+        rewrite(folder, f"standard/{path.name}", lambda rows: [row | {"age": 5} for row in rows])
+    assert any(": column age: 5, the release has " in line for line in problems(folder, small, configs=["standard"]))
     assert set(load_index(key).table["age"].to_pylist()) != {5}

@@ -239,17 +239,11 @@ def test_dialogue(home):
 
 
 @pytest.mark.parametrize(
-    "mode, direction, value, target, degree, wanted",
-    [
-        ("target", "none", -1, 5, 0, 5),
-        ("change_definite", "negative", 2, -1, 4, 2),
-        ("change_definite", "negative", 2, -1, 1, 0),
-        ("change_indefinite", "positive", -1, -1, 0, 1),
-        ("change_indefinite", "positive", -1, -1, 5, 5),
-    ],
+    "direction, value, degree, wanted", [("negative", 2, 4, 2), ("negative", 2, 1, 0), ("positive", -1, 5, 5)]
 )
-def test_what_a_request_asks_for(mode, direction, value, target, degree, wanted):
-    request = {"attribute": "bangs", "mode": mode, "direction": direction, "value": value, "target": target}
+def test_a_request_is_not_answered_beyond_the_ends(direction, value, degree, wanted):
+    mode = "change_definite" if value > 0 else "change_indefinite"
+    request = {"attribute": "bangs", "mode": mode, "direction": direction, "value": value, "target": -1}
     assert dialogue.wanted(request, degree) == wanted
     assert ("That is so already: " in dialogue.answer(request, degree)) == (wanted == degree)
 

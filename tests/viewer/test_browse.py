@@ -4,8 +4,8 @@ import base64
 import concurrent.futures
 import contextlib
 import functools
+import http.client
 import http.cookies
-import http.server
 import json
 import os
 import re
@@ -16,9 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +32,7 @@ from releases import at, change_json, members, pack
 import celeba_dialog
 from conversion import __main__ as command_line
 from conversion.release.errors import EnvironmentFault
-from conversion.release.vocabulary import ATTRIBUTES, DEGREES, MASK_CLASSES, MASK_COLORS, PARTS, SPLITS
+from conversion.release.vocabulary import ATTRIBUTES, DEGREES, MASK_CLASSES, MASK_COLORS, SPLITS
 from conversion.viewer import browse
 from conversion.viewer import server as web
 
@@ -87,24 +85,14 @@ def let_in(server, port=None):
     return {"Cookie": f"celeba-dialog-{port or port_of(server)}={token(server)}"}
 
 
-class Stay(urllib.request.HTTPRedirectHandler):
-    """Redirects are answers, too."""
-
-    def redirect_request(self, *_):
-        return None
-
-
 def ask(server, path, headers=None, method="GET", **query):
     """(status, headers, body) of an answer; `headers` in place of the cookie."""
-    address = f"{front(server)}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-    headers = let_in(server) if headers is None else headers
-    request = urllib.request.Request(address, headers=headers, method=method)  # noqa: S310
-    try:
-        with urllib.request.build_opener(Stay).open(request, timeout=60) as answer:
-            return answer.status, answer.headers, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.headers, error.read()
+    place = urllib.parse.urlsplit(server.address)
+    path = f"/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+    with contextlib.closing(http.client.HTTPConnection(place.hostname, place.port, timeout=60)) as connection:
+        connection.request(method, path, headers=let_in(server) if headers is None else headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
 
 
 def found(server, path, **query):
@@ -149,20 +137,23 @@ def test_a_row_in_full(config, server, demo):
     for position in (0, 2, len(truth) - 1):
         split, at, row = truth[position]
         answer = found(server, "row", config=config, position=position)
-        assert (answer["split"], answer["row"], answer["position"]) == (split, at, position)
-        for name in ("file_name", "caption", "attribute_captions", "request", "identity"):
-            assert answer[name] == (None if row[name] == -1 else row[name])
         other = "hq_file_name" if config == "standard" else "celeba_file_name"
-        assert answer[other] == row[other]
-        assert answer["degrees"] == {name: row[name] for name in DEGREES}
-        assert answer["attributes"] == [name for name, yes in zip(ATTRIBUTES, row["attributes"]) if yes == 1]
         kinds = celeba_dialog.features_of("hq")["request_labels"]
-        assert answer["request_labels"] == {
-            name: kinds[name].int2str(value) if hasattr(kinds[name], "names") else value
-            for name, value in row["request_labels"].items()
-            if value != -1
+        expected = {name: row[name] for name in ("file_name", "caption", "attribute_captions", "request", other)} | {
+            "split": split,
+            "row": at,
+            "position": position,
+            "identity": row["identity"],
+            "degrees": {name: row[name] for name in DEGREES},
+            "attributes": [name for name, yes in zip(ATTRIBUTES, row["attributes"]) if yes == 1],
+            "parts": [part["part"] for part in row.get("parts", [])],
+            "request_labels": {
+                name: kinds[name].int2str(value) if hasattr(kinds[name], "names") else value
+                for name, value in row["request_labels"].items()
+                if value != -1
+            },
         }
-        assert answer["parts"] == [part["part"] for part in row.get("parts", [])]
+        assert answer | expected == answer
         status, headers, body = ask(server, "image", config=config, position=position)
         assert (status, headers["Content-Type"], body) == (200, "image/jpeg", row["image"]["bytes"])
         small = opened(ask(server, "thumbnail", config=config, position=position)[2])
@@ -193,15 +184,10 @@ def test_a_row_without_labels_or_mask(copy, demo):
         assert found(server, "search", config="hq")["have"]["mask"] == 0
 
 
-@pytest.fixture
-def unregistered(monkeypatch):
-    """Undoes what celeba_dialog.register() does."""
-    monkeypatch.setattr(datasets.load, "dataset_module_factory", datasets.load.dataset_module_factory)
-    monkeypatch.setattr(datasets.inspect, "dataset_module_factory", datasets.inspect.dataset_module_factory)
-
-
 @pytest.mark.parametrize("kind, config", [("built", "hq"), ("release", "standard")])
-def test_the_code_selects_the_row(kind, config, server, demo, unregistered):
+def test_the_code_selects_the_row(kind, config, server, demo, monkeypatch):
+    for module in (datasets.load, datasets.inspect):  # so that register() is undone
+        monkeypatch.setattr(module, "dataset_module_factory", module.dataset_module_factory)
     with serving(demo.root) if kind == "release" else contextlib.nullcontext(server) as server:
         for position in (0, len(demo.rows(config)) - 1, len(demo.rows(config)) - 4):
             row = found(server, "row", config=config, position=position)
@@ -592,20 +578,15 @@ def test_config_and_own_conditions(page, demo):
     assert page.text_content("#count") == "90 of 90 rows"
     assert page.locator('[data-key="have mask"]').count() == 0
     change(page, lambda: page.fill("#more", "bangs > 2 OR NOT Young"))
-    young = ATTRIBUTES.index("Young")
-    rows = demo.rows("standard")
+    rows, young = demo.rows("standard"), ATTRIBUTES.index("Young")
     expected = [row["file_name"] for row in rows if row["bangs"] > 2 or row["attributes"][young] == 0]
     assert names(page) == expected[: browse.AT_ONCE]
-    with page.expect_response(lambda answer: "/search?" in answer.url) as answer:
-        page.fill("#more", "bangs > 'nothing'")
-    assert answer.value.status == 400
+    page.fill("#more", "bangs > 'nothing'")
     page.wait_for_function("() => document.querySelector('#problem').textContent.includes('Could not convert')")
     assert names(page) == expected[: browse.AT_ONCE]  # as before, and called what they are
     assert page.text_content("#note") == f"Still shown: {len(expected)} rows where bangs > 2 OR NOT Young."
-    assert not page.is_visible("#status")
     change(page, lambda: page.fill("#more", "bangs > 2 AND bangs < 2"))
     assert page.text_content("#note") == "No row meets these conditions."
-    assert page.text_content("#problem") == ""
     change(page, lambda: page.click("#reset"))
     page.evaluate("() => { document.querySelector('main').scrollTop = 1e6; }")  # which brings the other rows
     page.wait_for_function("() => document.querySelectorAll('#gallery button').length === 90")
@@ -657,19 +638,6 @@ def test_a_click_shows_the_row_with_its_mask(page, demo):
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="hidden")
     assert page.evaluate(wide) == [] and not page.is_visible("#filters")  # which are folded
-
-
-def test_part_masks_and_rows_without_a_mask(page, demo):
-    change(page, lambda: page.select_option("#config", "hq_parts"))
-    page.click("#gallery button >> nth=0")
-    page.wait_for_selector("#parts figure")
-    shown = page.locator("#parts figure").all_text_contents()
-    assert shown == [PARTS[part["part"]] for part in demo.rows("hq_parts")[0]["parts"]]
-    page.press("dialog", "Escape")
-    change(page, lambda: page.select_option("#config", "standard"))
-    page.click("#gallery button >> nth=0")
-    page.wait_for_selector("dialog[open] #code")
-    assert page.locator("#mask").count() == 0
 
 
 def test_texts_are_no_html(chromium, copy):
