@@ -65,7 +65,7 @@ def one_line(done, status, *parts):
 
 # Each command and each way a stream can fail, in some pair; `make trials` has all of them.
 PAIRS = list(itertools.product(cli.COMMANDS, (0, 1, 2), ("closed", "/dev/full", "broken pipe")))
-SOME_PAIRS = [*PAIRS[::10], ("check", 1, "broken pipe"), ("check", 1, "/dev/full")]
+SOME_PAIRS = [*PAIRS[::10], ("check", 1, "broken pipe"), ("check", 1, "/dev/full"), ("build", 2, "/dev/full")]
 
 
 @pytest.mark.parametrize(
