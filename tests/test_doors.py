@@ -16,7 +16,7 @@ from PIL import Image
 from releases import at, members, pack
 
 import celeba_dialog
-from celeba_dialog import CONFIGS, CelebADialog
+from celeba_dialog import CelebADialog
 from conversion.release.errors import FormatError, MissingFileError, UsageError
 from conversion.release.vocabulary import DEGREES
 
@@ -67,8 +67,14 @@ def same_masks(found, expected, side):
 # -------------------------------------------------------------------------------------------------- the same rows
 
 
-@pytest.mark.parametrize("way", [prepared, streamed, prepared_by_name, streamed_by_name])
-@pytest.mark.parametrize("config", CONFIGS)
+WAYS = [
+    (config, way) for config in ("hq", "standard") for way in (prepared, streamed, prepared_by_name, streamed_by_name)
+]
+WAYS += [("hq_512", prepared), ("hq_512", streamed_by_name), ("hq_256", prepared_by_name), ("hq_256", streamed)]
+WAYS += [("hq_parts", prepared_by_name), ("hq_parts", streamed)]
+
+
+@pytest.mark.parametrize("config, way", WAYS)
 def test_every_config_in_every_way(config, way, demo, tmp_path, same_rows, register):
     found = way(demo.root, config, tmp_path)
     truth = demo.splits("hq" if config in SIDES else config)

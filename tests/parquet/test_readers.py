@@ -59,16 +59,6 @@ def test_every_reader_sees_the_same_rows(read, built, demo, same_rows):
         same_rows(rows, demo.splits(config)[split], f"{config} {split}")
 
 
-def test_labels_are_counted_without_reading_an_image(built, demo):
-    """What a table of labels is for: SQL over one column of all splits."""
-    found = duckdb.sql(
-        f"select smiling, count(*) from read_parquet('{built}/standard/*.parquet') group by 1 order by 1"  # noqa: S608
-    ).fetchall()
-    rows = demo.rows("standard")
-    degrees = sorted({row["smiling"] for row in rows})
-    assert found == [(degree, sum(row["smiling"] == degree for row in rows)) for degree in degrees]
-
-
 def test_the_mask_classes_lie_beside_the_card(built):
     """As the segmentation examples of transformers read them."""
     found = json.loads((built / "id2label.json").read_bytes())

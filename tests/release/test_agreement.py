@@ -170,24 +170,6 @@ def test_two_files_that_differ(config, role, change, other, says, copy):
     assert re.search(says, message), message
 
 
-def test_a_partition_that_says_otherwise(copy):
-    edit(copy, "partition", cells(first_with(1, "2")))
-    with pytest.raises(ConflictError, match="list_eval_partition.txt: line 1: 2, where CelebA puts .* into train"):
-        compared(copy, "standard")
-
-
-def test_what_only_one_file_says_is_no_conflict(copy, demo):
-    """Half of each copy is gone, another half of each."""
-    edit(copy, "labels_train", lambda data: b"".join(data.splitlines(keepends=True)[::2]))
-    edit(copy, "standard_labels", lambda data: b"".join(data.splitlines(keepends=True)[:10]))
-    compared(copy, "standard")
-    table = read_index(Release(copy), "standard").table
-    truth = {row["file_name"]: row["smiling"] for row in demo.rows("standard")}
-    known = [row for row in table.select(["file_name", "smiling"]).to_pylist() if row["smiling"] >= 0]
-    assert len(known) > 40
-    assert all(truth[row["file_name"]] == row["smiling"] for row in known)
-
-
 @pytest.mark.parametrize("config, role", [("standard", "labels_train"), ("standard", "partition"),
                                           ("hq", "standard_attributes"), ("hq", "hq_requests_txt")])  # fmt: skip
 def test_a_copy_that_cannot_be_read_is_left_aside(config, role, copy, warnings):

@@ -48,11 +48,6 @@ REFUSED |= {
 }
 
 
-@refused("hq", MissingFileError, "no hq images", "images.zip: images/: 24 JPEGs, not read", "rename")
-def a_zip_of_another_name(root):
-    pack(root / "images.zip", in_folder(take(root, "hq_images"), "images"))
-
-
 @refused("hq", MissingFileError, "image/: 24 JPEGs, not read: two of its folders begin at the same number", FOREIGN)
 def shares_of_both_beginnings_under_the_official_name(root):
     entries = [data for _, data in take(root, "hq_images")]
@@ -133,13 +128,6 @@ def a_built_folder(root):
     write(root / "hq", [("train-00000-of-00001.parquet", b"PAR1")])
 
 
-@refused("hq", MissingFileError, "cannot be listed: ", "locked")
-def a_folder_that_cannot_be_listed(root):
-    """It may hold what is missing. For root there is none, so listing is what fails."""
-    at(root, "hq_images").unlink()
-    (root / "locked").mkdir()
-
-
 @pytest.fixture
 def locked(monkeypatch):
     """No folder called locked can be listed."""
@@ -154,7 +142,7 @@ def locked(monkeypatch):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(name, copy, locked):
+def test_refused(name, copy):
     change, config, error, says = REFUSED[name]
     change(copy)
     with pytest.raises(error) as caught:

@@ -46,10 +46,6 @@ class Forms:
         (standard / "list_attr_celeba.txt").rename(standard / "Anno" / "list_attr_celeba.txt")
         return Path(root.rename(root.with_name("Größe 顔\u202f\xa0'x' (1)")))
 
-    def part_masks_in_any_folder(root):
-        """They are known by their own names."""
-        write(root / "parts" / "hair and all", take(root, "hq_parts"))
-
     def part_masks_in_two_folders(root):
         """Those of official name serve, though the others have other pixels."""
         entries = take(root, "hq_parts")
@@ -246,12 +242,8 @@ WITHOUT = {
     ("hq_requests", "hq_requests_txt"): {"hq": {"request": ""}},
     ("hq_request_labels",): {"hq": {"request_labels": NO_REQUEST}},
     ("hq_identity", "standard_identity"): {"hq": {"identity": -1}, "standard": {"identity": -1}},
-    ("partition", "hq_parts", "standard_requests_txt"): {},
     ("hq_masks",): {"hq": {"mask": None}},
-    tuple(role for role in TEXTS if role != "mapping"): {
-        "hq": NO_TEXTS | {"identity": -1},
-        "standard": NO_TEXTS | {"identity": -1},
-    },
+    tuple(role for role in TEXTS if role != "mapping"): dict.fromkeys(("hq", "standard"), NO_TEXTS | {"identity": -1}),
 }
 
 

@@ -284,8 +284,8 @@ def test_links_in_a_shared_cache_lead_nowhere(tiny, tmp_path, monkeypatch, warni
     key = key_of(tiny, tmp_path)
     os.makedirs(key.folder)
     monkeypatch.setattr(index_module.secrets, "token_hex", lambda count: "guessed")
-    for name in (f"{key.path}.guessed.tmp", key.path):
-        os.symlink(victim, name)
+    os.symlink(victim, f"{key.path}.guessed.tmp")
+    os.symlink(victim, key.path)
     assert forgotten(open_index, key).table.num_rows == 6
     assert victim.read_text() == "mine"
     lock = Path(key.folder, key.family + "lock")

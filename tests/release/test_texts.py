@@ -66,14 +66,6 @@ def test_nothing_else_ends_a_line(name, mark):
             said(name, "\n".join([*before, line, fourth, ""]))
 
 
-@pytest.mark.parametrize("end", ["\r", "\r\r\n"], ids=ascii)
-@pytest.mark.parametrize("name", FILES_OF)
-def test_a_file_of_carriage_returns(name, end):
-    """As old Macs saved it. One image would get everything that is said of all."""
-    with pytest.raises(FormatError, match="^file: line 1: a carriage return without a line feed"):
-        said(name, FILES_OF[name][0].replace("\n", end))
-
-
 @pytest.mark.parametrize("name", [*FILES_OF, *JSON_OF])
 def test_encodings(name):
     text = FILES_OF[name][0] if name in FILES_OF else JSON_OF[name]
@@ -86,13 +78,6 @@ def test_encodings(name):
     line = text.count("\n") + 2
     with pytest.raises(FormatError, match=rf"^file: line {line}: byte 0xfc is not UTF-8 text\. Download"):
         said(name, text.encode() + b"\n\xfc\n")
-
-
-@pytest.mark.parametrize("name", FILES_OF)
-def test_lines_that_are_spaced_otherwise(name):
-    text, expected = FILES_OF[name]
-    for form in (text, text.replace("\n", "\r\n"), text.replace("\n", " \t\n\n"), text.rstrip("\n"), "\n " + text):
-        assert said(name, form) == expected
 
 
 # ----------------------------------------------------------------------------------------------- against plain Python

@@ -76,15 +76,12 @@ FORMS = {
     "a comment": zipped(NAMED, comment=b"a PK\1\2 comment"),
     LIKE_AN_END: zipped(NAMED, comment=b"PK\5\6" + b"\0" * 40),
     "bytes in front": b"#!/bin/sh\n" * 9999 + PLAIN,
-    "bytes behind": PLAIN + b"\n",
     "extra fields": zipped(NAMED, extra=struct.pack("<HH", 0xCAFE, 300) + b"x" * 300, turned=True),
     "written to a pipe": zipped(NAMED, 8, file=Pipe()),
     "written to a pipe, 64 bits": zipped(NAMED, 8, zip64=True, file=Pipe()),
     "any folder": zipped({"image/": b""} | {f"{front}{n}.jpg": IMAGES[n] for n, front in enumerate(FRONTS)}),
     "hidden and other files": zipped(HIDDEN | NAMED | {".x/1.jpg": b"x", "image/Thumbs.db": b"x", "image/0.jpg/": b""}),
-    "zeros, large letters": zipped({f"image/{n:05d}.JPG": data for n, data in IMAGES.items()}),
     "end of 64 bits": of_one()[:-22] + end_of_64_bits(1, 57, len(JPEG) + 41),
-    "one image twice": zipped({"image/0.jpg": JPEG, "again/0.jpg": JPEG}),
 }
 
 
@@ -98,7 +95,7 @@ def test_what_zipfile_reads(form, tmp_path):
         expected = {(int(re.search(r"\d+", name)[0]), -1): archive.read(name) for name in names}
     if form == LIKE_AN_END:
         expected = {(number, -1): data for number, data in IMAGES.items()}
-    assert len(expected) == (1 if form in ("end of 64 bits", "one image twice") else 7)
+    assert len(expected) == (1 if form == "end of 64 bits" else 7)
     assert images_in(tmp_path) == expected
     fs = fsspec.filesystem("memory")
     fs.pipe(f"/zips/{form}/image.zip", FORMS[form])
