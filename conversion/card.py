@@ -4,6 +4,7 @@ What the card says stands in dataset_card/; here it gets its facts. The YAML at 
 read: which files belong to which config and split, and the features of their columns.
 """
 
+import contextlib
 import io
 import json
 import re
@@ -80,6 +81,13 @@ def _preview(release: Release) -> bytes:
     file = io.BytesIO()
     sheet.contact_sheet(source, config, positions, f"CelebA-Dialog · {config}", "").save(file, "PNG")
     return file.getvalue()
+
+
+def is_of_demo(path: str) -> bool:
+    """Whether the card of a built folder says that it is of a made-up release."""
+    with contextlib.suppress(OSError):
+        return b"**This is a demo, not CelebA-Dialog.**" in files.read(f"{path}/README.md")
+    return False
 
 
 def _example(indexes: Mapping[Family, Index], manifest: Manifest) -> dict[str, Any]:

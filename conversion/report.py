@@ -268,7 +268,7 @@ def _verdict_on(report: Report, config: str) -> str:
     if not lines:
         return "can be built"
     few = [_count(line) for line in lines if line["state"] == "partial" and line["role"].endswith("_images")]
-    lacking = [without(line["role"]) for line in lines if line["state"] == "missing"]
+    lacking = [without(line["role"]) for line in lines if line["state"] in ("missing", "not needed")]
     return "can be built, incomplete: " + ("; ".join([*few, *lacking]) or "some files are not whole")
 
 

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import itertools
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -82,7 +83,10 @@ def verify(
     try:
         manifest = read_manifest(out)
     except ReleaseError as error:
-        raise UsageError(f"{out}: no built folder: it has no {MANIFEST} of ours. {error}") from None
+        why = str(error)
+        if os.path.exists(os.path.join(release, MANIFEST)):
+            why = f"It comes first: celeba-dialog verify {shlex.quote(str(release))} {shlex.quote(str(out))}"
+        raise UsageError(f"{out}: no built folder: it has no {MANIFEST} of ours. {why}") from None
     found = Release(release)
     for name in configs or []:
         if name not in manifest["configs"]:

@@ -13,16 +13,18 @@ import concurrent.futures
 import contextlib
 import os
 import shlex
+from pathlib import Path
 from typing import Any
 
 from celeba_dialog import CONFIGS, family
 
 from .. import card
 from ..indexes import open_indexes
-from ..release.errors import MissingFileError
+from ..release.errors import MissingFileError, UsageError
 from ..release.finding import Release
 from ..release.missing import no_images, shortages
 from ..release.official import roles_of
+from ..release.storage import is_url
 from ..runtime import files, pool
 from . import shards
 from .folder import Folder
@@ -66,7 +68,14 @@ def build(
     folder = Folder(out)
     found = Release(release)
     configs = _configs(found, configs)
+    if not is_url(found.root) and Path(folder.path).is_relative_to(os.path.realpath(found.root)):
+        raise UsageError(f"{folder.path}: lies in the release, which it would become a part of. Give another OUT.")
     with folder.claimed(force):
+        if found.demo and folder.earlier and not card.is_of_demo(folder.path):
+            raise UsageError(
+                f"{folder.path}: holds a build of the real release, and {found.root} is a demo. Give another OUT, or "
+                f"--force to lose that build."
+            )
         kept = folder.kept(configs, found)
         families = [family(name) for name in CONFIGS if name in configs or name in kept]
         indexes = open_indexes(found, families, workers=workers)

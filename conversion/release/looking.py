@@ -358,7 +358,7 @@ def _note_on_set(place: str, kind: str, count: int, numbers: tuple[int, int], in
     """The Note on a set of images; `again` is whether two of its shares begin at the same number."""
     role = "standard_images" if numbers[1] >= HQ.images else "hq_images"
     get = f"Get the official {FILES[role].name}."
-    if kind == "png" and role == "hq_images":
+    if kind == "png" and role == "hq_images" and not in_shares:
         name = FILES["hq_masks"].name.removesuffix(".zip")
         return Note(
             ("hq_masks", "hq_images"),

@@ -71,7 +71,7 @@ def short_lines(index: Any) -> list[str]:
     lines = []
     for role, (count, whole, first) in index.short.items():
         if role.endswith("_images"):
-            what = f"{count:,} of the {whole:,} annotated images are not there, the first is {first}"
+            what = f"{count:,} of the {whole:,} images that the texts list are not there, the first is {first}"
         elif role == "hq_masks":
             what = f"{count:,} of the {whole:,} images have no mask, the first is {first}, so mask is None there"
         else:

@@ -167,6 +167,7 @@ _UNREAD = {
         "one piece of an archive, not read. Put the pieces together and unpack them there."
     ),
     re.compile("(.*[.])?(7z|rar|tar|tgz|gz|bz2|xz|zst)"): "an archive of a kind that is not read. Unpack it there.",
+    re.compile(".+[.](crdownload|part|partial|download|aria2|tmp)"): "a download that is not finished. Get it anew.",
     re.compile("(zip|txt|json|csv)[.].+"): "not read, because of its ending. Is it whole, and the one to use?",
     re.compile(
         "csv|tsv|txt|jsonl?|ndjson|xml|npy|npz|pkl|pickle|parquet|arrow|feather|xlsx?|h5|hdf5|lmdb|mat|pth?|tfrecords?"

@@ -120,8 +120,8 @@ def test_whoever_reads_degrees_tells_that_they_were_cut_off(small, loaded, comma
 
 
 HALVES = {  # role -> (folder that holds half of it, None for the zip; what is told)
-    "hq_images": ("image", "annotated images are not there, the first is {}."),
-    "standard_images": (None, "annotated images are not there, the first is {}."),
+    "hq_images": ("image", "images that the texts list are not there, the first is {}."),
+    "standard_images": (None, "images that the texts list are not there, the first is {}."),
     "hq_masks": ("CelebAMask-HQ-mask-color-palette", "images have no mask, the first is {}, so mask is None there."),
     "hq_parts": ("CelebAMask-HQ-mask-anno", "images have no part mask, the first is {}, so parts is empty there."),
 }
