@@ -103,4 +103,5 @@ soak: $(TO_WORK)
 	$(IN_VENV) -m tests.soak
 
 clean:
-	rm -rf demo-release celeba_dialog contact-sheet.png .cache .tox .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage
+	grep -qs 'This is a demo' celeba_dialog/README.md && rm -rf celeba_dialog || true
+	rm -rf demo-release contact-sheet.png .cache .tox .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage

@@ -75,4 +75,4 @@ def test_every_command_and_snippet(used, shell):
     assert len(SNIPPETS) >= 3
     (used / "run.py").write_text(RUN_SNIPPETS)
     shell(f"python run.py {' '.join(f'snippet{number}.py' for number in range(1, len(SNIPPETS) + 1))}")
-    assert (used / "smiling" / "train.parquet").exists()
+    assert (used / "smiling.parquet").exists()
