@@ -19,7 +19,7 @@ from celeba_dialog import features_of
 RESIZED = ("hq_512", "hq_256")
 # Door -> configs, where not all: `datasets` before 3.0 waits seconds for a viewer that a Hub on loopback does not have.
 CONFIGS = {"fallthrough": ("hq",), "hub": ("hq", "standard")}
-if "TOX_ENV_NAME" not in os.environ:  # beside test_doors.py, which has these two for all configs
+if "TOX_ENV_NAME" not in os.environ:  # beside test_doors.py, which has their other configs
     CONFIGS |= dict.fromkeys(("class", "register"), ("hq", "standard"))
 CASES = [(door, config) for door in doors.doors_of(datasets.__version__) for config in CONFIGS.get(door, doors.CONFIGS)]
 
