@@ -38,9 +38,10 @@ def shards_of(out):
 
 
 @pytest.fixture
-def no_card(monkeypatch):
-    """A card without anything in it, which takes most of the time of a small build."""
-    monkeypatch.setattr(build.card, "render", lambda *arguments: {"README.md": b""})
+def plain_card(monkeypatch):
+    """A card without pictures, which take most of the time of a small build."""
+    monkeypatch.setattr(build.card.charts, "statistics", lambda groups: b"none")
+    monkeypatch.setattr(build.card.sheet, "legend", lambda: b"none")
 
 
 def work(out):
@@ -84,7 +85,7 @@ def test_parquet_files(config, built, demo):
         assert '"List"' not in json.dumps(told)  # unknown before datasets 4
 
 
-@pytest.mark.usefixtures("no_card")
+@pytest.mark.usefixtures("plain_card")
 def test_row_groups(demo, tmp_path, monkeypatch, same_rows):
     assert 50 <= shards.ROW_GROUP["hq"] <= 200
     monkeypatch.setattr(shards, "ROW_GROUP", {"hq": 4, "standard": 5})
@@ -212,7 +213,7 @@ def test_an_unpacked_release(small, fine, build_small, commands, tmp_path):
     assert commands.run("verify", out, release, faults=[("plain_card",)]).status == 0
 
 
-@pytest.mark.usefixtures("no_card")
+@pytest.mark.usefixtures("plain_card")
 def test_a_remote_release(small, fine, tmp_path):
     memory = fsspec.filesystem("memory")
     memory.put(str(small), "/bucket/release", recursive=True)
@@ -279,7 +280,7 @@ def test_names_that_a_shell_would_read_otherwise(name, small, fine, commands, tm
 # ------------------------------------------------------------------------------------------ building again, and further
 
 
-@pytest.mark.usefixtures("no_card")
+@pytest.mark.usefixtures("plain_card")
 def test_a_second_build_changes_nothing(small, tmp_path, monkeypatch, capsys):
     """And reads neither the sources nor the shards."""
     out = tmp_path / "out"
