@@ -339,6 +339,19 @@ def test_force_builds_anew_and_drops_what_is_not_named(fine, build_small, tmp_pa
     assert {path.stat().st_mode for path in out.rglob("*.*")} == {(tmp_path / "file").stat().st_mode}
 
 
+def test_a_demo_does_not_replace_a_real_build(small, build_small, tmp_path):
+    """As a second `make demo` would, in a clone in which the real folder was built."""
+    out, real = tmp_path / "out", shutil.copytree(small, tmp_path / "real")
+    (real / "README.txt").unlink()  # which says that it is a demo
+    build_small(out)
+    build_small(out, release=real)  # but the other way round it does
+    before = tree(out)
+    refused = build_small(out, status=2)
+    assert "holds a build of the real release" in refused.text and "--force" in refused.text
+    assert tree(out) == before
+    build_small(out, "--force")
+
+
 @pytest.mark.parametrize("damage", ["removed", "changed", "cut off"])
 def test_a_shard_that_was_damaged_later_is_built_again(damage, fine, build_small, tmp_path):
     out = shutil.copytree(fine, tmp_path / "out")

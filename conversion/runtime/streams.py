@@ -47,7 +47,7 @@ def complain(text: str = "") -> None:
     """Prints a message on standard error and flushes it, if that can be written to."""
     try:
         if text:
-            print(printable_lines(text), file=sys.stderr)
+            sys.stderr.write(printable_lines(text) + "\n")  # whole or not at all, when a second Ctrl-C ends it
         sys.stderr.flush()
     except OSError:
         _give_up(sys.stderr)

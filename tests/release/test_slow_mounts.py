@@ -24,6 +24,15 @@ class Counting:
         return self.entry.stat(**options)
 
 
+def counting(call, seen):
+    def counted(path, *more, **options):
+        if not isinstance(path, int):
+            seen[os.fspath(path)] += 1
+        return call(path, *more, **options)
+
+    return counted
+
+
 def test_at_most_one_stat_of_an_image(tmp_path, monkeypatch):
     root = tmp_path / "release"
     write_release(root, hq=3, standard=9)
@@ -35,13 +44,7 @@ def test_at_most_one_stat_of_an_image(tmp_path, monkeypatch):
     scan = os.scandir
     monkeypatch.setattr(os, "scandir", lambda *folder: [Counting(entry, seen) for entry in scan(*folder)])
     for name in ("stat", "lstat"):
-
-        def counted(path, *more, call=getattr(os, name), **options):
-            if not isinstance(path, int):
-                seen[os.fspath(path)] += 1
-            return call(path, *more, **options)
-
-        monkeypatch.setattr(os, name, counted)
+        monkeypatch.setattr(os, name, counting(getattr(os, name), seen))
     builder = CelebADialog(config_name="standard", data_dir=root, cache_dir=tmp_path / "cache")
     row = next(iter(builder.as_streaming_dataset("train")))
     images = {os.path.basename(path): count for path, count in seen.items() if "/img_align_celeba/" in str(path)}
