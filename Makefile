@@ -34,7 +34,7 @@ $(TO_USE): pyproject.toml requirements.txt | $(IN_VENV)
 	@touch $@
 
 $(TO_WORK): pyproject.toml requirements.txt requirements-dev.txt | $(IN_VENV)
-	$(IN_VENV) -m pip install -qq -r requirements-dev.txt
+	$(IN_VENV) -m pip install -qq --no-compile -r requirements-dev.txt
 	@touch $@ $(TO_USE)
 
 define LOAD

@@ -70,7 +70,7 @@ def test_the_dependencies_and_extras_are_those_that_are_told(metadata):
     assert len(stated) > 5
     assert f'{GDOWN}; extra == "fetch"' in required  # as `fetch` says where it is missing
     extras = set(metadata.get_all("Provides-Extra"))
-    (told,) = re.findall("^Some commands need more packages.*?\n\n", README, re.M | re.S)
+    (told,) = re.findall("^The extra .*? all of these", README, re.M | re.S)
     assert set(re.findall(r"`(\w+)`", told)) == extras
     (brought,) = re.findall(r'^celeba-dialog\[(.*)\]; extra == "all"$', "\n".join(required), re.M)
     assert set(brought.split(",")) == extras - {"all"}
