@@ -32,6 +32,7 @@ from .vocabulary import DEGREES, RELEASE_NAMES, REQUEST_DIRECTIONS, REQUEST_MODE
 # How often a JSON file may hold each of these: several times as often as the largest official one does, so that what is
 # made of the text cannot fill the memory.
 _JSON_MOST = {"{": 1_000_000, "[": 1_000_000, ",": 10_000_000}
+_BLOCK = 1 << 20  # bytes that stay in the processor's cache
 _Reader = TypeVar("_Reader", bound=Callable[..., Any])
 _SURROGATE = re.compile("[\ud800-\udfff]")  # one half of a character that is made of two
 
@@ -87,8 +88,10 @@ def _each_key_once(found: dict[str, Any], data: bytes) -> bool:
     A key that stands twice is one object's key once, but twice a quote before a colon. Other quotes before a colon
     stand in texts, and a key with white space before its colon is not seen: then the objects have to be looked at.
     """
-    text = np.frombuffer(data, np.uint8)
-    before_colons = np.bincount(text[np.flatnonzero(text == ord(":")) - 1], minlength=256)
+    text, before_colons = np.frombuffer(data, np.uint8), np.zeros(256, np.int64)
+    for start in range(0, len(text), _BLOCK):
+        colons = start + np.flatnonzero(text[start : start + _BLOCK] == ord(":"))
+        before_colons += np.bincount(text[colons - 1], minlength=256)
     if before_colons[list(b" \t\r\n")].any():
         return False
     keys, objects = 0, data.count(b"{")  # at most so many
@@ -146,8 +149,12 @@ def _no_json(error: json.JSONDecodeError, shown: str) -> FormatError:
 def _entries(data: bytes, shown: str, subset: Subset) -> tuple[list[str], np.ndarray, list[Any]]:
     """(file names, file numbers as int32, values) of the entries of a JSON file."""
     found = read_json(data, shown)
-    keys = pa.array([name.encode("utf-8", "replace") for name in found], pa.string())
-    return list(found), numbers_of(keys, None, shown, subset), list(found.values())
+    names = list(found)
+    try:
+        keys = pa.array(names, pa.string())
+    except ValueError:  # half a character
+        keys = pa.array([name.encode("utf-8", "replace") for name in names], pa.string())
+    return names, numbers_of(keys, None, shown, subset), list(found.values())
 
 
 def _says_nothing(value: object) -> bool:
