@@ -77,21 +77,21 @@ def build(
                 f"--force to lose that build."
             )
         kept = folder.kept(configs, found)
-        families = [family(name) for name in CONFIGS if name in configs or name in kept]
-        indexes = open_indexes(found, families, workers=workers)
-        incomplete = shortfalls(indexes)
-        if incomplete and not allow_incomplete:
-            path = shlex.quote(found.root)
-            raise MissingFileError(
-                f"{found.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
-                f"See what to do with: celeba-dialog check {path}. To build what is there: --allow-incomplete"
-            )
-        jobs = shards.plan(found, indexes, configs)
-        folder.prepare(jobs, kept)
-        records = folder.untouched(jobs)
-        todo = [job for job in jobs if not all(path in records for _, _, path in job.targets)]
-        sources = folder.known_sources({key: found.digest(roles_of(*key)) for key in indexes})
-        with hashed_sources(found, indexes if sources is None else ()) as hashed:
+        families = list(dict.fromkeys(family(name) for name in CONFIGS if name in configs or name in kept))
+        sources = folder.known_sources({key: found.digest(roles_of(*key)) for key in families})
+        with hashed_sources(found, families if sources is None else ()) as hashed:
+            indexes = open_indexes(found, families, workers=workers)
+            incomplete = shortfalls(indexes)
+            if incomplete and not allow_incomplete:
+                path = shlex.quote(found.root)
+                raise MissingFileError(
+                    f"{found.root}: the release is incomplete:\n  " + "\n  ".join(incomplete) + "\n"
+                    f"See what to do with: celeba-dialog check {path}. To build what is there: --allow-incomplete"
+                )
+            jobs = shards.plan(found, indexes, configs)
+            folder.prepare(jobs, kept)
+            records = folder.untouched(jobs)
+            todo = [job for job in jobs if not all(path in records for _, _, path in job.targets)]
             if todo:
                 with processes as executor:
                     tasks = [(job, folder.data, folder.records) for job in todo]

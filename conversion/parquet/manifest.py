@@ -102,7 +102,7 @@ def make_manifest(
 
 @contextlib.contextmanager
 def hashed_sources(release: Release, families: Iterable[Family]) -> Iterator[Future[list[Manifest]]]:
-    """Hashes every source of some families in a thread, while workers read the same bytes.
+    """Hashes every source of some families in a thread, while annotations are read and workers read the same bytes.
 
     Gives a Future of the manifest's entries, [{"role", "path", "size", "sha256"}], a folder's with "files", how many it
     has. The Future raises EnvironmentFault for a file that cannot be read.

@@ -2,7 +2,7 @@
 
 Everything in a line is measured in one run, in turns. A ratio is our speed by that of the other. A target missed is no
 failure. What is not installed is left out, with a line:
-pip install webdataset torchvision, and pip install --no-deps mosaicml-streaming python-snappy cramjam zstd
+pip install webdataset torchvision, and pip install --no-deps mosaicml-streaming brotli python-snappy cramjam zstd
 """
 
 import argparse
