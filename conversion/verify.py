@@ -110,7 +110,7 @@ def verify(
             rows, values = rows + shard_rows, values + shard_values
             problems += lines
             records[record["path"]] = record
-        expected = make_manifest(jobs, records, indexes, {}, sources.result())
+        expected = make_manifest(jobs, records, indexes, {}, sources())
     problems += _manifest_differences(manifest, expected)
     expected["versions"] = manifest["versions"]
     if len(expected["configs"]) < len(manifest["configs"]):

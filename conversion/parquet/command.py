@@ -96,7 +96,7 @@ def build(
                 with processes as executor:
                     tasks = [(job, folder.data, folder.records) for job in todo]
                     records |= _collect(pool.submit(executor, shards.write_shards, tasks), todo, folder.data)
-            manifest = make_manifest(jobs, records, indexes, kept, hashed.result() if sources is None else sources)
+            manifest = make_manifest(jobs, records, indexes, kept, hashed() if sources is None else sources)
         if todo:
             files.say(f"{folder.path}: writing the card …")
         beside = card.beside_shards(manifest, found, indexes, with_preview)

@@ -8,8 +8,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -101,17 +100,21 @@ def make_manifest(
 
 
 @contextlib.contextmanager
-def hashed_sources(release: Release, families: Iterable[Family]) -> Iterator[Future[list[Manifest]]]:
+def hashed_sources(release: Release, families: Iterable[Family]) -> Iterator[Callable[[], list[Manifest]]]:
     """Hashes every source of some families in a thread, while annotations are read and workers read the same bytes.
 
-    Gives a Future of the manifest's entries, [{"role", "path", "size", "sha256"}], a folder's with "files", how many it
-    has. The Future raises EnvironmentFault for a file that cannot be read.
+    Gives a function that returns the manifest's entries, [{"role", "path", "size", "sha256"}], a folder's with "files",
+    how many it has; it raises EnvironmentFault for a file that cannot be read. Behind an address they are hashed when
+    it is called: not every file system there, as that in memory, gives two threads a file each.
     """
-    roles = {role for subset, parts in families for role in roles_of(subset, parts)}
+    roles = sorted({role for subset, parts in families for role in roles_of(subset, parts)})
     stop = threading.Event()
+    if is_url(release.root):
+        yield lambda: _entries(release, roles, stop)
+        return
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         try:
-            yield thread.submit(_entries, release, sorted(roles), stop)
+            yield thread.submit(_entries, release, roles, stop).result
         finally:
             stop.set()
 
