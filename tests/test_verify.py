@@ -202,6 +202,8 @@ def test_wrong_use(folder, small, tmp_path):
     for out in (tmp_path / "nowhere", tmp_path / "empty", small):
         with pytest.raises(UsageError, match=f"{out}: no built folder"):
             verify.verify(out, small)
+    with pytest.raises(UsageError, match=f"It comes first: celeba-dialog verify {folder} {small}$"):
+        verify.verify(small, folder)
     with pytest.raises(UsageError, match="has no config hq_512, only hq, hq_256, hq_parts, standard."):
         verify.verify(folder, small, ["hq_512"])
     with pytest.raises(ReleaseError, match="no such folder"):

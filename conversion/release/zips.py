@@ -1,7 +1,7 @@
 """The directory and the members of a zip.
 
 An image is a byte range in a zip, or a file in a folder. The directory is read into columns: for the 202,599 standard
-images the standard library takes many times as long, and holds 200 MB of objects. Nothing is extracted, so no path in a
+images the standard library takes five times as long, and holds 200 MB of objects. Nothing is extracted, so no path in a
 zip can do harm.
 """
 
