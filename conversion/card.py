@@ -17,8 +17,9 @@ import yaml  # which huggingface_hub brings
 
 from celeba_dialog import CONFIGS, family, features_of
 
+from .indexes import Family
 from .parquet import schema
-from .parquet.manifest import Family, Manifest, content_digest, shards_of
+from .parquet.manifest import Manifest, content_digest, shards_of
 from .release.errors import EnvironmentFault
 from .release.finding import Release
 from .release.official import FILES, UNLABELED_NUMBERS
@@ -83,10 +84,13 @@ def _preview(release: Release) -> bytes:
     return file.getvalue()
 
 
+DEMO = "**This is a demo, not CelebA-Dialog.**"  # what the card of a made-up release begins with
+
+
 def is_of_demo(path: str) -> bool:
     """Whether the card of a built folder says that it is of a made-up release."""
     with contextlib.suppress(OSError):
-        return b"**This is a demo, not CelebA-Dialog.**" in files.read(f"{path}/README.md")
+        return DEMO.encode() in files.read(f"{path}/README.md")
     return False
 
 
@@ -130,7 +134,7 @@ def render(
     card = environment.from_string(_text("card.md.jinja")).render(
         card_data=_yaml(manifest),
         with_preview=with_preview,
-        demo=demo,
+        demo=DEMO if demo else "",
         **_facts(manifest, example),
     )
     return {"README.md": f"{card}\n".encode(errors="replace"), **beside}

@@ -41,7 +41,7 @@ def try_indexes(
     if len(todo) > 1 and pool.count(workers) > 1 and _is_large(release, todo):
         # Where no process can be started or one dies, as for want of memory, they are read one after the other.
         with contextlib.suppress(EnvironmentFault), pool.executor(len(todo), patience=0) as executor:
-            jobs = [(family, keys[family], fresh) for family in todo]
+            jobs = [(family, keys[family], release, fresh) for family in todo]
             faults = {family: error for family, error in pool.results(pool.submit(executor, _read, jobs)) if error}
     indexes = {}
     for family in [family for family in keys if family not in faults]:
@@ -57,10 +57,10 @@ def try_indexes(
     return indexes, faults
 
 
-def _read(family: Family, key: IndexKey, fresh: bool) -> tuple[Family, CelebADialogError | None]:
+def _read(family: Family, key: IndexKey, release: Release, fresh: bool) -> tuple[Family, CelebADialogError | None]:
     """The job of a process: reads the index of a family, which is kept in the cache. Returns why it cannot."""
     try:
-        open_index(key, fresh=fresh, compare=True)
+        open_index(key, release, fresh=fresh, compare=True)
     except CelebADialogError as error:
         return family, error
     return family, None

@@ -245,7 +245,7 @@ def compare_shard(
                     pairs = zip(_places(parquet, rows), here.to_pylist(), examples(slice_, images[size]))
                     for where, row, example in pairs:
                         problems += _row_differences(f"{path}: {where} ({example['file_name']})", row, example)
-                rows, values = rows + len(here), values + here.num_rows * right.num_columns
+                rows, values = rows + len(here), values + len(here) * right.num_columns
                 memory += right.nbytes
             rows = len(found)
             record["memory_bytes"] = memory

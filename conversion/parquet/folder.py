@@ -54,9 +54,9 @@ class Folder:
         except MissingFileError:
             if os.path.isdir(self.path) and not files.tree(self.path) or not os.path.lexists(self.path):
                 return None
-            raise self._foreign(not os.path.isdir(self.path)) from None
+            raise self._foreign() from None
         except DamagedFileError as error:
-            raise self._foreign(False, str(error)) from None
+            raise self._foreign(str(error)) from None
         ours = written_paths(manifest) | set(manifest["configs"])
         for path, kind in files.tree(self.path).items():
             if path not in ours and os.path.basename(path) != ".DS_Store":
@@ -65,8 +65,9 @@ class Folder:
                 raise self._not_written(f"{path}, a {kind}")
         return manifest
 
-    def _foreign(self, is_file: bool, why: str = "") -> UsageError:
-        what = "is a file, and no folder" if is_file else "holds something that is no earlier build"
+    def _foreign(self, why: str = "") -> UsageError:
+        is_folder = os.path.isdir(self.path)
+        what = "holds something that is no earlier build" if is_folder else "is a file, and no folder"
         return UsageError(f"{self.path}: {what}. Give a new or empty folder, or move that away. {why}".rstrip())
 
     def _not_written(self, what: str) -> UsageError:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from celeba_dialog import CONFIGS, family
 
+from ..indexes import Family
 from ..release.errors import DamagedFileError, EnvironmentFault, MissingFileError
 from ..release.finding import Release
 from ..release.members import image_files
@@ -30,7 +31,6 @@ from .shards import Job, shard_path, versions
 
 MANIFEST = "manifest.json"
 Manifest = dict[str, Any]  # the manifest, and what it consists of
-Family = tuple[str, bool]
 
 # The files that a built folder may hold besides shards.
 BESIDE_SHARDS = ("README.md", MANIFEST, "id2label.json", "statistics.png", "legend.png", "preview.png")
