@@ -1,13 +1,12 @@
 """JSON: captions, requests. The standard library reads it, and its objects become columns."""
 
 import difflib
-import functools
-import gc
 import itertools
 import json
+import operator
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,78 +30,91 @@ from .vocabulary import DEGREES, RELEASE_NAMES, REQUEST_DIRECTIONS, REQUEST_MODE
 
 # How often a JSON file may hold each of these: several times as often as the largest official one does, so that what is
 # made of the text cannot fill the memory.
-_JSON_MOST = {"{": 1_000_000, "[": 1_000_000, ",": 10_000_000}
+_JSON_MOST = {b"{": 1_000_000, b"[": 1_000_000, b",": 10_000_000}
 _BLOCK = 1 << 20  # bytes that stay in the processor's cache
-_Reader = TypeVar("_Reader", bound=Callable[..., Any])
+_PIECE = 1 << 20  # bytes that are objects at one time, which take three times as much memory
+_BETWEEN_ENTRIES = re.compile(rb',[ \t\r\n]*(?="[0-9]+[.]jpg")')
+_BLANKS = " \t\r\n"  # of JSON
 _SURROGATE = re.compile("[\ud800-\udfff]")  # one half of a character that is made of two
 
 
-def _uncollected(read: _Reader) -> _Reader:
-    """A reader during which the garbage collector rests.
+def read_json(data: bytes, shown: str) -> Iterator[dict[str, Any]]:
+    """The object that a JSON file holds, in pieces: dicts of some of its entries, in their order.
 
-    It would look through a million new objects again and again: half of the time.
-    """
-
-    @functools.wraps(read)
-    def uncollected(*arguments: Any) -> Any:
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            return read(*arguments)
-        finally:
-            if collects:
-                gc.enable()
-
-    return cast(_Reader, uncollected)
-
-
-def read_json(data: bytes, shown: str) -> dict[str, Any]:
-    """The object that a JSON file holds, as a dict. A key that stands twice in one object has to say the same twice.
-
+    A key that stands twice in one object has to say the same twice; the last one counts, which may be in another piece.
     Raises FormatError with the line or the key, DamagedFileError for another kind of file.
     """
-    text = text_of(data, shown)
-    start = text.lstrip()[:20]
+    start = text_of(data, shown).lstrip(_BLANKS)[:20]
     if not start.startswith("{"):
         what = "a JSON list" if start.startswith("[") else f"starts with {start!r}"
         raise wrong_line(shown, 1, what, "a JSON object with file names as keys")
     for mark, most in _JSON_MOST.items():
-        if text.count(mark) > most:
-            raise FormatError(f"{shown}: more than {most:,} times {mark}, which is not plausible. {AGAIN}")
+        if data.count(mark) > most:
+            raise FormatError(f"{shown}: more than {most:,} times {mark.decode()}, which is not plausible. {AGAIN}")
+    told, names, inside = _keys_told(data), set[str](), 0
     try:
-        found = json.loads(text)
-        if not _each_key_once(found, data):
-            _refuse_repeated(text, shown)
+        for piece, objects in _pieces(data):
+            names.update(piece)
+            inside += _keys_inside(piece, objects)
+            yield piece
+        if told != len(names) + inside:
+            _refuse_repeated(text_of(data, shown), shown)
     except json.JSONDecodeError as error:
         raise _no_json(error, shown) from None
     except RecursionError:
         raise FormatError(f"{shown}: nested far too deeply. {AGAIN}") from None
     except ValueError:  # Python refuses numbers of so many digits
         raise FormatError(f"{shown}: a number of thousands of digits. {AGAIN}") from None
-    return found
 
 
-def _each_key_once(found: dict[str, Any], data: bytes) -> bool:
-    """Whether no object of a JSON text says a key twice; False also where that is not plain to see.
+def _pieces(data: bytes) -> Iterator[tuple[dict[str, Any], int]]:
+    """(some entries of a JSON object, how many objects they hold at most), until all were given.
 
-    A key that stands twice is one object's key once, but twice a quote before a colon. Other quotes before a colon
-    stand in texts, and a key with white space before its colon is not seen: then the objects have to be looked at.
+    Raises what `json.loads` does.
+
+    The text is cut where an entry seems to begin. One does if all before it is an object by itself; else there is a
+    fault, or a file name inside an entry, and the text is read in one.
+    """
+    start = data.index(b"{") + 1
+    while True:
+        cut = _BETWEEN_ENTRIES.search(data, start + _PIECE)
+        text = data[start : cut.start()] + b"}" if cut else data[start:]
+        try:
+            piece = json.loads((b"{" + text).decode())
+        except (ValueError, RecursionError):
+            piece = {}
+        if not piece:
+            text = data
+            piece = json.loads(data.decode("utf-8-sig"))
+        yield piece, text.count(b"{")
+        if not cut or text is data:
+            return
+        start = cut.end()
+
+
+def _keys_told(data: bytes) -> int:
+    """How many keys a JSON text seems to have, each of those that stand twice counted twice; -1 where that is unclear.
+
+    Counted are quotes before a colon. Some more may stand in texts, and a key with white space before its colon would
+    not be seen.
     """
     text, before_colons = np.frombuffer(data, np.uint8), np.zeros(256, np.int64)
     for start in range(0, len(text), _BLOCK):
         colons = start + np.flatnonzero(text[start : start + _BLOCK] == ord(":"))
         before_colons += np.bincount(text[colons - 1], minlength=256)
-    if before_colons[list(b" \t\r\n")].any():
-        return False
-    keys, objects = 0, data.count(b"{")  # at most so many
-    level: list[Any] = [found]
-    while level and objects > 0:
-        inside = [value for value in level if type(value) is dict]
-        keys, objects = keys + sum(map(len, inside)), objects - len(inside)
-        if objects > 0:  # else what is left are texts, numbers and lists of them, a million
-            parts = (value.values() if type(value) is dict else value for value in level)
-            level = [part for part in itertools.chain.from_iterable(parts) if type(part) in (dict, list)]
-    return before_colons[ord('"')] == keys
+    return -1 if before_colons[list(map(ord, _BLANKS))].any() else int(before_colons[ord('"')])
+
+
+def _keys_inside(piece: dict[str, Any], objects: int) -> int:
+    """How many keys entries and the objects in them have, of which there are at most `objects`.
+
+    Those of deeper objects, which no official file has, are not counted.
+    """
+    entries = [entry for entry in piece.values() if type(entry) is dict]
+    keys = sum(map(len, entries))
+    if len(entries) < objects:
+        keys += sum(len(value) for entry in entries for value in entry.values() if type(value) is dict)
+    return keys
 
 
 def _refuse_repeated(text: str, shown: str) -> None:
@@ -146,15 +158,15 @@ def _no_json(error: json.JSONDecodeError, shown: str) -> FormatError:
     return wrong_line(shown, error.lineno, what)
 
 
-def _entries(data: bytes, shown: str, subset: Subset) -> tuple[list[str], np.ndarray, list[Any]]:
-    """(file names, file numbers as int32, values) of the entries of a JSON file."""
-    found = read_json(data, shown)
-    names = list(found)
-    try:
-        keys = pa.array(names, pa.string())
-    except ValueError:  # half a character
-        keys = pa.array([name.encode("utf-8", "replace") for name in names], pa.string())
-    return names, numbers_of(keys, None, shown, subset), list(found.values())
+def _entries(data: bytes, shown: str, subset: Subset) -> Iterator[tuple[list[str], np.ndarray, list[Any]]]:
+    """(file names, file numbers as int32, values) of the entries of a JSON file, some at a time."""
+    for piece in read_json(data, shown):
+        names = list(piece)
+        try:
+            keys = pa.array(names, pa.string())
+        except ValueError:  # half a character
+            keys = pa.array([name.encode("utf-8", "replace") for name in names], pa.string())
+        yield names, numbers_of(keys, None, shown, subset), list(piece.values())
 
 
 def _says_nothing(value: object) -> bool:
@@ -165,14 +177,21 @@ def _says_nothing(value: object) -> bool:
 
 
 def _fields(
-    names: list[str], values: list[Any], known: dict[str, str], expected: str, shown: str, spell: Any = str
-) -> tuple[dict[str, list[Any]], dict[str, None]]:
-    """JSON objects as columns: {column: [its value in each object, or None]}, and the keys that are not known.
+    names: list[str],
+    values: list[Any],
+    known: dict[str, str],
+    unknown: dict[str, None],
+    expected: str,
+    shown: str,
+    spell: Any = str,
+) -> dict[str, list[Any]]:
+    """JSON objects as columns: {column: [its value in each object, or None]}.
 
     Args:
         names: the key of each object, for messages.
         values: the objects, or something that says nothing.
         known: what `spell` makes of a key -> column; "" for a key that is passed over.
+        unknown: gets the keys that are not known, and has those of objects before.
         expected: what the objects are, in words.
 
     Raises FormatError for what is no object, for one with none of the columns but other keys, for a key that looks like
@@ -185,17 +204,17 @@ def _fields(
             shapes.setdefault(tuple(value), []).append(row)
         elif not _says_nothing(value):
             raise _wrong_value(shown, names[row], brief(value), expected)
-    unknown: dict[str, None] = {}
     for shape, rows in shapes.items():
         found = {key: known.get(spell(key)) for key in shape}
         unknown |= _unknown_keys(found, known, len(unknown), names[rows[0]], expected, shown)
+        objects = [values[row] for row in rows]
         for name in filter(None, dict.fromkeys(found.values())):
             column, (key, *others) = columns[name], [key for key in shape if found[key] == name]
-            for row in rows:
-                column[row] = values[row][key]
-                for other in others:
-                    column[row] = _one_of(column[row], values[row][other], other, names[row], shown)
-    return columns, unknown
+            for row, value in zip(rows, map(operator.itemgetter(key), objects)):
+                column[row] = value
+            for other, row in itertools.product(others, rows):
+                column[row] = _one_of(column[row], values[row][other], other, names[row], shown)
+    return columns
 
 
 def _one_of(one: object, other: object, key: str, name: str, shown: str) -> object:
@@ -241,35 +260,43 @@ def _texts(names: list[str], values: list[Any], what: str, shown: str) -> pa.Arr
         raise _wrong_value(shown, name, what, "a text or null") from None
 
 
-@_uncollected
 def read_captions(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:
     """Captions by file number: {"caption": Arrow texts, "bangs": …, …}, "" for none; and the number of entries."""
-    names, numbers, values = _entries(data, shown, subset)
     whole, each = "overall_caption", "attribute_wise_captions"
-    expected = f"{{'{each}': {{…}}, '{whole}': '…'}}"
-    found, strange = _fields(names, values, {whole: whole, each: each}, expected, shown)
-    expected = f"a caption for each of {', '.join(RELEASE_NAMES.values())}"
-    parts, stranger = _fields(names, found.pop(each), {name: name for name in RELEASE_NAMES.values()}, expected, shown)
-    found |= parts
-    del values, parts  # so that the texts of a column go when it is made, and the memory stays flat
-    columns = {}
-    for column, key in {"caption": whole, **RELEASE_NAMES}.items():
-        texts = _texts(names, found.pop(key), key, shown)
-        columns[column] = texts_by_number(numbers, texts, subset)
+    labels, captions = {whole: whole, each: each}, {name: name for name in RELEASE_NAMES.values()}
+    strange, stranger = dict[str, None](), dict[str, None]()
+    rows: list[np.ndarray] = []
+    texts: dict[str, list[pa.Array]] = {key: [] for key in (whole, *captions)}
+    for names, some, values in _entries(data, shown, subset):
+        rows.append(some)
+        found = _fields(names, values, labels, strange, f"{{'{each}': {{…}}, '{whole}': '…'}}", shown)
+        expected = f"a caption for each of {', '.join(captions)}"
+        found |= _fields(names, found.pop(each), captions, stranger, expected, shown)
+        for key, column in found.items():
+            texts[key].append(_texts(names, column, key, shown))
+    del data, values, found  # the columns take as much memory again
+    numbers = np.concatenate(rows)
+    columns = {
+        column: texts_by_number(numbers, pa.concat_arrays(texts.pop(key)), subset)
+        for column, key in {"caption": whole, **RELEASE_NAMES}.items()
+    }
     filled = {column: any_text(texts) for column, texts in columns.items()}
     check_filled({whole: filled["caption"], each: any(filled[column] for column in DEGREES)}, strange, shown)
     if stranger:
         check_filled({name: filled[column] for column, name in RELEASE_NAMES.items()}, stranger, shown)
-    return columns, len(names)
+    return columns, int(np.count_nonzero(np.bincount(numbers)))
 
 
-@_uncollected
 def read_requests(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:
     """Editing requests by file number, from the JSON form: {"request": Arrow texts}; and the number of entries."""
-    names, numbers, values = _entries(data, shown, subset)
-    texts = _texts(names, values, "the request", shown)
-    check_filled({"the request": any_text(texts)}, (), shown)
-    return {"request": texts_by_number(numbers, texts, subset)}, len(names)
+    rows, texts = [], []
+    for names, some, values in _entries(data, shown, subset):
+        rows.append(some)
+        texts.append(_texts(names, values, "the request", shown))
+    numbers = np.concatenate(rows)
+    column = texts_by_number(numbers, pa.concat_arrays(texts), subset)
+    check_filled({"the request": any_text(column)}, (), shown)
+    return {"request": column}, int(np.count_nonzero(np.bincount(numbers)))
 
 
 def _word_codes(words: Iterable[str]) -> dict[str | int, int]:
@@ -297,7 +324,6 @@ REQUEST_FIELDS: dict[str, tuple[str, dict[str | int, int]]] = {
 }
 
 
-@_uncollected
 def read_request_labels(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:
     """Structured requests: {"attribute": int8 by file number, …} as in `request_labels`, with their "text" as Arrow
     texts; and the number of entries.
@@ -305,18 +331,27 @@ def read_request_labels(data: bytes, shown: str, subset: Subset) -> tuple[dict[s
     Words become indices of their class; -1 is what the release leaves out or writes as null, in a direction only where
     nothing is asked for.
     """
-    names, numbers, values = _entries(data, shown, subset)
     keys = {key: column for column, (key, _) in REQUEST_FIELDS.items()} | {"text": "text", "user_mode": ""}
-    fields, strange = _fields(names, values, keys, "{'attribute': …, 'request_mode': …, …}", shown, spelled)
-    texts = texts_by_number(numbers, _texts(names, fields.pop("text"), "text", shown), subset)
-    codes = {column: _codes(names, fields[column], *REQUEST_FIELDS[column], shown) for column in fields}
+    strange = dict[str, None]()
+    rows: list[np.ndarray] = []
+    texts: list[pa.Array] = []
+    pieces: list[dict[str, np.ndarray]] = []
+    for names, some, values in _entries(data, shown, subset):
+        rows.append(some)
+        fields = _fields(names, values, keys, strange, "{'attribute': …, 'request_mode': …, …}", shown, spelled)
+        texts.append(_texts(names, fields.pop("text"), "text", shown))
+        pieces.append({column: _codes(names, fields[column], *REQUEST_FIELDS[column], shown) for column in fields})
+    numbers = np.concatenate(rows)
+    codes = {column: np.concatenate([piece[column] for piece in pieces]) for column in REQUEST_FIELDS}
     check_filled(_filled_fields(codes, strange), strange, shown)
     asked = np.any([code >= 0 for code in codes.values()], axis=0)
     codes["direction"][asked & (codes["direction"] < 0)] = REQUEST_DIRECTIONS.index("none")
     columns = {name: np.full(subset.first + subset.images, -1, np.int8) for name in codes}
     for name, column in columns.items():
         column[numbers] = codes[name]
-    return {name: pa.array(column) for name, column in columns.items()} | {"text": texts}, len(names)
+    by_number = {name: pa.array(column) for name, column in columns.items()}
+    by_number["text"] = texts_by_number(numbers, pa.concat_arrays(texts), subset)
+    return by_number, int(np.count_nonzero(np.bincount(numbers)))
 
 
 def _filled_fields(codes: dict[str, np.ndarray], strange: object) -> dict[str, Any]:
@@ -342,6 +377,7 @@ def _codes(names: list[str], values: list[Any], key: str, codes: dict[str | int,
         raise _wrong_value(shown, name, f"{key} is {brief(value)}", expected)
 
     # Each value is looked at once, and there are a million; what else JSON has cannot be looked up.
-    plain = [value if type(value) in (str, int, type(None)) else code(value) for value in values]
+    usual = {str, int, type(None)}
+    plain = values if usual.issuperset(map(type, values)) else [v if type(v) in usual else code(v) for v in values]
     coded = {value: code(value) for value in dict.fromkeys(plain)}
     return np.array([coded[value] for value in plain], np.int8)

@@ -4,12 +4,14 @@ A file of official name is preferred, and its copies are left aside. Whatever lo
 not read gets a Note.
 """
 
+import contextlib
 import functools
+import gc
 import hashlib
 import os
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .captions import read_captions, read_request_labels, read_requests
@@ -177,7 +179,9 @@ class Release:
                 )
         if not texts:
             return None, None
-        return READERS[role](texts[0], self.source_name(sources[0]), SUBSETS[FILES[role].subset])
+        with _uncollected():
+            # pop: of a text of 100 MB, the reader holds the only copy.
+            return READERS[role](texts.pop(0), self.source_name(sources[0]), SUBSETS[FILES[role].subset])
 
     def _read_text(self, source: Source) -> bytes:
         size = source.member.size if source.member else source.size
@@ -209,6 +213,18 @@ class Release:
             for source in self.sources.get(role, []):
                 digest.update(repr(source._replace(path=self.shown(source.path))).encode())
         return digest.hexdigest()[:32]
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Lets the garbage collector rest, which would look through a million new objects again and again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _choose_texts(role: str, found: list[Source], shown: Any) -> tuple[list[Source], list[Note]]:

@@ -1,5 +1,6 @@
 """JSON: what json.loads reads is read, a key that says two things is refused, and captions and requests come back."""
 
+import functools
 import json
 import re
 
@@ -10,14 +11,18 @@ from releases import READ, given, refusal, said
 from test_lists import FILLERS, SUBSETS, numbers
 from test_texts import NOTHING
 
-from conversion.release.captions import read_json
+from conversion.release import captions
 from conversion.release.errors import FormatError
 from conversion.release.vocabulary import DEGREES, RELEASE_NAMES
 
 # -------------------------------------------------------------------------------------------------- against json.loads
 
 # Texts that look like a key and its colon once they are written.
-TEXTS = st.one_of(st.text(), st.sampled_from(['"', '":', '" :', '\\":', "\\", 'a":1,"a', ":", '"a" :', "\ud800", "a"]))
+TEXTS = st.one_of(
+    st.text(),
+    st.sampled_from(['"', '":', '" :', '\\":', "\\", 'a":1,"a', ":", '"a" :', "\ud800", "a"]),
+    st.sampled_from(["0.jpg", "1.jpg", ',"0.jpg"', ', "0.jpg": {', '}, "0.jpg']),
+)
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), TEXTS),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
@@ -33,16 +38,53 @@ def json_text(draw, value):
     return draw(st.sampled_from(["", " \n", "\ufeff"])) + text + draw(st.sampled_from(["", "\n", " \r\n\t"]))
 
 
-@given(st.data(), st.dictionaries(TEXTS, JSON, max_size=12), examples=30)
+@pytest.fixture(autouse=True, scope="module")
+def small_pieces():
+    """Every file of this module is read in several pieces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(captions, "_PIECE", 16)
+        yield
+
+
+def read_json(data, shown):
+    return functools.reduce(dict.__or__, captions.read_json(data, shown))
+
+
+@given(st.data(), st.dictionaries(TEXTS, JSON, max_size=12), examples=60)
 def test_read_json_is_json_loads(data, value):
     text = data.draw(json_text(value))
     assert repr(read_json(text.encode(), "file")) == repr(json.loads(text.removeprefix("\ufeff")))
 
 
+# What a cut where an entry seems to begin could make valid, or whose second part is none.
+CUTS = [
+    '{%s, "0.jpg": 1}' % (" " * 20),
+    '{"0.jpg": "%s",, "1.jpg": 1}' % ("x" * 20),
+    '{"a": [%s, "0.jpg"]}' % ("1," * 20),
+]
+CUTS += ['{"0.jpg": {"a": "%s", "1.jpg": 1}, "2.jpg": 2}' % ("x" * 20), '{"0.jpg": "%s"},"1.jpg": "B"}' % ("x" * 20)]
+
+
+@pytest.mark.parametrize("text", CUTS)
+def test_only_whole_entries_are_a_piece(text):
+    try:
+        expected = json.loads(text)
+    except ValueError:
+        with pytest.raises(FormatError, match="^file: line 1: "):
+            read_json(text.encode(), "file")
+    else:
+        assert read_json(text.encode(), "file") == expected
+
+
+def test_a_piece_is_no_more_than_some_entries():
+    text = json.dumps({f"{number}.jpg": {"a": number} for number in range(30)}, indent=1)
+    assert max(map(len, captions.read_json(text.encode(), "file"))) <= 2
+
+
 # The quotes before a colon are as many as the keys in the last ones, if one looks at colons only or at keys only.
 TWICE = ['{"a": 1, "a": 2}', '{"z": {"a": 1, "a": 2}}', '{"z": [0, [{"a": 1, "a": 2}]]}', '{"a": 1, "\\u0061": 2}']
 TWICE += [f'{{"a":1,"a":2,"b"{blank}:3}}' for blank in (" ", "\t", "\r", "\n", " \n ")]
-TWICE += ['{"a":1,"a" :2}', '{"a" :1,"a":2,"b":"\\":"}']
+TWICE += ['{"a":1, "0.jpg": "a text between", "1.jpg":3, "a":2}', '{"a":1,"a" :2}', '{"a" :1,"a":2,"b":"\\":"}']
 
 
 @pytest.mark.parametrize("text", TWICE)
@@ -68,6 +110,7 @@ NO_JSON = [
     (b'{"0.jpg": "x"}\r\n{"1.jpg": "x"}\n', "line 2: a second JSON object: these are JSON lines, where one object"),
     (b'["0.jpg"]', "line 1: a JSON list, expected a JSON object with file names as keys"),
     (b'{"0.jpg": "x",}', "line 1: "),
+    ("\xa0{}".encode(), "line 1: starts with '\\xa0{}', expected a JSON object with file names as keys"),
     (b'{"0.jpg": "\0"}', "line 1: '\\x00\"}' is not JSON"),
     (b'{"0.jpg": "\xff"}', "line 1: byte 0xff is not UTF-8 text"),
     (b'{"0.jpg": %s}' % (b"1" * 10_000), "a number of thousands of digits"),
