@@ -1,9 +1,7 @@
 """JSON: captions, requests. The standard library reads it, and its objects become columns."""
 
 import difflib
-import itertools
 import json
-import operator
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -113,7 +111,7 @@ def _keys_inside(piece: dict[str, Any], objects: int) -> int:
     entries = [entry for entry in piece.values() if type(entry) is dict]
     keys = sum(map(len, entries))
     if len(entries) < objects:
-        keys += sum(len(value) for entry in entries for value in entry.values() if type(value) is dict)
+        keys += sum([len(value) for entry in entries for value in entry.values() if type(value) is dict])
     return keys
 
 
@@ -189,7 +187,7 @@ def _fields(
 
     Args:
         names: the key of each object, for messages.
-        values: the objects, or something that says nothing.
+        values: the objects, or something that says nothing, which becomes an empty one.
         known: what `spell` makes of a key -> column; "" for a key that is passed over.
         unknown: gets the keys that are not known, and has those of objects before.
         expected: what the objects are, in words.
@@ -197,23 +195,26 @@ def _fields(
     Raises FormatError for what is no object, for one with none of the columns but other keys, for a key that looks like
     one that is missing, and for a column under two spellings that say different things.
     """
-    columns: dict[str, list[Any]] = {column: [None] * len(values) for column in known.values() if column}
-    shapes: dict[tuple[str, ...], list[int]] = {}  # the keys of an object -> rows of those that have them: a few shapes
+    for row in [row for row, value in enumerate(values) if type(value) is not dict or len(value) > 100]:
+        if not _says_nothing(values[row]):
+            raise _wrong_value(shown, names[row], brief(values[row]), expected)
+        values[row] = {}
+    shapes: dict[tuple[str, ...], int] = {}  # the keys of an object -> the first row with such: a few
     for row, value in enumerate(values):
-        if type(value) is dict and len(value) <= 100:
-            shapes.setdefault(tuple(value), []).append(row)
-        elif not _says_nothing(value):
-            raise _wrong_value(shown, names[row], brief(value), expected)
-    for shape, rows in shapes.items():
+        shapes.setdefault(tuple(value), row)
+    spellings: dict[str, dict[str, None]] = {column: {} for column in known.values() if column}
+    for shape, row in shapes.items():
         found = {key: known.get(spell(key)) for key in shape}
-        unknown |= _unknown_keys(found, known, len(unknown), names[rows[0]], expected, shown)
-        objects = [values[row] for row in rows]
-        for name in filter(None, dict.fromkeys(found.values())):
-            column, (key, *others) = columns[name], [key for key in shape if found[key] == name]
-            for row, value in zip(rows, map(operator.itemgetter(key), objects)):
-                column[row] = value
-            for other, row in itertools.product(others, rows):
-                column[row] = _one_of(column[row], values[row][other], other, names[row], shown)
+        unknown |= _unknown_keys(found, known, len(unknown), names[row], expected, shown)
+        for key, column in found.items():
+            if column:
+                spellings[column][key] = None
+    columns = {}
+    for column, keys in spellings.items():
+        first, *others = [[value.get(key) for value in values] for key in keys] or [[None] * len(values)]
+        for key, other in zip([*keys][1:], others):
+            first = [_one_of(one, two, key, name, shown) for one, two, name in zip(first, other, names)]
+        columns[column] = first
     return columns
 
 

@@ -179,7 +179,7 @@ class Release:
                 )
         if not texts:
             return None, None
-        with _uncollected():
+        with uncollected():
             # pop: of a text of 100 MB, the reader holds the only copy.
             return READERS[role](texts.pop(0), self.source_name(sources[0]), SUBSETS[FILES[role].subset])
 
@@ -216,7 +216,7 @@ class Release:
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Lets the garbage collector rest, which would look through a million new objects again and again."""
     collects = gc.isenabled()
     gc.disable()

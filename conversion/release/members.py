@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from .errors import AGAIN, ConflictError, DamagedFileError, FormatError, some
-from .finding import Release
+from .finding import Release, uncollected
 from .looking import Note, Source
 from .names import PICTURE, image_name, image_role, stem_and_ending
 from .official import FILES
@@ -25,6 +25,7 @@ class Members(NamedTuple):
     notes: list[Note]  # on pictures beside them that are not read
 
 
+@uncollected()
 def find_members(release: Release, role: str) -> Members:
     """Every image of a role, each once.
 
