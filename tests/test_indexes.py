@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 
 import datasets
 import pytest
@@ -46,6 +47,15 @@ def release(tmp_path):
 @pytest.mark.parametrize("workers, processes", [(None, 2), (2, 2), (1, 1)])
 def test_side_by_side(release, readers, monkeypatch, workers, processes):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    read = index_module.read_index
+
+    def meet(*arguments):  # else one quick process may do the work of both
+        found, patience = read(*arguments), time.monotonic() + 60
+        while len(set(readers())) < processes and time.monotonic() < patience:
+            time.sleep(0.01)
+        return found
+
+    monkeypatch.setattr(index_module, "read_index", meet)
     found = open_indexes(release, FAMILIES, workers=workers)
     assert len(readers()) == 2 and len(set(readers())) == processes
     assert (str(os.getpid()) in readers()) == (processes == 1)

@@ -4,12 +4,14 @@ A target takes any bytes. An exception other than a ReleaseError is a find, and 
 zipfile or Pillow find another one in the same bytes. That a reader refuses what they take is none.
 """
 
+import functools
 import io
 import json
 import os
 import re
 import struct
 import tempfile
+import unittest.mock
 import zipfile
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from pictures import ORIENTATION, opened, rearranged, saved
 from PIL import Image
 from releases import PALETTE, zipped
 
-from conversion.release.captions import read_json
+from conversion.release import captions
 from conversion.release.errors import ReleaseError
 from conversion.release.finding import READERS, Release
 from conversion.release.images import check_image, decode_image, resize_image
@@ -38,9 +40,10 @@ def target(function):
 
 
 def sound(read, *arguments):
-    """What a reader says, or None where it refuses; a refusal can be printed."""
+    """What a reader says, JSON in several pieces, or None where it refuses; a refusal can be printed."""
     try:
-        return read(*arguments)
+        with unittest.mock.patch.object(captions, "_PIECE", 32):
+            return read(*arguments)
     except ReleaseError as error:
         assert str(error).replace("\n", "").isprintable(), str(error)  # a mask's message has two lines of Python
         return None
@@ -79,10 +82,14 @@ def by_json(data):
         return None
 
 
+def read_json(data):
+    return functools.reduce(dict.__or__, captions.read_json(data, "file"))
+
+
 @target
 def read_json_file(data):
     """What the standard library does not take, and a key that says two things, is refused; the rest reads the same."""
-    found, expected = sound(read_json, data, "file"), by_json(data)
+    found, expected = sound(read_json, data), by_json(data)
     if expected is None or expected[1] or not isinstance(expected[0], dict):
         assert found is None, "no JSON object, or a key that says two things, and read"
     elif found is not None:
