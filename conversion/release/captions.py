@@ -1,5 +1,6 @@
 """JSON: captions, requests. The standard library reads it, and its objects become columns."""
 
+import contextlib
 import difflib
 import json
 import re
@@ -26,11 +27,12 @@ from .texts import (
 )
 from .vocabulary import DEGREES, RELEASE_NAMES, REQUEST_DIRECTIONS, REQUEST_MODES, Subset
 
-# How often a JSON file may hold each of these: several times as often as the largest official one does, so that what is
-# made of the text cannot fill the memory.
-_JSON_MOST = {b"{": 1_000_000, b"[": 1_000_000, b",": 10_000_000}
 _BLOCK = 1 << 20  # bytes that stay in the processor's cache
 _PIECE = 1 << 20  # bytes that are objects at one time, which take three times as much memory
+_LONGEST_ENTRY = 1 << 16  # bytes; a longer one is read with all others
+# How often a JSON file that is read in one may hold each of these: several times as often as the largest official one
+# does, so that what is made of the text cannot fill the memory.
+_JSON_MOST = {"{": 1_000_000, "[": 1_000_000, ",": 10_000_000}
 _BETWEEN_ENTRIES = re.compile(rb',[ \t\r\n]*(?="[0-9]+[.]jpg")')
 _BLANKS = " \t\r\n"  # of JSON
 _SURROGATE = re.compile("[\ud800-\udfff]")  # one half of a character that is made of two
@@ -46,17 +48,14 @@ def read_json(data: bytes, shown: str) -> Iterator[dict[str, Any]]:
     if not start.startswith("{"):
         what = "a JSON list" if start.startswith("[") else f"starts with {start!r}"
         raise wrong_line(shown, 1, what, "a JSON object with file names as keys")
-    for mark, most in _JSON_MOST.items():
-        if data.count(mark) > most:
-            raise FormatError(f"{shown}: more than {most:,} times {mark.decode()}, which is not plausible. {AGAIN}")
     told, names, inside = _keys_told(data), set[str](), 0
     try:
-        for piece, objects in _pieces(data):
+        for piece, objects in _pieces(data, shown):
             names.update(piece)
             inside += _keys_inside(piece, objects)
             yield piece
         if told != len(names) + inside:
-            _refuse_repeated(text_of(data, shown), shown)
+            _refuse_repeated(_whole(data, shown), shown)
     except json.JSONDecodeError as error:
         raise _no_json(error, shown) from None
     except RecursionError:
@@ -65,29 +64,36 @@ def read_json(data: bytes, shown: str) -> Iterator[dict[str, Any]]:
         raise FormatError(f"{shown}: a number of thousands of digits. {AGAIN}") from None
 
 
-def _pieces(data: bytes) -> Iterator[tuple[dict[str, Any], int]]:
+def _pieces(data: bytes, shown: str) -> Iterator[tuple[dict[str, Any], int]]:
     """(some entries of a JSON object, how many objects they hold at most), until all were given.
 
-    Raises what `json.loads` does.
-
     The text is cut where an entry seems to begin. One does if all before it is an object by itself; else there is a
-    fault, or a file name inside an entry, and the text is read in one.
+    fault, or a file name inside an entry, and the text is read in one. Raises what `json.loads` does.
     """
     start = data.index(b"{") + 1
     while True:
         cut = _BETWEEN_ENTRIES.search(data, start + _PIECE)
         text = data[start : cut.start()] + b"}" if cut else data[start:]
-        try:
-            piece = json.loads((b"{" + text).decode())
-        except (ValueError, RecursionError):
-            piece = {}
+        piece = {}
+        if len(text) <= _PIECE + _LONGEST_ENTRY:
+            with contextlib.suppress(ValueError, RecursionError):
+                piece = json.loads((b"{" + text).decode())
         if not piece:
-            text = data
-            piece = json.loads(data.decode("utf-8-sig"))
+            yield json.loads(_whole(data, shown)), data.count(b"{")
+            return
         yield piece, text.count(b"{")
-        if not cut or text is data:
+        if not cut:
             return
         start = cut.end()
+
+
+def _whole(data: bytes, shown: str) -> str:
+    """The text of a JSON file that is to be read in one. Raises FormatError for one that could fill the memory."""
+    text = text_of(data, shown)
+    for mark, most in _JSON_MOST.items():
+        if text.count(mark) > most:
+            raise FormatError(f"{shown}: more than {most:,} times {mark}, which is not plausible. {AGAIN}")
+    return text
 
 
 def _keys_told(data: bytes) -> int:
