@@ -79,7 +79,7 @@ def _refuse_what_is_no_demo(out: str) -> None:
     """Raise UsageError for a folder that holds anything but a demo, or that the working directory lies in."""
     if not os.path.exists(out):
         return
-    if _is_in_use(out):
+    if PurePath(os.path.realpath(os.getcwd())).is_relative_to(out):
         raise UsageError(
             f"{out}: is the working directory, or above it, and would be replaced. Give a folder below it."
         )
@@ -95,14 +95,6 @@ def _refuse_what_is_no_demo(out: str) -> None:
         found = f"it has no {DEMO_README} of a demo"
     if found:
         raise UsageError(f"{out}: is neither empty nor an earlier demo: {found}. Give a new or empty folder.")
-
-
-def _is_in_use(folder: str) -> bool:
-    """Whether the working directory is this folder or lies in it."""
-    try:
-        return PurePath(os.path.realpath(os.getcwd())).is_relative_to(folder)
-    except FileNotFoundError:  # the working directory was removed
-        return False
 
 
 def _has_marker(readme: str) -> bool:

@@ -84,8 +84,6 @@ def _compare(
 
 def _compare_requests(release: Release, role: str, other_role: str, table: pa.Table, requests: pa.Array) -> None:
     """Holds the requests of a text file, by file number, against those of a table of rows."""
-    if role not in release.sources:
-        return
     subset = HQ if role.startswith("hq") else STANDARD
     row = np.full(subset.first + subset.images, -1)
     row[table["number"].to_numpy()] = np.arange(len(table))

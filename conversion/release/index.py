@@ -174,19 +174,16 @@ def keep_index(key: IndexKey, table: pa.Table) -> None:
             os.unlink(temporary)
         raise
     # The newest few indexes stay, for jobs that began before the release changed; what a killed process left goes.
-    family = [entry for entry in os.scandir(key.folder) if entry.name.startswith(key.family)]
-    kept = sorted((entry for entry in family if entry.name.endswith(".index")), key=_age)[:KEPT_INDEXES]
-    for entry in family:
-        if entry not in kept and entry.name.endswith((".index", ".tmp")):
-            with contextlib.suppress(OSError):
-                os.unlink(entry.path)
-
-
-def _age(entry: os.DirEntry[str]) -> int:
-    """Sorts the files of a folder, the newest first."""
-    with contextlib.suppress(OSError):
-        return -entry.stat(follow_symlinks=False).st_mtime_ns
-    return 0
+    kept, others = [], []
+    for entry in os.scandir(key.folder):
+        with contextlib.suppress(OSError):  # others remove them too
+            if entry.name.startswith(key.family) and entry.name.endswith(".index"):
+                kept.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
+            elif entry.name.startswith(key.family) and entry.name.endswith(".tmp"):
+                others.append(entry.path)
+    for path in [*others, *(path for _, path in sorted(kept)[:-KEPT_INDEXES])]:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def load_index(key: IndexKey) -> Index | None:

@@ -98,8 +98,7 @@ def is_terminal(stream: Any) -> bool:
 def local_path(path: str | os.PathLike[str]) -> str:
     """An absolute local path; `~` is the home folder.
 
-    Raises UsageError for a URL, an empty path and one that is no text, EnvironmentFault where a relative path starts
-    nowhere.
+    Raises UsageError for a URL, an empty path and one that is no text.
     """
     path = os.fspath(path)
     if not path.strip():
@@ -110,10 +109,7 @@ def local_path(path: str | os.PathLike[str]) -> str:
         raise UsageError(
             f"{path!a}: not valid text, which `datasets` needs of a path. Rename it, or give a link to it."
         )
-    try:
-        return os.path.abspath(os.path.expanduser(path))
-    except FileNotFoundError as error:
-        raise EnvironmentFault(f"{path}: the working directory is not there any more. Change to another.") from error
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _is_text(path: str) -> bool:
