@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from datasets import load_dataset_builder
 from pictures import in_folder, resized, take, write
-from releases import TEXTS, ZIPS, at, edit, index_of, members, pack, read, unpack
+from releases import TEXTS, ZIPS, at, edit, index_of, members, pack, raw_zip, read, unpack
 
 import celeba_dialog
 from conversion.release.errors import ConflictError, DamagedFileError, EnvironmentFault, FormatError, MissingFileError
@@ -118,6 +118,37 @@ def a_damaged_zip_of_any_name(root):
     """It may have held what is missing."""
     at(root, "hq_images").unlink()
     (root / "CelebAMask-HQ.zip").write_bytes(b"PK\x03\x04 cut off")
+
+
+@refused("hq", MissingFileError, "faces/: 24 pictures, not read: their names, face_0.jpg", "are no file numbers")
+def pictures_without_numbers(root):
+    write(root / "faces", [(f"face_{n}.jpg", data) for n, (_, data) in enumerate(take(root, "hq_images"))])
+
+
+@refused("standard", MissingFileError, "png/: 90 PNG copies, not read: the official images are JPEGs", "celeba.zip")
+def png_copies_in_a_folder(root):
+    write(root / "png", [(name.replace("jpg", "png"), b"\x89PNG") for name, _ in take(root, "standard_images")])
+
+
+@refused("hq", FormatError, "captions_hq.json: 1,073,741,825 bytes, where at most 1,073,741,824 are plausible")
+def a_text_of_a_gigabyte(root):
+    os.truncate(at(root, "hq_captions"), (1 << 30) + 1)
+
+
+def in_a_zip_of_texts(root, change, **fields):
+    at(root, "hq_captions").unlink()
+    data = raw_zip([{"name": "captions_hq.json", "data": b'{"0.jpg": {}}'} | fields])
+    (root / "texts.zip").write_bytes(data.replace(*change))
+
+
+@refused("hq", DamagedFileError, "texts.zip: captions_hq.json: encrypted in this zip", "Unpack it there")
+def an_encrypted_text(root):
+    in_a_zip_of_texts(root, (b"", b""), flags=1)
+
+
+@refused("hq", DamagedFileError, "texts.zip: captions_hq.json: captions_hq.json is not where the directory says")
+def a_text_without_a_header(root):
+    in_a_zip_of_texts(root, (b"PK\3\4", b"PK\3\5"))
 
 
 @refused("hq", MissingFileError, "a folder that `build` wrote, not the official files", 'load_dataset("')
@@ -288,6 +319,26 @@ def test_a_file_that_vanishes_is_missed_by_name(role, copy):
     at(copy, role).unlink()
     with pytest.raises(MissingFileError, match=re.escape(FILES[role].name)):
         read_index(release, "hq")
+
+
+def test_a_file_that_goes_while_its_folder_is_listed(copy, monkeypatch):
+    class Gone:
+        def __init__(self, entry):
+            self.name, self.path, self.is_file, self.is_dir = entry.name, entry.path, entry.is_file, entry.is_dir
+
+        def stat(self):
+            os.unlink(self.path)
+            raise FileNotFoundError
+
+    scandir, name = os.scandir, FILES["hq_captions"].name
+    monkeypatch.setattr(os, "scandir", lambda path: (Gone(e) if e.name == name else e for e in scandir(path)))
+    with pytest.raises(MissingFileError, match=f"{name}: not there any more"):
+        Release(copy)
+
+
+def test_a_readme_of_somebody_elses(tmp_path):
+    (tmp_path / "README.txt").write_text("Faces. 24 images in CelebA-Dialog (HQ)/image.zip")
+    assert Release(tmp_path).demo == {}
 
 
 def test_a_text_that_is_cut_off_while_it_is_read(copy):

@@ -1,5 +1,6 @@
 """The index of a release: never that of another state of it, a damaged or a planted one, and nobody waits for ever."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -297,6 +298,14 @@ def test_links_in_a_shared_cache_lead_nowhere(tiny, tmp_path, monkeypatch, warni
     assert any("is a link" in text for text in warnings)
 
 
+def test_a_sibling_made_it_meanwhile(tiny, tmp_path, monkeypatch):
+    key = key_of(tiny, tmp_path)
+    table = read_index(Release(tiny), "standard").table
+    monkeypatch.setattr(index_module, "_wait_for", lambda lock: lock.acquire() and index_module.keep_index(key, table))
+    monkeypatch.setattr(index_module, "read_index", None)  # nobody reads again
+    assert open_index(key).table.equals(table)
+
+
 def test_a_lock_that_is_stuck(tiny, tmp_path, monkeypatch, warnings):
     """Said after some seconds; after some minutes this process reads the annotations by itself."""
     monkeypatch.setattr(index_module, "_SAY_WAITING", 0.1)
@@ -312,9 +321,19 @@ def test_a_lock_that_is_stuck(tiny, tmp_path, monkeypatch, warnings):
     assert not os.path.exists(key.path)
 
 
+class OldLock(index_module.filelock.FileLock):
+    """As older ones, which take any refusal for a lock of somebody else: that would be waited for, in vain."""
+
+    def _acquire(self):
+        with contextlib.suppress(OSError, NotImplementedError):
+            super()._acquire()
+
+
+@pytest.mark.parametrize("lock", [index_module.filelock.FileLock, OldLock])
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
-def test_a_cache_on_a_file_system_without_locks(number, tiny, tmp_path, monkeypatch, warnings):
-    """filelock takes any refusal for a lock of somebody else: that would be waited for, in vain."""
+def test_a_cache_on_a_file_system_without_locks(number, lock, tiny, tmp_path, monkeypatch, warnings):
+    monkeypatch.setattr(index_module.filelock, "FileLock", lock)
+    monkeypatch.setattr(index_module, "_SAY_WAITING", 0.1)
 
     def refuse(*_):
         raise OSError(number, os.strerror(number))

@@ -182,6 +182,7 @@ REFUSED = [
     ("attributes", ATTRIBUTE_ROWS.replace("1.jpg 1", "1.jpg 0"), "line 4: 0, in a file that also writes -1; expected"),
     ("mapping", mapping("1 42 000042.jpg"), "line 2: 1, 42 and 000042.jpg; expected an HQ file num"),
     ("mapping", mapping("1 8 000009.jpg"), "two HQ images come from 000009.jpg, where each has its own"),
+    ("partition", "000001.jpg None\n", "line 1: no number, expected 0, 1 or 2"),
     ("degrees", DEGREE_ROWS + "0.jpg 1 1 1 1 2\n", "lines 2 and 5: 0.jpg stands twice, with different values"),
     ("requests_txt", "0.jpg\tA\n1.jpg\tB\n0.jpg\tC\n", "lines 1 and 3: 0.jpg stands twice"),
 

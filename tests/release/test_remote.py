@@ -4,16 +4,18 @@ import contextlib
 import functools
 import http.server
 import os
+import sys
 import threading
 import zipfile
 from pathlib import Path
 
+import fsspec
 import pytest
 from doors import streamed, undecoded
 from making import write_release
 from releases import ZIPS, at, members, pack, unpack
 
-from conversion.release.errors import CelebADialogError, EnvironmentFault
+from conversion.release.errors import CelebADialogError, EnvironmentFault, MissingFileError
 from conversion.release.finding import Release
 from conversion.release.index import index_key, open_index
 
@@ -108,6 +110,16 @@ def test_servers_that_do_not_serve(demo, tmp_path):
         streamed(f"{url}/nowhere", "hq", tmp_path)
     with pytest.raises(EnvironmentFault, match="cannot be listed"):  # the server has gone
         streamed(url, "hq", tmp_path)
+    fsspec.filesystem("memory").mkdir("/nothing")
+    with pytest.raises(MissingFileError, match="memory://nothing: nothing is listed there"):
+        Release("memory://nothing")
+
+
+@pytest.mark.parametrize("url, says", [("http://127.0.0.1:0/faces", "port 0"), ("s3://faces", "needs another package")])
+def test_addresses_that_nothing_can_open(url, says, monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(CelebADialogError, match=f"^{url}: .*{says}"):
+        Release(url)
 
 
 @pytest.mark.parametrize("role", ["hq_captions", "hq_images"])

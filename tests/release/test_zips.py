@@ -13,6 +13,7 @@ import pytest
 from pictures import zip_of_names
 from releases import images_in, jpeg, raw_zip, zipped
 
+from conversion.release import zips
 from conversion.release.errors import (
     DamagedFileError,
     EnvironmentFault,
@@ -49,6 +50,12 @@ def of_64_bits(**fields):
     return {"name": "image/0.jpg", "data": b"x" * 8, "extra": extra} | wide
 
 
+def wide_after(extra):
+    """The entry of an image with such an extra field before that of its true sizes and place."""
+    entry = of_64_bits(size=len(JPEG), packed=len(JPEG), offset=0)
+    return entry | {"data": JPEG, "extra": extra + entry["extra"]}
+
+
 def end_of_64_bits(entries, length, offset, disk=0):
     """The end of a zip whose numbers do not fit into the old record."""
     end = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, disk, disk, entries, entries, length, offset)
@@ -81,6 +88,7 @@ FORMS = {
     "written to a pipe, 64 bits": zipped(NAMED, 8, zip64=True, file=Pipe()),
     "any folder": zipped({"image/": b""} | {f"{front}{n}.jpg": IMAGES[n] for n, front in enumerate(FRONTS)}),
     "hidden and other files": zipped(HIDDEN | NAMED | {".x/1.jpg": b"x", "image/Thumbs.db": b"x", "image/0.jpg/": b""}),
+    "an extra field before that of 64 bits": raw_zip([wide_after(b"UT\1\0x")]),
     "end of 64 bits": of_one()[:-22] + end_of_64_bits(1, 57, len(JPEG) + 41),
 }
 
@@ -95,11 +103,20 @@ def test_what_zipfile_reads(form, tmp_path):
         expected = {(int(re.search(r"\d+", name)[0]), -1): archive.read(name) for name in names}
     if form == LIKE_AN_END:
         expected = {(number, -1): data for number, data in IMAGES.items()}
-    assert len(expected) == (1 if form == "end of 64 bits" else 7)
+    assert len(expected) == (1 if form.endswith("of 64 bits") else 7)
     assert images_in(tmp_path) == expected
     fs = fsspec.filesystem("memory")
     fs.pipe(f"/zips/{form}/image.zip", FORMS[form])
     assert images_in(f"memory://zips/{form}") == expected
+
+
+@pytest.mark.parametrize("last", ["image/9.jpg", "image/notes.txt"])
+def test_a_directory_that_is_longer_than_what_is_read_at_once(last, tmp_path, monkeypatch):
+    """Images at its end tell what a zip of official name is; with others there, all of it is read."""
+    monkeypatch.setattr(zips, "END_BYTES", 200)
+    (tmp_path / "image.zip").write_bytes(zipped(NAMED | {last: JPEG}))
+    found = images_in(tmp_path)
+    assert {number for number, _ in found} == {*range(7), *([9] if last.endswith("jpg") else [])}
 
 
 def test_a_count_that_is_wrapped(tmp_path):
