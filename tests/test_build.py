@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
+from unittest import mock
 
 import datasets
 import fsspec
@@ -22,12 +23,14 @@ from releases import at, unpack
 import celeba_dialog
 from celeba_dialog import CONFIGS
 from conversion.parquet import command as build
-from conversion.parquet import shards
+from conversion.parquet import manifest, shards
+from conversion.release.errors import EnvironmentFault
 from conversion.release.finding import Release
 from conversion.release.rows import shard_ranges
 from conversion.release.vocabulary import ATTRIBUTES, DEGREES
 from conversion.report import examine
-from conversion.runtime import files
+from conversion.runtime import files, pool
+from conversion.viewer.rows import open_rows
 
 pytest_plugins = ["building"]
 
@@ -98,6 +101,29 @@ def test_row_groups(demo, tmp_path, monkeypatch, same_rows):
             assert 1 <= rows[-1] <= size
         for split, rows in demo.splits(config).items():
             same_rows(read_splits(tmp_path / "out", config)[split], rows, config)
+    seen = open_rows(str(tmp_path / "out"))
+    assert [seen.row("hq", at)["file_name"] for at in range(24)] == [row["file_name"] for row in demo.rows("hq")]
+
+
+@pytest.mark.parametrize("what, says", [("fork", "No worker process can be"), ("thread", "worker process died")])
+def test_workers_that_do_not_start(what, says, small, tmp_path, monkeypatch):
+    refuse = mock.Mock(side_effect=OSError(11, "Resource temporarily unavailable"))
+    if what == "fork":
+        monkeypatch.setattr(os, "fork", refuse)
+    else:  # in the worker, which waits in one for the end of its parent
+        monkeypatch.setattr(pool, "threading", SimpleNamespace(Thread=mock.Mock(side_effect=RuntimeError)))
+    with pytest.raises(EnvironmentFault, match=says):
+        build.build(small, tmp_path / "out", workers=2, allow_incomplete=True)
+
+
+def test_hashing_ends_with_what_it_is_for(small, monkeypatch):
+    def endless(path, progress):
+        while True:
+            progress(1)
+
+    monkeypatch.setattr(files, "checksum", endless)
+    with pytest.raises(InterruptedError), manifest.hashed_sources(Release(small), [("hq", False)]):
+        raise InterruptedError
 
 
 FULL = {
@@ -237,6 +263,8 @@ def test_only_one_of_the_two_parts(part, other, small, build_small, tmp_path):
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [part]
     done = build_small(tmp_path / "new", f"--config={other}", release=release, status=1)
     assert f"no {other} images below it" in done.text
+    at(release, f"{part}_images").unlink()
+    assert "no images of either" not in build_small(tmp_path / "new", release=release, status=1).text
     assert sorted(os.listdir(tmp_path)) == ["out", "release"]
 
 
@@ -349,6 +377,8 @@ def test_a_demo_does_not_replace_a_real_build(small, build_small, tmp_path):
     refused = build_small(out, status=2)
     assert "holds a build of the real release" in refused.text and "--force" in refused.text
     assert tree(out) == before
+    (out / "README.md").unlink()  # which would tell a demo too
+    assert "holds a build of the real release" in build_small(out, status=2).text
     build_small(out, "--force")
 
 

@@ -297,6 +297,14 @@ def test_deep(role, change, says, release):
     assert "1 images or masks cannot be decoded" in as_text(report)
 
 
+def test_two_damaged_files_of_a_subset(release):
+    """A config is refused for the first; the second is told as well."""
+    ruin(release, "hq_captions")
+    at(release, "hq_labels").write_text("0.jpg 1 2\n")
+    text = as_text(examine(Release(release)))
+    assert "3 words, expected 6" in text and text.count("a web page, as Google Drive sends") == 1
+
+
 @pytest.mark.parametrize("role", ["hq_images", "hq_masks", "hq_parts", "standard_images"])
 def test_deep_finds_a_bad_checksum(role, release):
     path = at(release, role)

@@ -251,6 +251,11 @@ def test_debugging_shows_the_traceback(commands, tmp_path):
         assert done.text.splitlines()[-1].startswith(f"{ERROR}{tmp_path}/nowhere: no such folder")
 
 
+def test_an_endpoint_that_is_no_address(commands, tmp_path):
+    done = commands.run("check", tmp_path, environment={"HF_ENDPOINT": "http://127.0.0.1:port"})
+    one_line(done, 1, "HF_ENDPOINT: is 'http://127.0.0.1:port'")
+
+
 @pytest.mark.parametrize("name", ["check", "build"])
 def test_a_limit_of_memory_that_is_too_low(name, lines, run):
     one_line(run(lines[name][0], ("limit", "RLIMIT_AS", 500 << 20)), 1, "ulimit -v is 500 MB")

@@ -327,6 +327,7 @@ REFUSALS = {
     "denied": (403, "denies access.*403.*an hour"),
     "a strange page": (Raw(200, HTML, STRANGE.encode()), "'Sorry & goodbye'"),
     "a form that leads nowhere": (Raw(200, HTML, b'<form id="download-form"></form>'), "gdown cannot read"),
+    "418 with a page": (Raw(418, HTML, b"<title>Tea</title>"), "status 418 and a page titled 'Tea'"),
     "418": ((418, {"Content-Type": "text/plain\r\n \x1b[2J folded"}), "418.*text/plain"),
     "503 for ever": (503, "status 503, again and again"),
     "asked again and again": ("confirm", "again and again"),
@@ -649,6 +650,17 @@ def test_space_is_looked_at_before_and_when_the_size_is_known(big, failing, driv
     official(monkeypatch, "hq_images", 5, about=len(data) // 3)
     assert "are needed, and 1 MB are free" in failing(out)
     assert drive.log and not (out / IMAGES).exists()
+
+
+def test_a_page_that_breaks_off(tmp_path, failing, drive, contents):
+    drive.answers[LABELS_ID] = [Raw(200, HTML | {"Transfer-Encoding": "chunked"}, b"9\r\n<html>")] * 100
+    assert "fails: the connection broke off. Look at" in failing(all_but(contents, tmp_path, "hq_labels"))
+
+
+def test_a_proxy_that_is_no_address(tmp_path, failing, drive, contents, monkeypatch):
+    out = all_but(contents, tmp_path, "hq_labels")
+    monkeypatch.setenv("http_proxy", "http:///")
+    assert "the proxy of this machine has no usable address" in failing(out)
 
 
 def test_only_one_at_a_time_and_not_without_locks(tmp_path, failing, drive, contents, monkeypatch):

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import shutil
+from unittest import mock
 
 import pytest
 from commands import tree
@@ -12,7 +13,8 @@ from commands import tree
 from conversion import __main__ as cli
 from conversion import card
 from conversion.parquet.manifest import MANIFEST, parse_manifest, read_manifest
-from conversion.release.errors import CelebADialogError, DamagedFileError
+from conversion.release.errors import CelebADialogError, DamagedFileError, EnvironmentFault
+from conversion.runtime import files
 from conversion.viewer.rows import open_rows
 
 pytest_plugins = ["building"]
@@ -106,6 +108,7 @@ def test_what_build_wrote_is_taken(told, fine):
 # Bytes that are no JSON, or no object.
 FILES = {
     "nothing": b"",
+    "a pointer": b"version https://git-lfs.github.com/spec/v1\n",
     "no JSON": b"{",
     "a list": b"[]",
     "null": b"null",
@@ -155,8 +158,15 @@ def refused(found, says):
 def test_a_file_that_is_no_manifest(name, fine, ask, tmp_path):
     out = shutil.copytree(fine, tmp_path / "out")
     (out / MANIFEST).write_bytes(FILES[name])
-    refused(ask(out), f"{out / MANIFEST}: is not what build writes: ")
+    says = "is a pointer of Git LFS" if name == "a pointer" else "is not what build writes: "
+    refused(ask(out), f"{out / MANIFEST}: {says}")
     assert (out / MANIFEST).read_bytes() == FILES[name]
+
+
+def test_a_file_that_cannot_be_read(fine, monkeypatch):
+    monkeypatch.setattr(files, "read", mock.Mock(side_effect=OSError(5, "Input/output error")))
+    with pytest.raises(EnvironmentFault, match=f"{fine / MANIFEST}: cannot be read: Input/output error"):
+        read_manifest(str(fine))
 
 
 def test_a_key_that_is_there_twice(fine):

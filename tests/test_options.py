@@ -90,6 +90,16 @@ def test_names_need_no_files():
     assert list(datasets.load_dataset_builder("celeba_dialog", "standard").info.features)[:2] == ["image", "bangs"]
 
 
+def test_other_names_and_a_built_folder_are_left_to_datasets(home, fine, monkeypatch):
+    shard = next((fine / "hq").glob("train-*"))
+    assert datasets.load_dataset_builder("parquet", data_files=str(shard)).name == "parquet"
+    (home / "celeba_dialog").symlink_to(fine)
+    assert type(datasets.load_dataset_builder("celeba_dialog", "hq")).__bases__[0].__name__ == "Parquet"
+    monkeypatch.delattr(datasets.load, "DatasetModule")
+    with pytest.raises(celeba_dialog.EnvironmentFault, match="no place to register .*celeba-dialog build RELEASE"):
+        celeba_dialog.register()
+
+
 def test_a_clone_called_celeba_dialog_in_the_working_directory(home):
     (home / "celeba_dialog").mkdir()
     (home / "celeba_dialog" / "celeba_dialog.py").write_text("")

@@ -4,13 +4,14 @@ import logging
 import os
 import stat
 import warnings
+from unittest import mock
 
 import pytest
 from making import write_release
 
 from conversion.demo import people
 from conversion.push import push
-from conversion.release.errors import CelebADialogError, UsageError
+from conversion.release.errors import CelebADialogError, EnvironmentFault, UsageError
 from conversion.runtime import files
 from conversion.viewer import preview as preview_module
 from conversion.viewer import sheet
@@ -117,6 +118,18 @@ def test_push_takes_a_local_folder(out, monkeypatch):
     with pytest.raises(UsageError, match="is an address|is empty") as error:
         push(out, "org/celeba_dialog")
     assert str(error.value).isprintable()
+
+
+def test_what_cannot_be_read_or_listed(tmp_path, monkeypatch):
+    class NoCredentials(Exception):
+        """As file systems behind addresses have of their own."""
+
+    monkeypatch.setattr(files, "filesystem", mock.Mock(side_effect=NoCredentials("none")))
+    with pytest.raises(OSError, match="NoCredentials: none"):
+        files.read("memory://out/manifest.json")
+    monkeypatch.setattr(os, "scandir", mock.Mock(side_effect=OSError(13, "Permission denied", "out")))
+    with pytest.raises(EnvironmentFault, match="out: cannot be listed: Permission denied"):
+        files.tree(str(tmp_path))
 
 
 # ------------------------------------------------------------------------------------------------------------- messages

@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 import time
+from unittest import mock
 
 import pytest
 from commands import Commands
@@ -14,7 +15,8 @@ from hub import RESET, RESET_AFTER, Hub
 from huggingface_hub import constants
 
 from conversion.push import local_files, push
-from conversion.release.errors import CelebADialogError
+from conversion.release.errors import CelebADialogError, EnvironmentFault
+from conversion.runtime import files
 
 pytest_plugins = ["building"]
 
@@ -342,6 +344,12 @@ def test_odd_words_of_the_hub(hub, run, case):
     done = run(token=token, status=0 if case in ("a warning", "a header") else 1)
     assert r"\x1b[31m\x1b]0;title\x07\u202e\u2066\x9b2J" in done.text
     assert "word" in done.text
+
+
+def test_a_folder_that_cannot_be_read(folder, monkeypatch):
+    monkeypatch.setattr(files, "checksum", mock.Mock(side_effect=OSError(5, "Input/output error", "a.parquet")))
+    with pytest.raises(EnvironmentFault, match="a.parquet: cannot be read: Input/output error"):
+        local_files(str(folder))
 
 
 # -------------------------------------------------------------------------------------------------------- environment

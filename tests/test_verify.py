@@ -102,6 +102,7 @@ CHANGES = [
     ("celeba_file_name", lambda value: "000001.jpg"),
     ("image", lambda value: value | {"bytes": value["bytes"][:-1] + b"!"}),
     ("image", lambda value: value | {"path": "0.png"}),
+    ("image", lambda value: value | {"bytes": None}),
     ("mask", lambda value: value | {"bytes": value["bytes"] + b"!"}),
     ("mask", lambda value: None),
     ("parts", lambda value: value[1:]),
@@ -321,6 +322,7 @@ MORE_TAMPERINGS = [
         "README.md: license in its YAML: “mit”, expected “other”",
     ),
     (in_file("README.md", lambda data: b"# Faces"), "README.md: no YAML at its head"),
+    (replaced("README.md", b"\n- config_name: hq\n", b"\n- more:\n  config_name: hq\n"), "README.md: configs in its"),
     (lambda folder: (folder / TRAIN).unlink(), f"{TRAIN}: missing, though the release has rows for it"),
     (
         lambda folder: (folder / "celeba_dialog.py").touch(),
@@ -361,6 +363,11 @@ def test_a_yaml_of_other_types_where_one_config_is_compared(folder, small):
     in_file("README.md", lambda data: b"---\nconfigs: 3\ndataset_info: null\n---\n")(folder)
     found = problems(folder, small, configs=["hq"])
     assert [line.split(" in its YAML")[0] for line in found] == ["README.md: configs", "README.md: dataset_info"]
+    in_file("README.md", lambda data: b"# Faces")(folder)
+    (found,) = problems(folder, small, configs=["hq"])
+    assert found.startswith("README.md: no YAML at its head")
+    (folder / "README.md").unlink()
+    assert problems(folder, small, configs=["hq"]) == ["README.md: missing, though manifest.json lists it"]
 
 
 def test_pictures_that_another_version_drew(folder, small, capsys):

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
 
 from .errors import AGAIN, CelebADialogError, FormatError
 from .official import FILES
@@ -48,6 +49,8 @@ def opened_image(data: bytes, kind: str, name: str) -> Iterator[PillowImage.Imag
             yield image
     except (CelebADialogError, MemoryError):
         raise
+    except UnidentifiedImageError:  # its text is the address of an object
+        raise undecodable(kind, name, f"Pillow finds no {kind} in it") from None
     except Exception as error:  # Pillow raises nearly anything on a damaged chunk
         raise undecodable(kind, name, " ".join(str(error).split()) or type(error).__name__) from None
 

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from ..release.errors import FormatError
-from ..release.images import decode_image
+from ..release.images import decode_image, opened_image
 from ..release.masks import mask_indices
 from ..release.vocabulary import ATTRIBUTES, DEGREES, LICENSE_NAME, MASK_COLORS, PARTS
 from ..runtime import files
@@ -278,13 +277,8 @@ def lay_over(tile: Image.Image, mask: dict[str, Any]) -> Image.Image:
 
 def _part(mask: dict[str, Any], color: tuple[int, int, int], side: int) -> Image.Image:
     """A binary part mask in a colour, `side` wide. A pixel that it covers in part is drawn, so that thin parts show."""
-    try:
-        with Image.open(io.BytesIO(mask["bytes"]), formats=["PNG"]) as image:
-            covered = (
-                image.convert("L").resize((side, side), Image.Resampling.BOX).point(lambda value: 255 * (value > 0))
-            )
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise FormatError(f"{mask['path']}: the mask cannot be decoded: {error}.") from None
+    with opened_image(mask["bytes"], "PNG", mask["path"]) as image:
+        covered = image.convert("L").resize((side, side), Image.Resampling.BOX).point(lambda value: 255 * (value > 0))
     picture = Image.new("RGB", (side, side), RULE)
     picture.paste(color, (0, 0, side, side), covered)
     return picture

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,15 @@ def test_rows_or_columns_out_of_place(config, role, change, copy):
     message = refused(copy, config)
     assert FILES[role].name in message and FILES[f"{config}_attributes"].name in message
     assert "contradict each other on " in message
+
+
+def test_two_copies_of_a_file_that_only_repeats(copy):
+    index = read_index(Release(copy), "standard")
+    (copy / "copy").mkdir()
+    shutil.copy(at(copy, "partition"), copy / "copy")
+    edit(copy, "partition", lambda data: data[: data.rindex(b"2")])
+    with pytest.raises(ConflictError, match="are both "):
+        compare_copies(Release(copy), "standard", index)
 
 
 def test_one_contradiction_is_let_pass(copy):

@@ -467,6 +467,22 @@ def test_a_damaged_image_says_which(copy):
     assert os.path.basename(name) in json.loads(body)["error"]
 
 
+def test_a_damaged_image_of_a_built_folder(built, tmp_path):
+    out = shutil.copytree(built, tmp_path / "out")
+    path = min((out / "standard").glob("train-*"))
+    path.write_bytes(path.read_bytes().replace(b"\xff\xd8\xff", b"xxx"))
+    with serving(out) as server:
+        status, _, body = ask(server, "thumbnail", config="standard", position=0)
+    assert status == 400
+    assert ".jpg: the JPEG cannot be decoded: Pillow finds no JPEG in it. " in json.loads(body)["error"]
+
+
+def test_without_starlette(demo, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, web.__name__, None)
+    assert command_line.main(["browse", str(demo.root)]) == 1
+    assert 'pip install "celeba-dialog[browse]"' in capsys.readouterr().err
+
+
 def test_ports(demo, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -15,7 +15,7 @@ from releases import at
 
 from conversion import card
 from conversion.parquet import command as build
-from conversion.release.errors import UsageError
+from conversion.release.errors import EnvironmentFault, UsageError
 from conversion.release.vocabulary import ATTRIBUTES, DEGREES, REQUEST_DIRECTIONS, REQUEST_MODES
 from conversion.viewer import conditions, rows
 
@@ -267,6 +267,12 @@ def test_time_is_bounded(labels, monkeypatch):
         asked.select(text)
     monkeypatch.undo()
     assert len(selected(asked, "row = 0")) == 12_000 * len(set(labels["split"].to_pylist()))  # and it goes on
+
+
+def test_more_rows_than_the_memory_holds(labels, monkeypatch):
+    monkeypatch.setitem(conditions.SETTINGS, "memory_limit", "1MB")
+    with pytest.raises(EnvironmentFault, match="rows of labels are too much for conditions"):
+        conditions.Conditions(labels.take(np.tile(np.arange(24), 12_000)))
 
 
 def test_many_at_once(asked, truth):

@@ -14,6 +14,7 @@ from PIL import Image
 from releases import PALETTE, at
 
 from conversion import __main__ as command_line
+from conversion.release.errors import FormatError
 from conversion.release.vocabulary import ATTRIBUTES, DEGREES, MASK_COLORS, PARTS
 from conversion.viewer import sheet as drawing
 
@@ -137,7 +138,8 @@ HOSTILE = "Frau Ämilie — naïve, 日本語 😀 العربية \u200b\u0000\u
 
 
 def test_nothing_is_clipped_and_nothing_breaks(demo):
-    row = dict(demo.rows("hq")[1], split="validation", caption=HOSTILE, request=HOSTILE[::-1], file_name="0" * 20)
+    long = HOSTILE * 9  # more than is drawn
+    row = dict(demo.rows("hq")[1], split="validation", caption=long, request=HOSTILE[::-1], file_name="0" * 20)
     picture = np.asarray(drawing.draw_rows([row, row], "title " * 9, HOSTILE))
     white = (picture == 255).all(axis=2)
     margin = drawing.MARGIN - 2
@@ -146,6 +148,15 @@ def test_nothing_is_clipped_and_nothing_breaks(demo):
     assert white[:margin].all()
     assert white[-24:].all()
     assert not white[:, drawing.MARGIN : -drawing.MARGIN].all()
+
+
+def test_a_part_mask_that_is_none(demo):
+    row = demo.rows("hq_parts")[0] | {
+        "split": "train",
+        "parts": [{"part": 0, "mask": {"bytes": b"x", "path": "0.png"}}],
+    }
+    with pytest.raises(FormatError, match="0.png: the PNG cannot be decoded: Pillow finds no PNG in it"):
+        drawing.draw_rows([row], "", "")
 
 
 def test_letters_that_the_font_lacks():
