@@ -119,6 +119,11 @@ def tree(folder):
     return _each_file(folder, lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
 
 
+def contents(folder):
+    """{path below a folder: bytes} of all its files."""
+    return _each_file(folder, Path.read_bytes)
+
+
 def stamps(folder):
     """{path below a folder: what changes when the file is written again} of all its files."""
     return _each_file(folder, lambda path: (path.stat().st_ino, path.stat().st_mtime_ns))

@@ -108,9 +108,7 @@ def same_rows():
             assert sorted(one) == sorted(other), f"{where} {other['file_name']}: columns"
             for column in other:
                 if one[column] != other[column]:  # no assert: pytest would spell out the difference of megabytes
-                    pytest.fail(
-                        f"{where} {other['file_name']}, {column}: {str(one[column])[:200]} instead of "
-                        f"{str(other[column])[:200]}"
-                    )
+                    difference = f"{str(one[column])[:200]} instead of {str(other[column])[:200]}"
+                    pytest.fail(f"{where} {other['file_name']}, {column}: {difference}")
 
     return same_rows

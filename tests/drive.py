@@ -195,14 +195,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving():
-    """A Drive that answers until the block ends."""
-    with Drive() as drive:
-        threading.Thread(target=drive.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+def serving(server):
+    """A server, a Drive or another, that answers until the block ends."""
+    with server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         try:
-            yield drive
+            yield server
         finally:
-            drive.shutdown()
+            server.shutdown()
 
 
 def held(data, name):
@@ -237,6 +237,6 @@ def hold(drive, contents, monkeypatch):
 @contextlib.contextmanager
 def holding(contents, monkeypatch):
     """A Drive of its own that holds a release, see `hold`."""
-    with serving() as drive:
+    with serving(Drive()) as drive:
         hold(drive, contents, monkeypatch)
         yield drive

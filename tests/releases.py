@@ -23,6 +23,10 @@ from conversion.release.zips import read_members
 
 PALETTE = [value for color in MASK_COLORS.values() for value in color]
 TEXTS = [role for role, file in FILES.items() if file.path.endswith((".txt", ".json"))]
+# What Google Drive sends in the place of a file.
+QUOTA = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>No.</body></html>"
+REAL = Path(__file__).resolve().parents[2] / "shared" / "real"  # what there is of the real release
+real = pytest.mark.skipif(not REAL.is_dir(), reason="the real excerpts are not beside the checkout")
 ZIPS = [role for role, file in FILES.items() if file.path.endswith(".zip")]
 
 

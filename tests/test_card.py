@@ -18,20 +18,13 @@ from PIL import Image
 from releases import at, change_json, members, pack
 
 import celeba_dialog
+from celeba_dialog import SPLITS
 from conversion import card
 from conversion.parquet import command as build
 from conversion.parquet import schema
 from conversion.release.errors import EnvironmentFault
 from conversion.release.official import FILES
-from conversion.release.vocabulary import (
-    ATTRIBUTES,
-    CITATION,
-    DEGREE_MEANINGS,
-    DEGREES,
-    MASK_CLASSES,
-    MASK_COLORS,
-    SPLITS,
-)
+from conversion.release.vocabulary import ATTRIBUTES, CITATION, DEGREE_MEANINGS, DEGREES, MASK_CLASSES, MASK_COLORS
 from conversion.runtime import files
 
 CONFIGS = ("hq", "hq_256", "hq_parts", "standard")
@@ -138,9 +131,7 @@ def test_a_shard_that_is_missing_is_named(streaming, folder, home):
     assert "test" not in datasets.load_dataset("celeba_dialog/hq", streaming=streaming)
 
 
-@pytest.mark.skipif(
-    tuple(map(int, datasets.__version__.split(".")[:2])) < (3, 2), reason="`filters` came with datasets 3.2"
-)
+@pytest.mark.skipif(tuple(map(int, datasets.__version__.split(".")[:2])) < (3, 2), reason="`filters` came with 3.2")
 @pytest.mark.parametrize("streaming", [False, True])
 def test_filters(streaming, rows, here):
     """The YAML gives no sizes of splits, against which `datasets` would hold the rows that pass."""
@@ -190,9 +181,8 @@ def test_the_yaml_names_license_tasks_and_sources(head):
     tasks = "image-classification image-segmentation image-to-image image-to-text text-to-image"
     assert sorted(head["task_categories"]) == tasks.split()
     assert all(source.startswith("extended|other-") for source in head["source_datasets"])
-    assert (
-        head["extra_gated_prompt"].strip() == (files.DATASET_CARD / "agreement.md").read_text(encoding="utf-8").strip()
-    )
+    agreement = (files.DATASET_CARD / "agreement.md").read_text(encoding="utf-8")
+    assert head["extra_gated_prompt"].strip() == agreement.strip()
 
 
 def test_sizes_are_those_of_images_not_of_configs(render):

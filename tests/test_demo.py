@@ -55,10 +55,9 @@ def test_files_and_members_of_the_official_layout(default):
     numbers = [int(row["file_name"][:-4]) for row in rows["hq"]]
     assert len({number // 2000 for number in numbers}) > 5
     names = "skin nose eye_g l_eye r_eye l_brow r_brow l_ear r_ear mouth u_lip l_lip hair hat ear_r neck_l neck cloth"
-    palette = (
-        "mnt/lustre/share/zqhuang/datasets_face/Face-Diffusion-raw-datasets/CelebA-Dialog-combined/mask/"
-        "CelebAMask-HQ-mask-color-palette"
-    )
+    palette = "mnt/lustre/share/zqhuang/datasets_face/Face-Diffusion-raw-datasets/CelebA-Dialog-combined/mask/"
+    palette += "CelebAMask-HQ-mask-color-palette"
+    standard = {f"img_align_celeba/{row['file_name']}": row["image"] for row in rows["standard"]}
     hq = list(zip(numbers, rows["hq"], strict=True))
     expected = {
         f"{HQ}/image.zip": {f"image/{n}.jpg": row["image"] for n, row in hq},
@@ -68,9 +67,7 @@ def test_files_and_members_of_the_official_layout(default):
             for n, row in hq
             for part in row["parts"]
         },
-        f"{STANDARD}/img_align_celeba.zip": {
-            f"img_align_celeba/{r['file_name']}": r["image"] for r in rows["standard"]
-        },
+        f"{STANDARD}/img_align_celeba.zip": standard,
     }
     for path, members in expected.items():
         with zipfile.ZipFile(root / path) as archive:

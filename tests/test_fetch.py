@@ -20,7 +20,7 @@ from unittest import mock
 
 import pytest
 import requests
-from drive import CONTENT_HOST, STRANGE, Raw, hold, serving
+from drive import CONTENT_HOST, STRANGE, Drive, Raw, hold, serving
 from filelock import FileLock
 from making import write_release
 from releases import members
@@ -49,7 +49,7 @@ def contents(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server():
-    with serving() as drive:
+    with serving(Drive()) as drive:
         yield drive
 
 
@@ -761,12 +761,7 @@ def test_parts_of_the_images_count_together(tmp_path, call, drive, contents):
     [
         ("hq_labels", LABELS.name, lambda data: data[: middle(data)], "2 of 5 rows, a part .* is sound: delete this"),
         ("hq_labels", LABELS.name, lambda data: re.sub(rb"[0-5]\t", b"0\t", data), "both the HQ degrees, and differ"),
-        (
-            "hq_requests_txt",
-            FILES["hq_requests_txt"].path,
-            lambda data: b"<html>",
-            "is not .* It is not needed: delete",
-        ),
+        ("hq_requests_txt", FILES["hq_requests_txt"].path, lambda _: b"<html>", "is not .* It is not needed: delete"),
         ("hq_images", "image (1).zip", lambda data: images(str), "have the same number and differ"),
     ],
 )

@@ -8,26 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in [ROOT / "celeba_dialog.py", *sorted((ROOT / "conversion").rglob("*.py"))]
-}
-COMMANDS = (
-    "conversion.demo.command",
-    "conversion.fetch.command",
-    "conversion.check",
-    "conversion.parquet.command",
-    "conversion.verify",
-    "conversion.viewer.preview",
-    "conversion.viewer.browse",
-    "conversion.push",
-)
+PATHS = [ROOT / "celeba_dialog.py", *sorted((ROOT / "conversion").rglob("*.py"))]
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PATHS}
+COMMANDS = "demo.command fetch.command check parquet.command verify viewer.preview viewer.browse push".split()
+COMMANDS = [f"conversion.{name}" for name in COMMANDS]
 # The modules of release in their order: each imports only those above it.
-ORDER = [
-    line.split()[0]
-    for line in (ast.get_docstring(ast.parse(MODULES["conversion.release"].read_text())) or "").split("\n")
-    if line.startswith("    ")
-]
+TOLD = ast.get_docstring(ast.parse(MODULES["conversion.release"].read_text())) or ""
+ORDER = [line.split()[0] for line in TOLD.split("\n") if line.startswith("    ")]
 
 
 def imports_of(name):

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import time
+from unittest import mock
 
 import datasets
 import pytest
@@ -76,11 +77,7 @@ def test_a_fresh_one_is_never_an_older_one(release, readers, monkeypatch, writab
     keep_index(key, true.set_column(true.column_names.index("beard"), "beard", [[5] * len(true)]))
     assert open_indexes(release, FAMILIES[:1])[FAMILIES[0]].table["beard"].to_pylist() == [5] * len(true)
     if not writable:
-
-        def refuse(*arguments):
-            raise OSError("a full disk")
-
-        monkeypatch.setattr(index_module, "keep_index", refuse)
+        monkeypatch.setattr(index_module, "keep_index", mock.Mock(side_effect=OSError("a full disk")))
     assert open_indexes(release, FAMILIES, fresh=True, workers=2)[FAMILIES[0]].table.equals(true)
 
 

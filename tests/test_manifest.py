@@ -175,16 +175,11 @@ def test_a_key_that_is_there_twice(fine):
         parse_manifest(text.replace('"hq": {', '"hq": {}, "hq": {', 1).encode(), "here")
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        os.mkdir,
-        os.mkfifo,
-        lambda path: path.symlink_to("nowhere"),
-        lambda path: path.symlink_to(MANIFEST),  # itself
-        lambda path: None,
-    ],
-)
+NO_FILE = [os.mkdir, os.mkfifo, lambda path: None]
+NO_FILE += [lambda path: path.symlink_to("nowhere"), lambda path: path.symlink_to(MANIFEST)]  # itself
+
+
+@pytest.mark.parametrize("make", NO_FILE)
 def test_what_is_no_file(make, fine, ask, tmp_path):
     out = shutil.copytree(fine, tmp_path / "out")
     (out / MANIFEST).unlink()

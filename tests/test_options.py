@@ -21,9 +21,8 @@ def home(monkeypatch, tmp_path):
 
 
 def load(demo, home, config="hq", **options):
-    return datasets.load_dataset(
-        "celeba_dialog", config, data_dir=str(demo.root), cache_dir=str(home / "cache"), **options
-    )
+    options |= {"data_dir": str(demo.root), "cache_dir": str(home / "cache")}
+    return datasets.load_dataset("celeba_dialog", config, **options)
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -110,10 +109,8 @@ def test_a_clone_called_celeba_dialog_in_the_working_directory(home):
 def test_a_script_without_its_package_says_what_to_install(tmp_path):
     (tmp_path / "celeba_dialog.py").write_text((ROOT / "celeba_dialog.py").read_text())
     blind = f"[path for path in sys.path if 'editable' not in path and path != {str(ROOT)!r}]"
-    code = (
-        f"import sys, datasets; sys.path = {blind}; sys.path_importer_cache.clear(); "
-        "import celeba_dialog; celeba_dialog.DEGREES"
-    )
+    code = f"import sys, datasets; sys.path = {blind}; sys.path_importer_cache.clear(); "
+    code += "import celeba_dialog; celeba_dialog.DEGREES"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)  # noqa: S603
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]

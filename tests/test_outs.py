@@ -1,5 +1,6 @@
 """What OUT and PNG may be: refused before anything is made, where they cannot be written. `fetch` has its own tests."""
 
+import io
 import logging
 import os
 import stat
@@ -135,16 +136,7 @@ def test_what_cannot_be_read_or_listed(tmp_path, monkeypatch):
 # ------------------------------------------------------------------------------------------------------------- messages
 
 
-class Terminal:
-    def __init__(self):
-        self.text = ""
-
-    def write(self, text):
-        self.text += text
-
-    def flush(self):
-        pass
-
+class Terminal(io.StringIO):
     def isatty(self):
         return True
 
@@ -152,15 +144,16 @@ class Terminal:
 def test_a_message_cannot_move_the_cursor(monkeypatch):
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
     files.say("a\x1b[2Jb\u202ec\x9bd\re\x00f\udcffg\u2028h\ti é 雪\nsecond line")
-    assert terminal.text.split("\n")[:2] == [r"a\x1b[2Jb\u202ec\x9bd\re\x00f\udcffg\u2028h\ti é 雪", "second line"]
+    first, second, *_ = terminal.getvalue().split("\n")
+    assert (first, second) == (r"a\x1b[2Jb\u202ec\x9bd\re\x00f\udcffg\u2028h\ti é 雪", "second line")
 
 
 def test_a_progress_bar_cannot_either(monkeypatch):
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
     with files.progress(total=2, desc="\x1b[2J\n\u202ename") as bar:
         bar.update(2)
-    assert r"\x1b[2J\n\u202ename" in terminal.text
-    assert "\x1b[2J" not in terminal.text and "\u202e" not in terminal.text
+    assert r"\x1b[2J\n\u202ename" in terminal.getvalue()
+    assert "\x1b[2J" not in terminal.getvalue() and "\u202e" not in terminal.getvalue()
 
 
 def test_what_libraries_warn_of_is_a_message_too(monkeypatch):
@@ -169,4 +162,4 @@ def test_what_libraries_warn_of_is_a_message_too(monkeypatch):
         logging.getLogger("urllib3.connection").warning("header %s", "\x1b[2J\nmore")
         logging.getLogger("huggingface_hub.utils._http").warning("\u202eheader")
         warnings.warn("page \x1b[2J\nmore", stacklevel=1)
-    assert terminal.text.splitlines() == [r"header \x1b[2J more", r"\u202eheader", r"page \x1b[2J more"]
+    assert terminal.getvalue().splitlines() == [r"header \x1b[2J more", r"\u202eheader", r"page \x1b[2J more"]

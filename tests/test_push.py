@@ -10,7 +10,7 @@ import time
 from unittest import mock
 
 import pytest
-from commands import Commands
+from commands import Commands, contents
 from hub import RESET, RESET_AFTER, Hub
 from huggingface_hub import constants
 
@@ -74,10 +74,6 @@ def run(start):
 @pytest.fixture
 def folder(fine, tmp_path):
     return shutil.copytree(fine, tmp_path / "celeba_dialog")
-
-
-def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def digests(folder, *suffixes):
@@ -148,8 +144,7 @@ def test_repeating_sends_what_changed_and_deletes_old_shards_in_the_same_commit(
 
 
 @pytest.mark.parametrize(
-    "readme",
-    [b"", b"---\r\nlicense: other\r\nlicense_name: ours\r\nlicense_link: LICENSE\r\n---\r\n", b"---\n---"],
+    "readme", [b"", b"---\r\nlicense: other\r\nlicense_name: ours\r\nlicense_link: LICENSE\r\n---\r\n", b"---\n---"]
 )
 def test_an_empty_private_repository_is_used(hub, run, folder, readme):
     """As the Hub makes one: .gitattributes, and a README that says at most which licence was chosen."""
@@ -396,15 +391,14 @@ STEPS = {
 }
 SOME_TROUBLE = (("look", 500), ("create", 429), ("object", 500), ("commit", RESET))  # `make trials` has all of it
 
+TROUBLE = [
+    pytest.param(step, fault, marks=[pytest.mark.trials] * ((step, fault) not in SOME_TROUBLE))
+    for step in STEPS
+    for fault in (500, 429, RESET)
+]
 
-@pytest.mark.parametrize(
-    "step, fault",
-    [
-        pytest.param(step, fault, marks=[pytest.mark.trials] * ((step, fault) not in SOME_TROUBLE))
-        for step in STEPS
-        for fault in (500, 429, RESET)
-    ],
-)
+
+@pytest.mark.parametrize("step, fault", TROUBLE)
 def test_trouble_on_the_way_then_the_same_command_again(hub, run, folder, step, fault):
     """Each step meets trouble that outlasts the client's own retries; the second run finds none."""
     token = hub.token()
@@ -421,7 +415,7 @@ def test_trouble_on_the_way_then_the_same_command_again(hub, run, folder, step, 
 def goes_on(hub, run, folder, token):
     """The same command, without faults, sends the rest."""
     stored = set(hub.objects)
-    hub.clear_faults()
+    hub.hooks.clear()
     hub.requests.clear()
     run(token=token)
     assert hub.files(REPO) == contents(folder)
@@ -458,7 +452,7 @@ def test_a_commit_that_cannot_be_confirmed(hub, run, folder, step, before, fault
     hub.on(*STEPS[step], lambda: None, times=before)
     hub.on(*STEPS[step], fault, times=30)
     assert "Run the same command again" in run(token=token, status=1).text
-    hub.clear_faults()
+    hub.hooks.clear()
     run(token=token)
     assert hub.files(REPO) == contents(folder)
     assert len(hub.repositories[REPO].commits) == 2

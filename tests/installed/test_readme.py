@@ -6,6 +6,7 @@ import subprocess
 import hub
 import installation
 import pytest
+from commands import contents
 from installation import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,10 +38,8 @@ def shell(installed, home):
     """shell(line): runs what a person types, as a shell does; it has to succeed. Returns what was printed."""
 
     def shell(line, cwd=home, **more):
-        environment = installation.environment(installed, home, **more)
-        done = subprocess.run(  # noqa: S603
-            ["/bin/sh", "-c", line], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600
-        )
+        options = {"cwd": cwd, "env": installation.environment(installed, home, **more), "timeout": 600}
+        done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, **options)  # noqa: S603
         assert done.returncode == 0, (line, done.stdout + done.stderr)
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
@@ -60,10 +59,7 @@ def used(shell, home):
             shell(line, **online)
         assert the_hub.repositories["my-lab/celeba_dialog"].private is True
         pushed = the_hub.files("my-lab/celeba_dialog")
-    built = home / "celeba_dialog"
-    assert pushed == {
-        path.relative_to(built).as_posix(): path.read_bytes() for path in built.rglob("*") if path.is_file()
-    }
+    assert pushed == contents(home / "celeba_dialog")
     return home
 
 

@@ -3,12 +3,11 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from releases import at, change_json, edit
+from releases import REAL, at, change_json, edit, real
 
 from conversion.release.agreement import check_agreement, check_captions_fit, check_degrees_fit
 from conversion.release.copies import compare_copies
@@ -18,8 +17,6 @@ from conversion.release.lists import read_attributes, read_degrees, read_mapping
 from conversion.release.official import FILES
 from conversion.release.table import read_index
 from conversion.release.vocabulary import ATTRIBUTES, HQ, PARTITION, RELEASE_NAMES, STANDARD
-
-REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 
 
 def cells(change, skip=0):
@@ -152,15 +149,10 @@ def test_the_text_beside_the_structured_request(copy):
 
 # --------------------------------------------------------------------------------------- files that only repeat others
 
+OTHER_BEARD = cells(first_with(3, "5"), skip=1)
 OTHER_SMILE = cells(first_with(7, "1"), skip=2)
 CONFLICTS = [  # (config, role that is edited, its edit, the other file, what the message says of images)
-    (
-        "standard",
-        "standard_labels",
-        cells(first_with(3, "5"), skip=1),
-        "labels_train",
-        "different degrees of 1 images,",
-    ),
+    ("standard", "standard_labels", OTHER_BEARD, "labels_train", "different degrees of 1 images,"),
     ("standard", "labels_test", cells(swapped(1, 5)), "standard_labels", r"different degrees of \d+ images"),
     ("hq", "hq_attributes", OTHER_SMILE, "standard_attributes", r"attributes of 1 images, first of \d+\.jpg"),
     ("standard", "hq_attributes", OTHER_SMILE, "standard_attributes", r"attributes of 1 images, first of \d{6}\.jpg"),
@@ -192,7 +184,7 @@ def test_a_copy_that_cannot_be_read_is_left_aside(config, role, copy, warnings):
     assert FILES[role].name in said and "this is a web page" in said and "left aside" in said
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real excerpts are not beside the checkout")
+@real
 def test_the_real_files_agree(demo):
     """All real labels there are: degrees with their attributes, 30,000 HQ attributes with the standard ones,
     and 50 captions with Male."""
@@ -204,9 +196,8 @@ def test_the_real_files_agree(demo):
     for column, name in enumerate(RELEASE_NAMES.values()):
         attribute = attributes[:, ATTRIBUTES.index(name)]
         check_degrees_fit(Release(demo.root), STANDARD, column, degrees[:, column], attribute)
-    check_agreement(
-        Release(demo.root), "attributes", "standard_attributes", attributes[mapping], "hq_attributes", theirs
-    )
+    mapped = attributes[mapping]
+    check_agreement(Release(demo.root), "attributes", "standard_attributes", mapped, "hq_attributes", theirs)
     captions = json.loads((REAL / "standard/overall_captions_000001-000050.json").read_bytes())
     texts = ["", *(captions[f"{number:06d}.jpg"] for number in range(1, 51))]
     male = attributes[:51, ATTRIBUTES.index("Male")]

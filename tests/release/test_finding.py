@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from datasets import load_dataset_builder
 from pictures import in_folder, resized, take, write
-from releases import TEXTS, ZIPS, at, edit, index_of, members, pack, raw_zip, read, unpack
+from releases import QUOTA, TEXTS, ZIPS, at, edit, index_of, members, pack, raw_zip, read, unpack
 
 import celeba_dialog
 from conversion.release.errors import ConflictError, DamagedFileError, EnvironmentFault, FormatError, MissingFileError
@@ -262,14 +262,10 @@ def test_a_folder_that_cannot_be_listed_beside_the_whole_release(copy, demo, sam
 
 # ------------------------------------------------------------------------------------- another thing under the name
 
-QUOTA_PAGE = (
-    b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>"
-    b"<p>Too many users have viewed or downloaded this file recently.</p></body></html>"
-)
 PAGE = r": this is a web page, as Google Drive sends where its quota is used up or a login is asked for"
 
 
-@pytest.mark.parametrize("data, part", [(QUOTA_PAGE, PAGE), (b"", ": this is an empty file"), (b"\x1f\x8b", "a gzip")])
+@pytest.mark.parametrize("data, part", [(QUOTA, PAGE), (b"", ": this is an empty file"), (b"\x1f\x8b", "a gzip")])
 def test_every_file_is_named_that_is_another_kind_of_file(data, part, copy):
     for role in (*TEXTS, *ZIPS):
         at(copy, role).write_bytes(data)
@@ -283,7 +279,7 @@ def test_every_file_is_named_that_is_another_kind_of_file(data, part, copy):
 def test_only_what_a_config_needs_is_opened(demo, copy, same_rows):
     """What is wrong with the part masks or with the standard part does not trouble who wants hq."""
     for role in ("hq_parts", "standard_images", "standard_captions", "standard_attributes", "standard_labels"):
-        at(copy, role).write_bytes(QUOTA_PAGE)
+        at(copy, role).write_bytes(QUOTA)
     same_rows(read(copy, "hq"), demo.rows("hq"))
     for config in ("hq_parts", "standard"):
         with pytest.raises(DamagedFileError, match="web page"):
@@ -357,7 +353,6 @@ def test_the_loader_tells_once_what_is_left_aside_or_missing(copy, loaded):
     at(copy, "standard_requests_txt").unlink()
     (copy / "request.jsonl").write_text("{}")
     aside, missing = loaded(copy, "standard")
-    assert aside.startswith(
-        f"{copy}: captions_blip.json, celeba_128/ left aside, because the official files are there."
-    )
+    names = "captions_blip.json, celeba_128/"
+    assert aside.startswith(f"{copy}: {names} left aside, because the official files are there.")
     assert missing.startswith(f"{copy}: request.json not found, so request is empty.\n  request.jsonl: not read")

@@ -54,15 +54,8 @@ class Forms:
         return {"Parts of mine/"}
 
     def other_files_around(root):
-        hidden = (
-            ".git",
-            ".ipynb_checkpoints",
-            "__MACOSX",
-            "$RECYCLE.BIN/S-1",
-            "#recycle/a",
-            "System Volume Information",
-        )
-        for folder in hidden:
+        hidden = ".git|.ipynb_checkpoints|__MACOSX|$RECYCLE.BIN/S-1|#recycle/a|System Volume Information"
+        for folder in hidden.split("|"):
             for name in ("combined_annotation.txt", "captions.json", "3.jpg", "000003.jpg"):
                 write(root, [(f"{folder}/{name}", b"000003.jpg of another time")])
         for name in ("list_bbox_celeba.txt", "list_landmarks_align_celeba.txt", "notes.txt", "Thumbs.db"):
@@ -112,10 +105,8 @@ class Forms:
 
     def renamed_by_a_browser(root):
         for role, file in FILES.items():
-            stem, _, kind = file.name.rpartition(".")
-            at(root, role).rename(
-                at(root, role).with_name(f"{stem} (1).{kind}" if role in ZIPS else f"{stem}(2).{kind}")
-            )
+            path, (stem, _, kind) = at(root, role), file.name.rpartition(".")
+            path.rename(path.with_name(f"{stem} (1).{kind}" if role in ZIPS else f"{stem}(2).{kind}"))
 
     def names_with_other_separators_and_additions(root):
         for role, name in (

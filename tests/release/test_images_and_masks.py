@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 from pictures import ORIENTATION, lanczos, opened, pixels_of, rearranged, resized, saved, take, write
 from PIL import Image
-from releases import PALETTE, chunk, index_of, png, read
+from releases import PALETTE, QUOTA, chunk, index_of, png, read
 
 import celeba_dialog
 from conversion.release.errors import FormatError
@@ -36,7 +36,6 @@ def a_mask():
     return palette_png(pixels.astype(numpy.uint8), PALETTE)
 
 
-PAGE = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>No.</body></html>"
 FACE = saved(Image.linear_gradient("L").resize((1024, 1024)).convert("RGB"), "JPEG")
 SMALL_FACE = resized(FACE, (178, 218))
 MASK = a_mask()
@@ -265,11 +264,7 @@ def in_red(image):
 IN_THE_PIXELS = {
     "class 25": ("mask", with_palette(OFFICIAL, value=25), "holds class 25, expected 0 to 18"),
     "class 19": ("mask", with_palette(PALETTE, value=19), "holds class 19, expected 0 to 18"),
-    "half of the pixels": (
-        "mask",
-        with_pixels(lambda pixels: [pixels[: len(pixels) // 2]]),
-        "the PNG cannot be decoded",
-    ),
+    "half the pixels": ("mask", with_pixels(lambda pixels: [pixels[: len(pixels) // 2]]), "the PNG cannot be decoded"),
     "noise": ("part", as_png(lambda image: Image.effect_noise(image.size, 90)), "holds more than two values"),
     "0 and 1": ("part", as_png(lambda image: Image.fromarray(numpy.uint8(image) // 255)), "holds [0, 1]"),
     "red": ("part", as_png(in_red), "holds [(0, 0, 0), (255, 0, 0)]"),
@@ -289,7 +284,7 @@ def test_refused_where_the_pixels_are_read(case):
 
 def test_what_does_not_decode_is_refused_by_name():
     large = in_frame(5, struct.pack(">HH", 65500, 65500))(FACE)
-    for broken in (FACE[: len(FACE) // 2], FACE[:100], b"", PAGE, large):
+    for broken in (FACE[: len(FACE) // 2], FACE[:100], b"", QUOTA, large):
         with pytest.raises(FormatError, match=r"^0\.jpg: the JPEG cannot be decoded: "):
             decode_image(broken, "0.jpg")
     large = png(50_000, 50_000, 8, 3, b"", chunk(b"PLTE", bytes(PALETTE)))

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -142,9 +143,7 @@ def test_so_many_indexes_are_kept_and_no_more(tiny, tmp_path):
         Path(f"{key.path}.0.tmp").write_bytes(b"left by a killed process")
         (folder / "another-0.tmp").write_bytes(b"of another release")
     assert len(set(paths)) == 7
-    assert sorted(path.name for path in folder.glob("*.tmp")) == sorted(
-        [Path(key.path).name + ".0.tmp", "another-0.tmp"]
-    )
+    assert {path.name for path in folder.glob("*.tmp")} == {f"{Path(key.path).name}.0.tmp", "another-0.tmp"}
     assert sorted(map(str, folder.glob("*.index"))) == sorted(paths[-KEPT_INDEXES:])
     assert len(indexes) <= KEPT_INDEXES
 
@@ -334,10 +333,6 @@ class OldLock(index_module.filelock.FileLock):
 def test_a_cache_on_a_file_system_without_locks(number, lock, tiny, tmp_path, monkeypatch, warnings):
     monkeypatch.setattr(index_module.filelock, "FileLock", lock)
     monkeypatch.setattr(index_module, "_SAY_WAITING", 0.1)
-
-    def refuse(*_):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", mock.Mock(side_effect=OSError(number, os.strerror(number))))
     assert open_index(key_of(tiny, tmp_path)).table.num_rows == 6
     assert "every process reads the annotations by itself" in warnings[0] and len(warnings) == 1

@@ -21,9 +21,7 @@ def numbers(subset):
 
 def table(subset, width, values):
     """{file number: values} of some rows."""
-    return numbers(subset).flatmap(
-        lambda found: st.fixed_dictionaries({n: st.tuples(*[values] * width) for n in found})
-    )
+    return numbers(subset).flatmap(lambda some: st.fixed_dictionaries({n: st.tuples(*[values] * width) for n in some}))
 
 
 def whole(subset, rows, width):

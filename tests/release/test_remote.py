@@ -5,13 +5,13 @@ import functools
 import http.server
 import os
 import sys
-import threading
 import zipfile
 from pathlib import Path
 
 import fsspec
 import pytest
 from doors import streamed, undecoded
+from drive import serving
 from making import write_release
 from releases import ZIPS, at, members, pack, unpack
 
@@ -67,14 +67,8 @@ def served(folder, **options):
     handler = type("Handler", (Handler,), options)
     server = Server(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
     server.sent = []
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with serving(server):
         yield server.sent, f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_over_http_only_what_is_needed_is_sent(copy, demo, tmp_path, same_rows):

@@ -5,7 +5,6 @@ import re
 import shutil
 import zipfile
 from collections import Counter
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -13,7 +12,7 @@ import pandas
 import pytest
 from pictures import write, zip_of_names
 from PIL import Image
-from releases import at, edit, index_of, members, pack
+from releases import REAL, at, edit, index_of, members, pack, real
 
 import celeba_dialog
 from conversion.release.lists import read_attributes, read_degrees, read_identity, read_mapping, read_partition
@@ -204,9 +203,7 @@ def test_the_official_counts(subset, whole):
 
 # ---------------------------------------------------------------------- the real files: what plain Python makes of them
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 EXCERPT = REAL / "releases"
-real = pytest.mark.skipif(not REAL.is_dir(), reason="the real excerpts are not beside the checkout")
 LISTS = [  # (path, its reader, subset, lines before its rows, rows)
     ("standard/list_attr_celeba.txt", read_attributes, STANDARD, 2, 202599),
     ("hq/classification_label/CelebAMask-HQ-attribute-anno.txt", read_attributes, HQ, 2, 30000),

@@ -14,13 +14,7 @@ from pictures import zip_of_names
 from releases import images_in, jpeg, raw_zip, zipped
 
 from conversion.release import zips
-from conversion.release.errors import (
-    DamagedFileError,
-    EnvironmentFault,
-    FormatError,
-    MissingFileError,
-    ReleaseError,
-)
+from conversion.release.errors import DamagedFileError, EnvironmentFault, FormatError, MissingFileError, ReleaseError
 from conversion.release.finding import Release
 from conversion.release.members import find_members
 from conversion.release.official import FILES
@@ -97,9 +91,7 @@ FORMS = {
 def test_what_zipfile_reads(form, tmp_path):
     (tmp_path / "image.zip").write_bytes(FORMS[form])
     with zipfile.ZipFile(tmp_path / "image.zip") as archive:
-        names = [
-            name for name in archive.namelist() if re.search(r"(^|/|\\)\d+\.jpg$", name, re.I) and name[:2] != ".x"
-        ]
+        names = [n for n in archive.namelist() if re.search(r"(^|/|\\)\d+\.jpg$", n, re.I) and n[:2] != ".x"]
         expected = {(int(re.search(r"\d+", name)[0]), -1): archive.read(name) for name in names}
     if form == LIKE_AN_END:
         expected = {(number, -1): data for number, data in IMAGES.items()}
