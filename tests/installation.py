@@ -38,13 +38,8 @@ def build_wheel(folder, how="build_wheel"):
     """The path of a wheel of `folder`/sources, a copy that it makes; with `build_editable` of one that links there."""
     out = folder / "wheel"
     out.mkdir()
-    subprocess.run(  # noqa: S603
-        [sys.executable, "-c", BUILD, how, str(out)],
-        cwd=copy_sources(folder / "sources"),
-        env=os.environ | EPOCH,
-        check=True,
-        capture_output=True,
-    )
+    options = {"cwd": copy_sources(folder / "sources"), "env": os.environ | EPOCH}
+    subprocess.run([sys.executable, "-c", BUILD, how, str(out)], check=True, capture_output=True, **options)  # noqa: S603
     (wheel,) = out.iterdir()
     return wheel
 

@@ -10,7 +10,7 @@ from commands import held, tree
 from making import write_release
 from pictures import saved
 from PIL import Image
-from releases import PALETTE, at, change_json, members, pack
+from releases import PALETTE, QUOTA, at, change_json, members, pack
 
 from celeba_dialog import CONFIGS
 from conversion import card
@@ -24,7 +24,6 @@ from conversion.release.vocabulary import SUBSETS
 from conversion.report import as_text, examine
 
 OFFICIAL = {role: file.total for role, file in FILES.items()}
-QUOTA = b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head><body>No.</body></html>"
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +147,10 @@ INSTEAD = {
 # Every file that goes missing, and one of each kind, and all with alternatives, in the other states.
 SOME = [*INSTEAD, "hq_images", "hq_parts", "mapping", "labels_train", "standard_captions", "partition"]
 
+DEFECTS = [*((role, remove) for role in FILES), *((role, defect) for role in SOME for defect in (shorten, ruin))]
 
-@pytest.mark.parametrize(
-    "role, defect",
-    [*((role, remove) for role in FILES), *((role, defect) for role in SOME for defect in (shorten, ruin))],
-)
+
+@pytest.mark.parametrize("role, defect", DEFECTS)
 def test_check_and_build_agree(role, defect, release):
     """Exit status 0 means that a full build works, and nothing else does."""
     defect(release, role)

@@ -67,9 +67,8 @@ def same_masks(found, expected, side):
 # -------------------------------------------------------------------------------------------------- the same rows
 
 
-WAYS = [
-    (config, way) for config in ("hq", "standard") for way in (prepared, streamed, prepared_by_name, streamed_by_name)
-]
+EVERY = (prepared, streamed, prepared_by_name, streamed_by_name)
+WAYS = [(config, way) for config in ("hq", "standard") for way in EVERY]
 WAYS += [("hq_512", prepared), ("hq_512", streamed_by_name), ("hq_256", prepared_by_name), ("hq_256", streamed)]
 WAYS += [("hq_parts", prepared_by_name), ("hq_parts", streamed)]
 
@@ -115,10 +114,8 @@ def test_decoded_images(demo, tmp_path):
 
 def test_features_are_those_of_the_contract():
     features = CelebADialog(config_name="hq", data_dir=".").info.features
-    columns = (
-        "image mask bangs eyeglasses beard smiling age attributes caption attribute_captions request request_labels "
-        "identity file_name celeba_file_name"
-    )
+    columns = "image mask bangs eyeglasses beard smiling age attributes caption attribute_captions request "
+    columns += "request_labels identity file_name celeba_file_name"
     assert list(features) == columns.split()
     for name in DEGREES:
         assert isinstance(features[name], datasets.ClassLabel) and features[name].num_classes == 6
@@ -270,9 +267,7 @@ def stream(demo, tmp_path_factory):
     return found.cast_column("image", datasets.Image(decode=False)), expected
 
 
-@pytest.mark.parametrize(
-    "workers, start", [(0, None), (2, "fork"), pytest.param(2, "spawn", marks=[pytest.mark.trials])]
-)
+@pytest.mark.parametrize("workers, start", [(0, None), (2, "fork"), pytest.param(2, "spawn", marks=pytest.mark.trials)])
 def test_loader_workers(workers, start, stream):
     data = pytest.importorskip("torch.utils.data")
     dataset, expected = stream

@@ -69,8 +69,7 @@ SOME_PAIRS = [*PAIRS[::10], ("check", 1, "broken pipe"), ("check", 1, "/dev/full
 
 
 @pytest.mark.parametrize(
-    "name, number, what",
-    [pytest.param(*pair, marks=[pytest.mark.trials] * (pair not in SOME_PAIRS)) for pair in PAIRS],
+    "name, number, what", [pytest.param(*pair, marks=[pytest.mark.trials] * (pair not in SOME_PAIRS)) for pair in PAIRS]
 )
 def test_a_stream_that_is_not_there(name, number, what, lines, run):
     """Whatever becomes of its messages, a command does its work; only a result that cannot be printed is a failure."""
@@ -158,14 +157,8 @@ PLACES = {
     "b*/out": "pattern",
     "link to a pattern/out": "pattern",
 }
-LINKS = {
-    "to nowhere": "no/where",
-    "to itself": "link to itself",
-    "to a file": "file",
-    "to a release": "mine/release",
-    "to here": ".",
-    "to a pattern": "c?",
-}
+LINKS = {"to nowhere": "no/where", "to itself": "link to itself", "to a file": "file", "to a release": "mine/release"}
+LINKS |= {"to here": ".", "to a pattern": "c?"}
 
 
 @pytest.fixture

@@ -36,11 +36,8 @@ def metadata(wheel):
 def tracked(*names):
     """{path: bytes} of these files of the clone, and of all files below these folders, compiled ones left out."""
     paths = [path for name in names for path in (ROOT / name, *(ROOT / name).rglob("*"))]
-    return {
-        path.relative_to(ROOT).as_posix(): path.read_bytes()
-        for path in paths
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    files = [path for path in paths if path.is_file() and "__pycache__" not in path.parts]
+    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in files}
 
 
 def test_the_wheel_holds_the_code_and_all_its_data(wheel):
@@ -80,17 +77,10 @@ def test_the_dependencies_and_extras_are_those_that_are_told(metadata):
 def test_the_sdist_holds_the_repository_and_builds_the_same_wheel(wheel, tmp_path):
     """As `python -m build` makes them, and twine finds no fault."""
     sources = installation.copy_sources(tmp_path / "sources")
-    for words in (
-        ["build", "--no-isolation", "--outdir", "dist", str(sources)],
-        ["twine", "check", "--strict", "dist/*"],
-    ):
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", *words],
-            cwd=tmp_path,
-            env={"PATH": "/usr/bin:/bin", **installation.EPOCH},
-            capture_output=True,
-            text=True,
-        )
+    build = ["build", "--no-isolation", "--outdir", "dist", str(sources)]
+    options = {"cwd": tmp_path, "env": {"PATH": "/usr/bin:/bin", **installation.EPOCH}}
+    for words in (build, ["twine", "check", "--strict", "dist/*"]):
+        done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, **options)  # noqa: S603
         assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("PASSED") == 2
     (built,) = tmp_path.glob("dist/*.whl")

@@ -28,13 +28,8 @@ print(json.dumps([train.features["Male"].names, train.column_names, files, male,
 
 
 def test_an_attribute_by_name(data, truth, tmp_path):
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", SAY],
-        cwd=data,
-        env=os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", SAY], cwd=data, env=environment, capture_output=True, text=True)  # noqa: S603
     assert done.returncode == 0, done.stderr[-2000:]
     classes, columns, files, male, test = json.loads(done.stdout)
     rows = truth["hq"]["train"]

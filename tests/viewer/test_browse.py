@@ -495,14 +495,11 @@ def test_ports(demo, monkeypatch):
         assert port_of(server) == port
 
 
-@pytest.mark.parametrize(
-    "options, status, says",
-    [
-        (["--port", "65536"], 2, "0 to 65535"),
-        (["--host", "203.0.113.1"], 1, "cannot listen on 203.0.113.1"),
-        (["--host", "no..name"], 1, "cannot listen on no..name"),
-    ],
-)
+NO_ADDRESS = [(["--port", "65536"], 2, "0 to 65535")]
+NO_ADDRESS += [(["--host", host], 1, f"cannot listen on {host}") for host in ("203.0.113.1", "no..name")]
+
+
+@pytest.mark.parametrize("options, status, says", NO_ADDRESS)
 def test_an_address_that_cannot_be(demo, capsys, options, status, says):
     assert command_line.main(["browse", str(demo.root), *options]) == status
     assert says in capsys.readouterr().err
@@ -515,9 +512,7 @@ def test_an_address_that_cannot_be(demo, capsys, options, status, says):
 def chromium():
     if not CHROMIUM:
         pytest.skip("Chromium is not installed: the page itself is not tested")
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: so the page is not tested"
-    )
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is untested")
     with playwright.sync_playwright() as found:
         browser = found.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
         yield browser
@@ -560,9 +555,8 @@ def test_filters_change_the_gallery(page, demo):
     rows = demo.rows("hq")
     assert names(page) == [row["file_name"] for row in rows]
     assert page.text_content("#count") == "24 of 24 rows"
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('#gallery img')].slice(0, 6).every(i => i.naturalWidth)"
-    )
+    loaded = "() => [...document.querySelectorAll('#gallery img')].slice(0, 6).every(i => i.naturalWidth)"
+    page.wait_for_function(loaded)
     press(page, "smiling 4")
     press(page, "smiling 5")
     assert names(page) == [row["file_name"] for row in rows if row["smiling"] >= 4]

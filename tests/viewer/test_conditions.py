@@ -45,9 +45,8 @@ def truth(demo):
         values = {name: None if value == -1 else value for name, value in values.items()}
         return values | {name: row[name] or "" for name in TEXTS} | {"split": split}
 
-    return [
-        flat(row, split) | {"row": at} for split, found in demo.splits("hq").items() for at, row in enumerate(found)
-    ]
+    splits = demo.splits("hq")
+    return [flat(row, split) | {"row": at} for split in splits for at, row in enumerate(splits[split])]
 
 
 def selected(asked, text):
@@ -228,13 +227,8 @@ def test_behind_it_the_database_is_closed(asked, query, tmp_path, monkeypatch):
     del python_table
 
 
-NESTED = [
-    ("(", "true", ")"),
-    ("NOT ", "true", ""),
-    ("CASE WHEN ", "true", " THEN true END"),
-    ("lower(", "'a'", ")"),
-    ("", "true", " OR (NOT Male AND Young)"),
-]
+NESTED = [("(", "true", ")"), ("NOT ", "true", ""), ("CASE WHEN ", "true", " THEN true END"), ("lower(", "'a'", ")")]
+NESTED += [("", "true", " OR (NOT Male AND Young)")]
 
 
 @pytest.mark.parametrize("before, middle, after", NESTED)

@@ -86,9 +86,8 @@ def test_the_mask_lies_over_the_image_in_the_official_colours(demo, draw):
     mask = Image.open(io.BytesIO(row["mask"]["bytes"]))
     mask.putpalette(PALETTE)  # over whatever the file says
     mask = mask.resize((256, 256), Image.Resampling.NEAREST)
-    expected = Image.composite(
-        Image.blend(image, mask.convert("RGB"), 0.55), image, Image.fromarray(np.asarray(mask) > 0)
-    )
+    blended = Image.blend(image, mask.convert("RGB"), 0.55)
+    expected = Image.composite(blended, image, Image.fromarray(np.asarray(mask) > 0))
     over = sheet.crop((left + 268, top, left + 268 + 256, top + 256))
     assert np.abs(np.asarray(over, int) - np.asarray(expected, int)).max() <= 2
     assert (np.asarray(over) != np.asarray(tile)).any(axis=2).mean() > 0.2
@@ -151,10 +150,8 @@ def test_nothing_is_clipped_and_nothing_breaks(demo):
 
 
 def test_a_part_mask_that_is_none(demo):
-    row = demo.rows("hq_parts")[0] | {
-        "split": "train",
-        "parts": [{"part": 0, "mask": {"bytes": b"x", "path": "0.png"}}],
-    }
+    row = demo.rows("hq_parts")[0] | {"split": "train"}
+    row["parts"] = [{"part": 0, "mask": {"bytes": b"x", "path": "0.png"}}]
     with pytest.raises(FormatError, match="0.png: the PNG cannot be decoded: Pillow finds no PNG in it"):
         drawing.draw_rows([row], "", "")
 
