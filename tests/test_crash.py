@@ -256,10 +256,8 @@ def test_fetch(world, tmp_path, monkeypatch):
         official = {role: (FILES[role].total, len(data), sums[role]) for role, data in contents.items()}
 
         def fetch(name, faults=()):
-            own = {
-                "faults": [("as_official", official), *faults],
-                "environment": {"CELEBA_DIALOG_DRIVE": drive.address},
-            }
+            own = {"faults": [("as_official", official), *faults]}
+            own["environment"] = {"CELEBA_DIALOG_DRIVE": drive.address}
             return world.commands.run("fetch", tmp_path / name, "--accept-agreement", **own)
 
         def found(name):
@@ -333,14 +331,10 @@ def test_interrupted_twice_at_any_moment(workers, world, tmp_path):
     finishes(world, out, workers=workers)
 
 
-@pytest.mark.parametrize(
-    "workers, faults",
-    [
-        (1, [("slow", 10_000, True), ("patience", 0.5)]),
-        (2, [("slow", 10_000, True), ("patience", 0.5)]),
-        (2, [("interrupt_that_is_lost",)]),
-    ],
-)
+HANGS = [("slow", 10_000, True), ("patience", 0.5)]
+
+
+@pytest.mark.parametrize("workers, faults", [(1, HANGS), (2, HANGS), (2, [("interrupt_that_is_lost",)])])
 def test_an_interrupt_is_heard_whatever_hangs(workers, faults, world, tmp_path):
     out = tmp_path / "celeba_dialog"
     done = world.run("build", out, workers=workers, faults=faults)

@@ -79,10 +79,8 @@ def shown(result):
 
 
 def build_hq(scale, scratch, repeats):
-    two = {
-        "plain copy loop, synced as the build is": ("≥ 0.9", tasks.copy_hq, True),
-        "plain copy loop": ("", tasks.copy_hq, False),
-    }
+    two = {"plain copy loop, synced as the build is": ("≥ 0.9", tasks.copy_hq, True)}
+    two["plain copy loop"] = ("", tasks.copy_hq, False)
     one = {"download_and_prepare of our builder": ("≥ 1.5", tasks.download_and_prepare, "hq")}
     others = {"WebDataset ShardWriter": tasks.webdataset_hq, "MDSWriter": tasks.mds_hq}
     one |= {what: ("≥ 1.0", task) for what, task in others.items() if installed(what)}
@@ -124,24 +122,16 @@ def built(scale, scratch, configs=None):
 def stream(scale, scratch, repeats):
     with built(scale, scratch) as (root, folder, _):
         for config, target in (("hq", "≥ 0.9"), ("standard", "≥ 0.6")):
-            results = race(
-                scratch,
-                repeats,
-                release=(tasks.stream_release, root, config),
-                parquet=(tasks.stream_parquet, folder, config),
-            )
+            ours, theirs = (tasks.stream_release, root, config), (tasks.stream_parquet, folder, config)
+            results = race(scratch, repeats, release=ours, parquet=theirs)
             what, against = f"stream {config} from the release, decode off", "from the built Parquet"
             compare(what, results["release"], against, results["parquet"], target)
 
 
 def training(scale, scratch, repeats):
     with built(min(scale, 0.1), scratch, ["hq", "hq_256"]) as (_, folder, _):
-        results = race(
-            scratch,
-            repeats,
-            small=(tasks.training_images, folder, "hq_256", 256, 1000),
-            large=(tasks.training_images, folder, "hq", 256, 1000),
-        )
+        small, large = ((tasks.training_images, folder, config, 256, 1000) for config in ("hq_256", "hq"))
+        results = race(scratch, repeats, small=small, large=large)
     what = "decoded training images of 256 pixels from hq_256"
     compare(what, results["small"], "hq, resized in the loop", results["large"], "≥ 8")
 
@@ -158,9 +148,8 @@ FILTERS = [
 def browse(scale, scratch, repeats):
     with built(scale, scratch, ["standard"]) as (_, folder, rows):
         for pictures, what in ((False, "filters"), (True, "filters, with the 60 images of the gallery")):
-            results = race(
-                scratch, repeats, **{query: (tasks.browse, folder, "standard", [query], pictures) for query in FILTERS}
-            )
+            asked = {query: (tasks.browse, folder, "standard", [query], pictures) for query in FILTERS}
+            results = race(scratch, repeats, **asked)
             slowest = max(results, key=lambda query: results[query].seconds)
             target = "" if pictures else "≤ 0.5 s"
             what = f"browse {rows:,} rows: the slowest of {len(FILTERS)} {what}"
@@ -230,10 +219,8 @@ def memory(scale, scratch, repeats):
     with tempfile.TemporaryDirectory(dir=scratch) as home:
         run(scratch, tasks.first_row, root, "standard", home=home)
         for start in ("fork", "spawn"):
-            ours, nothing = (
-                _of_a_worker(scratch, task, start, home)
-                for task in ((tasks.load_workers, root, "standard"), (tasks.load_numbers,))
-            )
+            both = (tasks.load_workers, root, "standard"), (tasks.load_numbers,)
+            ours, nothing = (_of_a_worker(scratch, task, start, home) for task in both)
             what = f"memory that a further DataLoader worker adds, standard, {start}"
             line(what, f"by one that reads numbers only: {nothing / 1e6:,.0f} MB", f"{ours / 1e6:,.0f} MB", "≤ 200 MB")
 

@@ -48,9 +48,8 @@ def rows_of(manifest):
 def command(*words):
     """A command in a process of its own, its start included. The last word is the path that measure.run gives."""
     yield
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "conversion", *map(str, words[:-1])], capture_output=True, text=True
-    )
+    line = [sys.executable, "-m", "conversion", *map(str, words[:-1])]
+    done = subprocess.run(line, capture_output=True, text=True)  # noqa: S603
     if done.returncode and words[0] != "check":  # which says how much of the official release is not there
         raise RuntimeError(done.stderr)
     yield 1
@@ -327,9 +326,8 @@ def load_numbers(workers, start, rows, out):
 def _load(dataset, workers, start, rows):
     import torch
 
-    loader = torch.utils.data.DataLoader(
-        dataset, batch_size=None, num_workers=workers, multiprocessing_context=start, collate_fn=_same
-    )
+    options = dict(num_workers=workers, multiprocessing_context=start, collate_fn=_same)
+    loader = torch.utils.data.DataLoader(dataset, batch_size=None, **options)
     yield
     yield sum(1 for row, _ in zip(loader, range(rows)))
 
