@@ -221,12 +221,6 @@ class Shard:
         self.size += len(data)
         return self._file.write(data)
 
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
 
 def to_parquet(rows: pa.Table, images: Mapping[str, list], arrow: pa.Schema) -> pa.Table:
     """Rows of an index and their images, as `read_images` gives them for one size, as a table of the schema `arrow`."""
