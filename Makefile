@@ -89,7 +89,7 @@ matrix: $(TO_WORK)
 	@touch $@
 
 recipes: .venv-recipes/stamp
-	.venv-recipes/bin/python -m pytest tests/recipes
+	.venv-recipes/bin/python -m pytest -n auto tests/recipes
 
 lint: $(TO_WORK)
 	$(IN_VENV) -m ruff check
