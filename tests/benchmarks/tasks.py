@@ -283,7 +283,7 @@ def training_images(folder, config, side, rows, out):
 def browse(folder, config, queries, pictures, out):
     """Answers of the local page, through HTTP, one after the other; with `pictures` those of the gallery too."""
     with browsing.serve(folder, port=0) as server:
-        thread = threading.Thread(target=server.run)
+        thread = threading.Thread(target=server.run, daemon=True)  # ends with this process, which nobody asks again
         thread.start()
         address = urllib.parse.urlsplit(server.address)
         connection = http.client.HTTPConnection(address.netloc)
@@ -307,8 +307,6 @@ def browse(folder, config, queries, pictures, out):
             for row in rows if pictures else ():
                 answer("thumbnail", position=row["position"])
         yield len(queries)
-        server.should_exit = True
-        thread.join()
 
 
 def load_workers(release, config, workers, start, rows, out):
