@@ -353,6 +353,16 @@ def test_keys_that_nobody_knows_are_passed_over_where_no_column_is_empty():
     assert found == {"attribute": 4, "mode": 0, "direction": 0, "value": -1, "target": 3}
 
 
+def test_two_spellings_of_a_key_that_say_the_same():
+    """In one entry or in two."""
+    one = {"attribute": None, "Attribute": "Young", "request_mode": "target", "Request Mode": "target"}
+    one["target_score"] = 3
+    other = {"ATTRIBUTE": "Young", "request mode": "target", "target-score": "3"}
+    for entries in ({"1.jpg": one}, {"0.jpg": other, "1.jpg": one}, {"0.jpg": one, "1.jpg": other}):
+        found = said("request_labels", json.dumps(entries))
+        assert found == {"attribute": 4, "mode": 0, "direction": 0, "value": -1, "target": 3}
+
+
 def test_a_column_may_be_empty_where_all_keys_are_known():
     """As in an excerpt that has the overall captions only."""
     for each in (dict.fromkeys(PARTS), {}, None):
