@@ -104,4 +104,4 @@ soak: $(TO_WORK)
 
 clean:
 	grep -qs 'This is a demo' celeba_dialog/README.md && rm -rf celeba_dialog || true
-	rm -rf demo-release contact-sheet.png .cache .tox .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage
+	rm -rf demo-release contact-sheet.png .cache .tox .pytest_cache .hypothesis .ruff_cache .mypy_cache .coverage*

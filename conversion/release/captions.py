@@ -17,6 +17,7 @@ from .texts import (
     any_text,
     brief,
     check_filled,
+    how_many,
     listed,
     numbers_of,
     spelled,
@@ -288,7 +289,7 @@ def read_captions(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa
     check_filled({whole: filled["caption"], each: any(filled[column] for column in DEGREES)}, strange, shown)
     if stranger:
         check_filled({name: filled[column] for column, name in RELEASE_NAMES.items()}, stranger, shown)
-    return columns, int(np.count_nonzero(np.bincount(numbers)))
+    return columns, how_many(numbers)
 
 
 def read_requests(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:
@@ -300,7 +301,7 @@ def read_requests(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa
     numbers = np.concatenate(rows)
     column = texts_by_number(numbers, pa.concat_arrays(texts), subset)
     check_filled({"the request": any_text(column)}, (), shown)
-    return {"request": column}, int(np.count_nonzero(np.bincount(numbers)))
+    return {"request": column}, how_many(numbers)
 
 
 def _word_codes(words: Iterable[str]) -> dict[str | int, int]:
@@ -355,7 +356,7 @@ def read_request_labels(data: bytes, shown: str, subset: Subset) -> tuple[dict[s
         column[numbers] = codes[name]
     by_number = {name: pa.array(column) for name, column in columns.items()}
     by_number["text"] = texts_by_number(numbers, pa.concat_arrays(texts), subset)
-    return by_number, int(np.count_nonzero(np.bincount(numbers)))
+    return by_number, how_many(numbers)
 
 
 def _filled_fields(codes: dict[str, np.ndarray], strange: object) -> dict[str, Any]:

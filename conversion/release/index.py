@@ -174,14 +174,14 @@ def keep_index(key: IndexKey, table: pa.Table) -> None:
             os.unlink(temporary)
         raise
     # The newest few indexes stay, for jobs that began before the release changed; what a killed process left goes.
-    kept, others = [], []
-    for entry in os.scandir(key.folder):
-        with contextlib.suppress(OSError):  # others remove them too
-            if entry.name.startswith(key.family) and entry.name.endswith(".index"):
+    family = [entry for entry in os.scandir(key.folder) if entry.name.startswith(key.family)]
+    kept = []
+    for entry in family:
+        with contextlib.suppress(OSError):  # another process may have removed it
+            if entry.name.endswith(".index"):
                 kept.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
-            elif entry.name.startswith(key.family) and entry.name.endswith(".tmp"):
-                others.append(entry.path)
-    for path in [*others, *(path for _, path in sorted(kept)[:-KEPT_INDEXES])]:
+    old = [path for _, path in sorted(kept)[:-KEPT_INDEXES]]
+    for path in [*old, *(entry.path for entry in family if entry.name.endswith(".tmp"))]:
         with contextlib.suppress(OSError):
             os.unlink(path)
 

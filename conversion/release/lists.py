@@ -18,6 +18,7 @@ from .texts import (
     TextRows,
     any_text,
     check_filled,
+    how_many,
     lines_of,
     numbers_of,
     spelled,
@@ -170,7 +171,7 @@ def read_partition(data: bytes, shown: str, _: Subset = STANDARD) -> tuple[None,
             f"{shown}: line {rows.lines[row]}: {values[row]}, where CelebA puts "
             f"{STANDARD.file_name(numbers[row])} into {PARTITION[part_of(numbers[row])]}. {AGAIN}"
         )
-    return None, len(np.unique(numbers))
+    return None, how_many(numbers)
 
 
 def read_requests_txt(data: bytes, shown: str, subset: Subset) -> tuple[dict[str, pa.Array], int]:

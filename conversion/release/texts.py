@@ -270,6 +270,11 @@ def texts_by_number(numbers: np.ndarray, texts: pa.Array, subset: Subset) -> pa.
     return pc.fill_null(texts.take(pa.array(entry, mask=entry < 0)), "")
 
 
+def how_many(numbers: np.ndarray) -> int:
+    """How many images some file numbers are of, each counted once."""
+    return int(np.count_nonzero(np.bincount(numbers)))
+
+
 def any_text(texts: pa.Array) -> bool:
     return pc.any(pc.not_equal(texts, "")).as_py()
 
